@@ -1,0 +1,305 @@
+"""Every reason for which Hanse refuses or fails: the one place that knows them.
+
+An error answers three questions: which gRPC code a client reacts to (`code`), which reason a program branches on
+(`reason`, `UPPER_SNAKE`, never renamed once released), and what a person should do next (`hint`). Facts about the one
+case at hand go into `metadata`. One interceptor turns all four into a status with `google.rpc.ErrorInfo`; no other
+code builds a status, and an error that came from a peer is never passed on as our own.
+
+Codes are those of `google.rpc.Code`, the numbers that gRPC uses; gRPC itself is not imported, since processes fail that
+must not have it.
+
+The file reads as a table: a family sets the code, and each class below it adds a reason, a message and a hint. Both
+texts are defaults that the raiser may replace:
+
+    raise IllegalTransition(ticket=name, verb="ResolveTicket", from_="NEW", to="RESOLVED")
+
+Denied and absent look the same (AIP-211). `RoleMissing` is decided from the caller's roles alone, before anything is
+looked up, so it tells nothing about what exists. From the look-up on, a resource that the caller may not see and one
+that is not there are both a plain `ResourceNotFound(resource=name)`, whose texts are true of either.
+"""
+
+# ruff: noqa: N818 - an error is named for what is wrong, and is only ever read where it is raised or caught.
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from google.rpc import code_pb2
+
+
+class HanseError(Exception):
+    """The base of every error that Hanse raises on purpose; on its own it stands for a defect of ours."""
+
+    code: ClassVar[int] = code_pb2.INTERNAL
+    reason: ClassVar[str] = "INTERNAL"
+    message: str = "Something went wrong inside Hanse."
+    hint: str = "Try again, and report it with the request id if it happens again."
+    metadata: dict[str, str]
+
+    def __init__(self, message: str | None = None, /, *, hint: str | None = None, **metadata: str) -> None:
+        """Take the facts of this case as keywords; a trailing underscore, as in `from_`, is dropped from the name."""
+        self.message = message or type(self).message
+        self.hint = hint or type(self).hint
+        self.metadata = {name.rstrip("_"): value for name, value in metadata.items()}
+        super().__init__(self.message)
+
+
+# The request cannot be right, whatever the state of the system.
+
+
+class InvalidArgument(HanseError):
+    code = code_pb2.INVALID_ARGUMENT
+    reason = "INVALID_ARGUMENT"
+    message = "The request is not valid."
+    hint = "Correct the request; repeating it unchanged cannot help."
+
+
+class ValidationFailed(InvalidArgument):
+    reason = "VALIDATION_FAILED"
+    message = "A field of the request breaks a rule of its contract."
+    hint = "Correct the fields that are named, and send the request again."
+
+
+class RequestIdMissing(InvalidArgument):
+    reason = "REQUEST_ID_MISSING"
+    message = "The request changes something and has no request id."
+    hint = "Set request_id to a new UUID, and keep it when you retry."
+
+
+class RequestIdReused(InvalidArgument):
+    reason = "REQUEST_ID_REUSED"
+    message = "This request id was used before, for a request with another body."
+    hint = "Repeat the first body to get the first answer, or take a new UUID for the new request."
+
+
+class PageTokenInvalid(InvalidArgument):
+    reason = "PAGE_TOKEN_INVALID"
+    message = "The page token does not belong to this query."
+    hint = "Start again without a page token, and keep the other fields the same from page to page."
+
+
+class PolicyInvalid(InvalidArgument):
+    reason = "POLICY_INVALID"
+    message = "The policy does not hold together."
+    hint = "Correct the rule that is named, and publish the policy again."
+
+
+# Nobody knows who is calling.
+
+
+class Unauthenticated(HanseError):
+    code = code_pb2.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
+    message = "The caller is not known."
+    hint = "Sign in, or present valid credentials."
+
+
+class TokenMissing(Unauthenticated):
+    reason = "TOKEN_MISSING"
+    message = "The request carries no token."
+    hint = "Send 'authorization: Bearer <token>' in the metadata of the call."
+
+
+class TokenInvalid(Unauthenticated):
+    reason = "TOKEN_INVALID"
+    message = "The token cannot be read."
+    hint = "Sign in again to get a new token."
+
+
+class TokenSignatureInvalid(Unauthenticated):
+    reason = "TOKEN_SIGNATURE_INVALID"
+    message = "The token was not signed with this unit's key."
+    hint = "Sign in again; if the unit has changed its signing key, every older token is void."
+
+
+class TokenExpired(Unauthenticated):
+    reason = "TOKEN_EXPIRED"
+    message = "The token has expired."
+    hint = "Sign in again to get a new token."
+
+
+class TokenForeign(Unauthenticated):
+    reason = "TOKEN_FOREIGN"
+    message = "The token belongs to another unit."
+    hint = "Sign in to this unit, or call the unit that issued the token."
+
+
+class ApiKeyInvalid(Unauthenticated):
+    reason = "API_KEY_INVALID"
+    message = "The API key is not known or has been revoked."
+    hint = "Ask the unit's operations desk for a new key."
+
+
+class CertificateInvalid(Unauthenticated):
+    reason = "CERTIFICATE_INVALID"
+    message = "The certificate does not name exactly one unit of this group."
+    hint = "Have the group's certificate authority issue a certificate for the unit."
+
+
+# We know who is calling, and they may not do this.
+
+
+class PermissionDenied(HanseError):
+    code = code_pb2.PERMISSION_DENIED
+    reason = "PERMISSION_DENIED"
+    message = "The caller may not do this."
+    hint = "Ask the unit's operations desk if you think you should be allowed to."
+
+
+class RoleMissing(PermissionDenied):
+    reason = "ROLE_MISSING"
+    message = "The caller has none of the roles that may do this."
+    hint = "Ask the unit's operations desk for one of the roles that are named."
+
+
+class FrameForeign(PermissionDenied):
+    reason = "FRAME_FOREIGN"
+    message = "The frame speaks for another unit than the certificate does."
+    hint = "Check the unit's name in its settings against the name in its certificate."
+
+
+# The request clashes with what is, or is not, there.
+
+
+class NotFound(HanseError):
+    code = code_pb2.NOT_FOUND
+    reason = "NOT_FOUND"
+    message = "It does not exist, or you may not see it."
+    hint = "Check the name, and that you may see it."
+
+
+class ResourceNotFound(NotFound):
+    reason = "RESOURCE_NOT_FOUND"
+    message = "The resource does not exist, or you may not see it."
+    hint = "Check the resource name and your roles; we do not say which of the two it is."
+
+
+class AlreadyExists(HanseError):
+    code = code_pb2.ALREADY_EXISTS
+    reason = "ALREADY_EXISTS"
+    message = "It already exists."
+    hint = "Read the existing one, or choose another id."
+
+
+class ResourceAlreadyExists(AlreadyExists):
+    reason = "RESOURCE_ALREADY_EXISTS"
+    message = "A resource of this name already exists."
+    hint = "Read the existing one, or choose another id."
+
+
+class Aborted(HanseError):
+    code = code_pb2.ABORTED
+    reason = "ABORTED"
+    message = "Somebody else changed it at the same time."
+    hint = "Read it again, and repeat the request on what you then see."
+
+
+class EtagMismatch(Aborted):
+    reason = "ETAG_MISMATCH"
+    message = "The resource has changed since you read it."
+    hint = "Read it again, and repeat the change with the new etag."
+
+
+# The request is right, but the system is not in a state for it.
+
+
+class FailedPrecondition(HanseError):
+    code = code_pb2.FAILED_PRECONDITION
+    reason = "FAILED_PRECONDITION"
+    message = "This cannot be done in the present state."
+    hint = "Change the state that is named, and then repeat the request."
+
+
+class IllegalTransition(FailedPrecondition):
+    """Raise with `from_`, `to` and `verb`, so that a client can say which step is not open."""
+
+    reason = "ILLEGAL_TRANSITION"
+    message = "The resource's state does not allow this step."
+    hint = "Read the resource again, and choose a step that its present state allows."
+
+
+class PolicyMissing(FailedPrecondition):
+    reason = "POLICY_MISSING"
+    message = "No policy is in force for this."
+    hint = "Have headquarters publish the policy; the unit picks it up by itself."
+
+
+class HeadquartersOnly(FailedPrecondition):
+    reason = "HEADQUARTERS_ONLY"
+    message = "Only headquarters does this."
+    hint = "Send the request to headquarters."
+
+
+# A log and its copy do not agree. A gap loses nothing: the sender still has the events, and resuming from the position
+# that the receiver names fills it, so it is a precondition that the sender has yet to meet. A fork is data loss: two
+# histories claim the same position, so something that was acknowledged has been lost or altered at one end. No retry
+# can heal that and neither end may overwrite the other, so the stream stays in quarantine until a person decides.
+
+
+class LogGap(FailedPrecondition):
+    reason = "LOG_GAP"
+    message = "Events are missing between the last known position and this one."
+    hint = "Resume the stream from the position that the receiver names."
+
+
+class LogQuarantined(FailedPrecondition):
+    reason = "LOG_QUARANTINED"
+    message = "The stream is in quarantine since its log was found to have forked."
+    hint = "Start a new epoch for the stream, once a person has compared both histories."
+
+
+class LogFork(HanseError):
+    code = code_pb2.DATA_LOSS
+    reason = "LOG_FORK"
+    message = "Two different histories claim the same position of one stream."
+    hint = "Find out whether a backup was restored or a row was edited; then start a new epoch for the stream."
+
+
+# There is a limit, and this would pass it.
+
+
+class ResourceExhausted(HanseError):
+    code = code_pb2.RESOURCE_EXHAUSTED
+    reason = "RESOURCE_EXHAUSTED"
+    message = "A limit has been reached."
+    hint = "Wait a little, and ask for less at a time."
+
+
+class Oversized(ResourceExhausted):
+    reason = "OVERSIZED"
+    message = "The message is larger than the limit."
+    hint = "Send it in smaller parts."
+
+
+# What we need does not answer. Repeating the request later is the right thing to do.
+
+
+class Unavailable(HanseError):
+    code = code_pb2.UNAVAILABLE
+    reason = "UNAVAILABLE"
+    message = "Something that this needs does not answer."
+    hint = "Try again shortly, with the same request id."
+
+
+class UnitUnreachable(Unavailable):
+    reason = "UNIT_UNREACHABLE"
+    message = "The unit does not answer."
+    hint = "Nothing is lost: the unit works on by itself and catches up when its line is back."
+
+
+class DatabaseUnavailable(Unavailable):
+    reason = "DATABASE_UNAVAILABLE"
+    message = "The database does not answer."
+    hint = "Try again shortly, with the same request id."
+
+
+class BrokerUnavailable(Unavailable):
+    reason = "BROKER_UNAVAILABLE"
+    message = "The unit's broker does not answer."
+    hint = "Nothing is lost: the log keeps what is to be told until the broker is back."
+
+
+class LocalServerFailed(Unavailable):
+    reason = "LOCAL_SERVER_FAILED"
+    message = "An embedded server did not start or did not stay up."
+    hint = "Read the end of its log, which is quoted, or give Hanse the URL of a server of your own."
