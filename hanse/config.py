@@ -1,0 +1,75 @@
+"""The settings of one unit: the one place that knows them, and where they come from.
+
+Settings come from the environment (`HANSE_DATABASE_URL=…`), and below it from the TOML file that `HANSE_SETTINGS`
+names. The embedded default writes such a file for each unit; production sets the environment of each Deployment.
+"""
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from hanse.names import HEADQUARTERS
+from hanse.rpc.tls import TlsFiles
+
+SETTINGS_FILE_VARIABLE = "HANSE_SETTINGS"
+
+
+class Settings(BaseSettings):
+    """Where a unit's parts find each other."""
+
+    model_config = SettingsConfigDict(env_prefix="HANSE_", extra="forbid")
+
+    unit: str = Field(pattern=r"^units/[a-z][a-z0-9-]{0,38}$")
+    """The unit's resource name, "units/shanghai"."""
+    folder: Path
+    """Where the unit's certificate and keys are: unit.crt, unit.key, authority.crt, token.key, token.pub."""
+    database_url: str
+    """The unit's own database, `postgresql://…`."""
+    broker_url: str
+    """The unit's own broker: `amqp://…`, or `redis://…` on the embedded default."""
+    temporal_address: str
+    """The Temporal frontend, host:port."""
+    temporal_namespace: str
+    """The unit's namespace in Temporal."""
+    serve_address: str
+    """Where the unit's services are served, host:port; its workers, its gateway and the command line call it."""
+    gateway_address: str
+    """Where the partner gateway is served, host:port."""
+    hub_address: str
+    """Where headquarters takes the units' links, host:port, as this unit reaches it."""
+    hub_listen_address: str = ""
+    """Where the hub listens. Headquarters only."""
+    otlp_endpoint: str | None = None
+    """Where traces go, `http://collector:4317`. Off where unset."""
+    log_level: str = "info"
+
+    @property
+    def is_headquarters(self) -> bool:
+        """Whether this unit is headquarters, which runs the hub besides its own desk."""
+        return self.unit == HEADQUARTERS
+
+    @property
+    def tls(self) -> TlsFiles:
+        """The files of the unit's certificate."""
+        return TlsFiles(self.folder / "unit.crt", self.folder / "unit.key", self.folder / "authority.crt")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take arguments first, then the environment, then the file."""
+        file = os.environ.get(SETTINGS_FILE_VARIABLE)
+        sources = (init_settings, env_settings)
+        return (*sources, TomlConfigSettingsSource(settings_cls, Path(file))) if file else sources
+
+
+def load_settings() -> Settings:
+    """Return this process's settings. Raises pydantic's ValidationError, which names what is missing."""
+    return Settings()  # type: ignore[call-arg]  # The environment and the file fill it.

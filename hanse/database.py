@@ -1,0 +1,70 @@
+"""Sessions on a unit's database, for asyncio processes and for nameko's.
+
+Domain code is written once, as plain functions over a synchronous `Session`. Asyncio processes run it over asyncpg
+(`Database`, through SQLAlchemy's greenlet bridge); eventlet processes run it over psycopg (`hanse.reacting`).
+"""
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+POOL_SIZE = 5
+MAX_OVERFLOW = 10
+IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
+"""A transaction that is forgotten open is ended: it would hold locks and keep vacuum from its work."""
+LOCK_TIMEOUT_MS = 5_000
+"""A command that can't get its row in this time gives up; its caller tries again with the same request id."""
+
+
+def with_driver(url: str, driver: str) -> str:
+    """Return a `postgresql://` URL with a SQLAlchemy driver, "asyncpg" or "psycopg"."""
+    return make_url(url).set(drivername=f"postgresql+{driver}").render_as_string(hide_password=False)
+
+
+class Database:
+    """The database of a unit, as an asyncio process uses it."""
+
+    def __init__(self, url: str, *, pool_size: int = POOL_SIZE) -> None:
+        self.url = url
+        settings = {
+            "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
+            "lock_timeout": str(LOCK_TIMEOUT_MS),
+            "jit": "off",
+        }
+        self.engine = create_async_engine(
+            with_driver(url, "asyncpg"),
+            pool_size=pool_size,
+            max_overflow=MAX_OVERFLOW,
+            pool_pre_ping=True,
+            connect_args={"server_settings": settings},
+        )
+
+    async def read(
+        self,
+        query: Callable[Concatenate[Session, Parameters], Result],
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> Result:
+        """Run a query function in a session, and leave no change behind."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            return await session.run_sync(query, *args, **kwargs)
+
+    async def write(
+        self,
+        change: Callable[Concatenate[Session, Parameters], Result],
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> Result:
+        """Run a function in one transaction, and commit it; an exception rolls it back."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+            return await session.run_sync(change, *args, **kwargs)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.engine.dispose()

@@ -1,0 +1,74 @@
+"""The inbox: what others tell, applied once.
+
+The event's id is recorded in the same transaction as the effect. A broker that delivers twice changes nothing; a
+process that dies in between has done neither. The inbox keeps the event too, so that a ticket's timeline can show what
+happened to it in other units.
+"""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Session
+
+from hanse.clock import Clock, utc_now
+from hanse.log.append import append
+from hanse.log.events import Fact, payload_of
+from hanse.log.sealing import check_sealed
+from hanse.names import stream_name
+from hanse.policy.store import PolicyStore
+from hanse.schema import ServiceSchema
+from hanse.times import instant
+from hanse.work import Cause, Work
+from hanse_protos.log.v1.log_pb2 import Event, LogRecord, SealedFields
+
+Effect = Callable[[Work, Fact], None]
+"""What a service does about a fact; it may change state and tell facts of its own."""
+
+
+class Inbox:
+    """The inbox of one service of one unit."""
+
+    def __init__(self, schema: ServiceSchema, unit: str, *, clock: Clock = utc_now) -> None:
+        self.schema = schema
+        self.unit = unit
+        self._clock = clock
+        self._policies = PolicyStore(schema)
+
+    def apply(self, session: Session, record: LogRecord, effect: Effect) -> bool:
+        """Apply a record in the session's transaction; return False where that was done before.
+
+        An event of a type that this version does not know is recorded and has no effect.
+        """
+        event = Event.FromString(record.event)
+        check_sealed(event, record.sealed)
+        if not self._record(session, event, record):
+            return False
+        payload = payload_of(event)
+        if payload is None:
+            return True
+        fact = Fact(event, payload, {field.field: field.value for field in record.sealed})
+        cause = Cause(
+            actor=f"{self.unit}/services/{self.schema.name}",
+            request_id=event.request_id,
+            trace_context=event.trace_context,
+        )
+        work = Work(session, self.unit, cause, self._clock(), self._policies)
+        effect(work, fact)
+        session.flush()
+        if work.entries:
+            append(session, self.schema.log, stream_name(self.unit, self.schema.name), work.entries)
+        return True
+
+    def _record(self, session: Session, event: Event, record: LogRecord) -> bool:
+        sealed = SealedFields(fields=record.sealed).SerializeToString() if record.sealed else None
+        statement = upsert(self.schema.inbox).values(
+            event_id=UUID(event.event_id),
+            resource=event.resource,
+            type=event.type,
+            occur_time=instant(event.occur_time),
+            event=record.event,
+            sealed=sealed,
+        )
+        done = session.execute(statement.on_conflict_do_nothing().returning(self.schema.inbox.c.event_id))
+        return done.one_or_none() is not None

@@ -1,0 +1,72 @@
+"""Verifying a stream: does every record follow from the one before it?"""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from hanse.errors import HanseError, LogFork, LogGap
+from hanse.log.append import EMPTY_HEAD, Head
+from hanse.log.chain import EMPTY_HASH, chain_hash
+from hanse.log.follow import START, StoredRecord, last_position, read_after
+from hanse.log.sealing import check_sealed
+from hanse.log.tables import LogTables
+from hanse_protos.log.v1.log_pb2 import SealedFields
+
+BATCH_RECORDS = 1_000
+"""How many records are in memory at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What recomputing a stream showed."""
+
+    records: int
+    head: Head
+    problem: str = ""
+
+    @property
+    def intact(self) -> bool:
+        """Whether every record followed from the one before it."""
+        return not self.problem
+
+
+def check_follows(previous: Head, record: StoredRecord) -> Head:
+    """Check that a record follows from the head before it, and return the new head.
+
+    Raises LogGap where a record is missing, LogFork where the hash is not the one that follows.
+    """
+    expected = previous.sequence + 1
+    if record.epoch == previous.epoch and record.sequence != expected:
+        raise LogGap(
+            f"{record.stream} goes on at {record.sequence}, expected {expected}",
+            stream=record.stream,
+            expected=str(expected),
+            received=str(record.sequence),
+        )
+    follows = chain_hash(previous.hash, record.stream, record.epoch, record.sequence, record.event)
+    if follows != record.hash:
+        raise LogFork(
+            f"{record.stream} at {record.epoch}/{record.sequence} does not follow from the record before it",
+            stream=record.stream,
+            sequence=str(record.sequence),
+        )
+    return Head(record.epoch, record.sequence, record.hash)
+
+
+def verify(session: Session, log: LogTables, stream: str, end_sequence: int = 0) -> Verification:
+    """Recompute the hash chain of a stream, and the digests of its sealed fields; to its head, or to `end_sequence`."""
+    head = Head(EMPTY_HEAD.epoch, 0, EMPTY_HASH)
+    position, count = START, 0
+    while records := read_after(session, log, stream, position, BATCH_RECORDS):
+        for record in records:
+            if end_sequence and record.sequence > end_sequence:
+                return Verification(count, head)
+            try:
+                head = check_follows(head, record)
+                if record.sealed:
+                    check_sealed(record.decoded(), SealedFields.FromString(record.sealed).fields)
+            except HanseError as error:
+                return Verification(count, head, problem=str(error))
+            count += 1
+        position = last_position(records)
+    return Verification(count, head)

@@ -1,0 +1,68 @@
+"""Resource names and ids (AIP-122): where a name is taken apart, and where ids come from."""
+
+import secrets
+import time
+from dataclasses import dataclass
+
+_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+_ID_EPOCH_SECONDS = 1_704_067_200  # 2024-01-01T00:00:00Z
+_TIME_DIGITS = 6  # 30 bits of seconds: until 2058.
+_RANDOM_DIGITS = 6  # 30 random bits within one second.
+
+HEADQUARTERS = "units/hq"
+
+
+def _digits(number: int, count: int) -> str:
+    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(5 * (count - 1), -1, -5))
+
+
+def new_id() -> str:
+    """Return a new resource id such as "3k9m2x-4t7qzd": short, lowercase, sorted by the second it was made in.
+
+    Two ids made in one second collide with a probability of 1 in 10^9; the primary key refuses the second one, and
+    its command is tried again.
+    """
+    seconds = int(time.time()) - _ID_EPOCH_SECONDS
+    return f"{_digits(seconds, _TIME_DIGITS)}-{_digits(secrets.randbits(30), _RANDOM_DIGITS)}"
+
+
+@dataclass(frozen=True, slots=True)
+class TicketName:
+    """`units/{unit}/tickets/{ticket}`."""
+
+    unit: str
+    id: str
+
+    @classmethod
+    def parse(cls, name: str) -> "TicketName":
+        """Take a validated ticket name, or the name of something inside a ticket, apart."""
+        parts = name.split("/")
+        return cls(unit="/".join(parts[:2]), id=parts[3])
+
+    def __str__(self) -> str:
+        return f"{self.unit}/tickets/{self.id}"
+
+
+def home_of(name: str) -> str:
+    """Return the unit that a resource belongs to, "units/shanghai", from the resource's name."""
+    return "/".join(name.split("/", 2)[:2])
+
+
+def ticket_of(engagement: str) -> str:
+    """Return the ticket's name from the name of one of its engagements."""
+    return engagement.rsplit("/engagements/", 1)[0]
+
+
+def short_unit(unit: str) -> str:
+    """Return "shanghai" for "units/shanghai"."""
+    return unit.removeprefix("units/")
+
+
+def stream_name(unit: str, service: str) -> str:
+    """Return the name of a service's stream in a unit, "units/shanghai/streams/ticket"."""
+    return f"{unit}/streams/{service}"
+
+
+def downstream_name(unit: str) -> str:
+    """Return the name of headquarters' stream to a unit, "units/hq/streams/to-munich"."""
+    return stream_name(HEADQUARTERS, f"to-{short_unit(unit)}")

@@ -1,0 +1,115 @@
+"""Who may call what: the one table of roles by rpc. What is not in it is denied.
+
+A test fails when an rpc of the contracts has no row here.
+"""
+
+from hanse.identity import Role
+
+DESK = frozenset({Role.AGENT, Role.LEAD})
+LEADS = frozenset({Role.LEAD})
+READERS = DESK | {Role.CONTROLLER, Role.OPERATIONS, Role.STANDARDS, Role.SYSTEM}
+WORKERS = frozenset({Role.SYSTEM})
+STANDARDS = frozenset({Role.STANDARDS})
+ACCOUNTS = frozenset({Role.CONTROLLER, Role.LEAD, Role.OPERATIONS})
+OPERATIONS = frozenset({Role.OPERATIONS})
+HEADQUARTERS = frozenset({Role.STANDARDS, Role.CONTROLLER, Role.OPERATIONS, Role.LEAD})
+
+BY_CERTIFICATE: frozenset[Role] = frozenset()
+"""Not by token: the servicer takes the caller from the client's certificate."""
+BY_API_KEY = frozenset({Role.PARTNER})
+"""Not by token: the gateway turns the API key into a caller with this role."""
+
+_TABLE: dict[str, dict[str, frozenset[Role]]] = {
+    "hanse_protos.ticket.v1.TicketService": {
+        "CreateTicket": DESK | WORKERS,
+        "GetTicket": READERS,
+        "ListTickets": READERS,
+        "CommentTicket": DESK | WORKERS,
+        "AssignTicket": DESK,
+        "EscalateTicket": DESK,
+        "PauseTicket": DESK,
+        "ResumeTicket": DESK,
+        "ResolveTicket": DESK,
+        "ReopenTicket": DESK,
+        "CloseTicket": DESK,
+        "ListTimelineEntries": READERS,
+        "ListPartnerEvents": WORKERS,
+        "EvaluateClocks": WORKERS,
+        "ListOpenClocks": WORKERS,
+        "ImportTickets": OPERATIONS,
+    },
+    "hanse_protos.ticket.v1.EngagementService": {
+        "RequestEngagement": DESK,
+        "GetEngagement": READERS,
+        "ListEngagements": READERS,
+        "AcceptEngagement": DESK,
+        "DeclineEngagement": DESK,
+        "NoteEngagementWork": DESK,
+        "DeliverEngagement": DESK,
+        "ConfirmEngagement": DESK,
+        "RejectEngagement": DESK,
+        "WithdrawEngagement": DESK,
+    },
+    "hanse_protos.knowledge.v1.KnowledgeService": {
+        "CreateArticle": DESK,
+        "GetArticle": READERS,
+        "ListArticles": READERS,
+        "UpdateArticle": DESK,
+        "SubmitArticle": DESK,
+        "PublishArticle": LEADS,
+        "ReturnArticle": LEADS,
+        "RetireArticle": LEADS,
+        "SearchArticles": READERS,
+    },
+    "hanse_protos.settlement.v1.SettlementService": {
+        "GetCharge": ACCOUNTS,
+        "ListCharges": ACCOUNTS,
+        "ListLedgerEntries": ACCOUNTS,
+        "GetStatement": ACCOUNTS,
+    },
+    "hanse_protos.policy.v1.PolicyService": {
+        "LintPolicy": STANDARDS | OPERATIONS,
+        "PublishPolicy": STANDARDS,
+        "GetPolicy": READERS,
+        "ListPolicies": READERS,
+    },
+    "hanse_protos.log.v1.LogService": {
+        "ListStreams": OPERATIONS,
+        "VerifyStream": OPERATIONS,
+    },
+    "hanse_protos.federation.v1.FederationService": {
+        "Exchange": BY_CERTIFICATE,
+    },
+    "hanse_protos.federation.v1.GroupService": {
+        "ListUnits": HEADQUARTERS,
+        "ListGroupTickets": HEADQUARTERS,
+        "ListGroupEngagements": HEADQUARTERS,
+        "ListMatchedCharges": HEADQUARTERS,
+        "GetTrafficReport": HEADQUARTERS,
+    },
+    "hanse_protos.federation.v1.RoutingService": {
+        "OfferEngagement": WORKERS,
+        "ExpireOffer": WORKERS,
+        "ListOpenEngagements": WORKERS,
+    },
+    "hanse_protos.federation.v1.LinkService": {
+        "GetLink": OPERATIONS | WORKERS,
+    },
+    "hanse_protos.gateway.v1.PartnerService": {
+        "CreateTicket": BY_API_KEY,
+        "GetTicket": BY_API_KEY,
+        "ListTickets": BY_API_KEY,
+        "CommentTicket": BY_API_KEY,
+        "WatchEvents": BY_API_KEY,
+    },
+    "hanse_protos.gateway.v1.PartnerAdminService": {
+        "CreatePartner": OPERATIONS,
+        "RotatePartnerKey": OPERATIONS,
+    },
+}
+
+ROLES_BY_RPC = {f"/{service}/{rpc}": roles for service, rpcs in _TABLE.items() for rpc, roles in rpcs.items()}
+"""The roles of which one is needed, by the rpc's full name as gRPC has it."""
+
+PUBLIC_PREFIXES = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
+"""What anybody may call: whether the server is well, and what its contract is."""

@@ -1,0 +1,102 @@
+"""Building servers: TLS, the gates, health, reflection, keepalive."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from hanse.errors import TokenMissing
+from hanse.identity import Caller, TokenVerifier
+from hanse.rpc.interceptor import BEARER, Authenticator, Gates, Metadata
+from hanse.rpc.tls import TlsFiles
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""The largest message taken: an import batch of 500 tickets fits; more is refused with RESOURCE_EXHAUSTED."""
+
+KEEPALIVE_OPTIONS = [
+    # Without these a black-holed connection never fails; both sides must allow the other's pings.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+SERVER_OPTIONS = [
+    *KEEPALIVE_OPTIONS,
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),
+]
+
+DRAIN_SECONDS = 5.0
+"""How long calls may finish when a server stops."""
+
+
+def by_token(verifier: TokenVerifier) -> Authenticator:
+    """Return an authenticator that takes a bearer token from the metadata."""
+
+    async def authenticate(metadata: Metadata) -> Caller:
+        value = metadata.get("authorization", "")
+        if not value.startswith(BEARER):
+            raise TokenMissing
+        return verifier.verify(value.removeprefix(BEARER))
+
+    return authenticate
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A servicer, with what puts it onto a server."""
+
+    full_name: str
+    """The service's full protobuf name."""
+    add: Callable[[Any, grpc.aio.Server], None]
+    """The generated `add_…Servicer_to_server`."""
+    servicer: object
+
+
+class RpcServer:
+    """A gRPC server on one address."""
+
+    def __init__(
+        self,
+        address: str,
+        tls: TlsFiles,
+        authenticate: Authenticator,
+        services: Iterable[Served],
+        *,
+        require_client_certificate: bool = False,
+    ) -> None:
+        self.address = address
+        self._server = grpc.aio.server(interceptors=[Gates(authenticate)], options=SERVER_OPTIONS)
+        self._health = HealthServicer()
+        self._names = []
+        for service in services:
+            service.add(service.servicer, self._server)
+            self._names.append(service.full_name)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], self._server)
+        credentials = grpc.ssl_server_credentials(
+            [(tls.key.read_bytes(), tls.certificate.read_bytes())],
+            root_certificates=tls.authority.read_bytes(),
+            require_client_auth=require_client_certificate,
+        )
+        self.port = self._server.add_secure_port(address, credentials)
+
+    async def start(self) -> None:
+        """Start serving, and say so in the health service."""
+        await self._server.start()
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self) -> None:
+        """Say that the server goes, let calls finish, and stop."""
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._server.stop(DRAIN_SECONDS)
+
+    async def _set_health(self, status: int) -> None:
+        for name in ["", *self._names]:
+            await self._health.set(name, status)

@@ -1,0 +1,63 @@
+"""What every service keeps in its schema beside its own tables."""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, Uuid, func
+
+from hanse.log.tables import LogTables, Time
+
+NAMING = {
+    "ix": "%(table_name)s_by_%(column_0_N_name)s",
+    "uq": "%(table_name)s_unique_%(column_0_N_name)s",
+    "ck": "%(table_name)s_check_%(constraint_name)s",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fk",
+    "pk": "%(table_name)s_pk",
+}
+
+
+class ServiceSchema:
+    """The schema of one service in its unit's database: its log, and how it stays idempotent."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.metadata = MetaData(schema=name, naming_convention=NAMING)
+        self.log = LogTables(self.metadata)
+        # The first answer to each request id, so that a repeat gets it again (AIP-155).
+        self.request = Table(
+            "request",
+            self.metadata,
+            Column("request_id", Uuid, primary_key=True),
+            Column("fingerprint", LargeBinary, nullable=False),
+            Column("response", LargeBinary, nullable=False),
+            Column("create_time", Time, nullable=False, server_default=func.now(), index=True),
+        )
+        # The events of others that this service has applied, recorded in the same transaction as the effect.
+        self.inbox = Table(
+            "inbox",
+            self.metadata,
+            Column("event_id", Uuid, primary_key=True),
+            Column("resource", Text, nullable=False),
+            Column("type", Text, nullable=False),
+            Column("occur_time", Time, nullable=False),
+            Column("event", LargeBinary, nullable=False),
+            Column("sealed", LargeBinary),
+            Column("receive_time", Time, nullable=False, server_default=func.now()),
+            Index("inbox_by_resource", "resource", postgresql_ops={"resource": "text_pattern_ops"}),
+        )
+        # The events that could not be applied after several tries. They wait for a person.
+        self.dead_letter = Table(
+            "dead_letter",
+            self.metadata,
+            Column("event_id", Uuid, primary_key=True),
+            Column("reaction", Text, primary_key=True),
+            Column("record", LargeBinary, nullable=False),
+            Column("error", Text, nullable=False),
+            Column("tries", Integer, nullable=False),
+            Column("create_time", Time, nullable=False, server_default=func.now()),
+        )
+        # This service's copy of the policy versions that its unit has put in force.
+        self.policy = Table(
+            "policy",
+            self.metadata,
+            Column("version", BigInteger, primary_key=True, autoincrement=False),
+            Column("policy", LargeBinary, nullable=False),
+            Column("enact_time", Time, nullable=False, server_default=func.now()),
+        )

@@ -1,0 +1,50 @@
+"""OpenTelemetry: one trace follows a ticket from the gateway through the log, the link and Temporal.
+
+The current trace travels as a W3C traceparent: in gRPC metadata between processes, in every event of the log, and
+from there into reactions, workflows and the other unit. Exporting is off until an OTLP endpoint is configured; the
+trace ids are in the events all the same.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+TRACEPARENT = "traceparent"
+
+_propagator = TraceContextTextMapPropagator()
+_tracer = trace.get_tracer("hanse")
+
+
+def start_telemetry(unit: str, role: str, otlp_endpoint: str | None) -> TracerProvider:
+    """Install the tracer provider of this process. With no endpoint, spans get ids and go nowhere."""
+    resource = Resource.create({"service.name": f"hanse-{role}", "service.namespace": "hanse", "hanse.unit": unit})
+    provider = TracerProvider(resource=resource)
+    if otlp_endpoint:
+        # Imported here: the exporter brings gRPC, which must not enter nameko's process.
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=otlp_endpoint, insecure=True)))
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+def current_traceparent() -> str:
+    """Return the W3C traceparent of the current span, or an empty string outside of any."""
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    return carrier.get(TRACEPARENT, "")
+
+
+@contextmanager
+def span(name: str, traceparent: str = "", kind: SpanKind = SpanKind.INTERNAL, **attributes: str) -> Iterator[None]:
+    """Run a block in a span, as a child of `traceparent`, or of the current span where it is empty."""
+    parent = _propagator.extract({TRACEPARENT: traceparent}) if traceparent else otel_context.get_current()
+    with _tracer.start_as_current_span(name, context=parent, kind=kind, attributes=attributes):
+        yield
