@@ -1,0 +1,17 @@
+"""The service desk of one unit: its tickets, and the engagements that it takes part in.
+
+A **ticket** lives in its home unit for its whole life: NEW → IN_PROGRESS ⇄ WAITING → RESOLVED → CLOSED, and back from
+RESOLVED when a solution did not hold. Its tier climbs from 1 to 3. What the unit can't solve becomes an
+**engagement**: the home unit asks, headquarters offers it to a provider, the provider accepts, works, delivers, and the
+home unit confirms. The ticket keeps its name throughout; only its holder changes, and with it the calendar that its
+clocks count on.
+
+- `model`: the tables, the states, the allowed transitions. `clocks`: promises as rows, computed from segments.
+- `commands`: what the desk may do. `engagements`: the same for engagements. `evaluation`: what is due on the clocks.
+- `effects`: what the desk does about what others tell it. `imports`: history from a legacy system.
+- `queries`, `timeline`: what may be asked. `servicer`, `reactions`: the two doors.
+
+Each fact has one writer: the home unit writes the ticket, the provider writes its work, headquarters writes offers. So
+the two units' copies of an engagement never conflict; one may only be behind the other. What comes late is applied at
+the time at which it happened. What comes twice is applied once (`hanse.inbox`).
+"""

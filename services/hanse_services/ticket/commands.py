@@ -1,0 +1,199 @@
+"""What the desk may do with its tickets. Each command changes the ticket and tells what it did, in one transaction."""
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from hanse.errors import ResourceNotFound, ValidationFailed
+from hanse.names import TicketName, new_id
+from hanse.work import Work
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import service_pb2 as rpc
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket import clocks
+from hanse_services.ticket.engagements import withdraw_seeking
+from hanse_services.ticket.holding import end_wait, switch_clocks
+from hanse_services.ticket.loading import kept, own_ticket
+from hanse_services.ticket.messages import summary_of, ticket_to_proto
+from hanse_services.ticket.model import TOP_TIER, Customer, Ticket
+
+WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")
+FOR_CUSTOMER = "customer"
+
+
+def create_ticket(work: Work, request: rpc.CreateTicketRequest) -> pb.Ticket:
+    """Open a ticket: the clocks of the first target that holds start.
+
+    Raises ResourceNotFound for another unit's desk, PolicyMissing, CategoryUnknown.
+    """
+    if request.parent != work.unit:
+        raise ResourceNotFound(resource=request.parent)
+    asked, standards = request.ticket, work.standards
+    ticket = new_ticket(work, str(TicketName(work.unit, new_id())), asked, request.partner)
+    ticket.customer = _customer_of(work, request)
+    clocks.start_clocks(standards, ticket, work.unit)
+    work.session.add(ticket)
+    opened = told.TicketOpened(ticket=summary_of(ticket))
+    work.tell(ticket.name, opened, title=ticket.title, description=ticket.description)
+    return ticket_to_proto(ticket, standards, work.now)
+
+
+def new_ticket(work: Work, name: str, asked: pb.Ticket, partner: str) -> Ticket:
+    """Return a new ticket of this unit's desk, not yet kept."""
+    return Ticket(
+        name=name,
+        version=1,
+        state=pb.NEW,
+        title=asked.title,
+        description=asked.description,
+        language=asked.language,
+        category=asked.category,
+        product=asked.product,
+        priority=asked.priority,
+        tier=1,
+        customer=None,
+        partner=partner,
+        assignee="",
+        holder=work.unit,
+        solution="",
+        open_time=work.now,
+        update_time=work.now,
+        policy_version=work.standards.version,
+        waiting_for="",
+        waiting_duration=timedelta(0),
+        breached=False,
+        engagement_count=0,
+        clocks=[],
+        segments=[],
+    )
+
+
+def _customer_of(work: Work, request: rpc.CreateTicketRequest) -> str | None:
+    """Return the customer's name: an earlier one with the same reference, or a new one; None without a contact."""
+    if not request.HasField("contact"):
+        return None
+    contact = request.contact
+    reference = f"{request.partner}:{contact.reference}" if contact.reference else None
+    customer = work.session.scalar(select(Customer).where(Customer.reference == reference)) if reference else None
+    if customer is None:
+        customer = Customer(
+            name=f"{work.unit}/customers/{new_id()}",
+            reference=reference,
+            display_name="",
+            email="",
+            phone="",
+            create_time=work.now,
+        )
+        work.session.add(customer)
+    customer.display_name = contact.display_name or customer.display_name
+    customer.email = contact.email or customer.email
+    customer.phone = contact.phone or customer.phone
+    # The ticket refers to it, and the two have no ORM relationship that would order the inserts.
+    work.session.flush()
+    return customer.name
+
+
+def comment_ticket(work: Work, request: rpc.CommentTicketRequest) -> pb.Ticket:
+    """Comment on a ticket. A public comment by an agent is the first response; one by a customer ends a wait for it."""
+    ticket = own_ticket(work, request.name)
+    by_customer = bool(request.partner)
+    if by_customer and ticket.partner != request.partner:
+        raise ResourceNotFound(resource=request.name)
+    ticket.move("CommentTicket")
+    public = request.public or by_customer
+    if public and not by_customer:
+        clocks.stop_clock(ticket, pb.Clock.RESPONSE, work.now)
+    work.tell(ticket.name, told.TicketCommented(ticket=summary_of(ticket), public=public), text=request.text)
+    if by_customer and ticket.state == pb.WAITING and ticket.waiting_for == FOR_CUSTOMER:
+        _resume(work, ticket)
+    return kept(work, ticket)
+
+
+def assign_ticket(work: Work, request: rpc.AssignTicketRequest) -> pb.Ticket:
+    """Give a ticket to an agent, who starts work on it."""
+    ticket = own_ticket(work, request.name, request.etag)
+    ticket.move("AssignTicket")
+    ticket.assignee = request.assignee
+    work.tell(ticket.name, told.TicketAssigned(ticket=summary_of(ticket), assignee=ticket.assignee))
+    return kept(work, ticket)
+
+
+def escalate_ticket(work: Work, request: rpc.EscalateTicketRequest) -> pb.Ticket:
+    """Let a ticket climb to the next tier. Raises IllegalTransition at the top and after the solution."""
+    ticket = own_ticket(work, request.name, request.etag)
+    climb(work, ticket, request.reason)
+    return kept(work, ticket)
+
+
+def climb(work: Work, ticket: Ticket, reason: str) -> None:
+    """Let a ticket climb one tier; the next tier's desk takes it anew."""
+    ticket.move("EscalateTicket")
+    if ticket.tier >= TOP_TIER:
+        raise ValidationFailed(
+            f"{ticket.name} is at the top tier already",
+            hint="Ask headquarters for an engagement (RequestEngagement).",
+        )
+    before, ticket.tier = ticket.tier, ticket.tier + 1
+    ticket.assignee = ""
+    work.tell(ticket.name, told.TicketEscalated(ticket=summary_of(ticket), from_tier=before), text=reason)
+
+
+def pause_ticket(work: Work, request: rpc.PauseTicketRequest) -> pb.Ticket:
+    """Let a ticket wait for somebody: the clocks stand."""
+    if request.waiting_for not in WAITING_FOR:
+        raise ValidationFailed(f"waiting_for must be one of {', '.join(WAITING_FOR)}", fields="waiting_for")
+    ticket = own_ticket(work, request.name, request.etag)
+    ticket.move("PauseTicket")
+    ticket.waiting_for, ticket.waiting_since = request.waiting_for, work.now
+    switch_clocks(work, ticket, work.now, running=False)
+    paused = told.TicketPaused(ticket=summary_of(ticket), waiting_for=request.waiting_for)
+    work.tell(ticket.name, paused, text=request.reason)
+    return kept(work, ticket)
+
+
+def resume_ticket(work: Work, request: rpc.ResumeTicketRequest) -> pb.Ticket:
+    """Go on with a ticket that waited: the clocks run on."""
+    ticket = own_ticket(work, request.name, request.etag)
+    _resume(work, ticket)
+    return kept(work, ticket)
+
+
+def _resume(work: Work, ticket: Ticket) -> None:
+    ticket.move("ResumeTicket")
+    end_wait(ticket, work.now)
+    switch_clocks(work, ticket, work.now, running=True)
+    work.tell(ticket.name, told.TicketResumed(ticket=summary_of(ticket)))
+
+
+def resolve_ticket(work: Work, request: rpc.ResolveTicketRequest) -> pb.Ticket:
+    """Say the solution: the clocks stop. Raises IllegalTransition while a provider works on the ticket."""
+    ticket = own_ticket(work, request.name, request.etag)
+    withdraw_seeking(work, ticket)
+    end_wait(ticket, work.now)
+    ticket.move("ResolveTicket")
+    ticket.solution, ticket.resolve_time = request.solution, work.now
+    for kind in (pb.Clock.RESPONSE, pb.Clock.RESOLUTION):
+        clocks.stop_clock(ticket, kind, work.now)
+    clocks.close_segment(ticket, work.now)
+    work.tell(ticket.name, told.TicketResolved(ticket=summary_of(ticket)), text=request.solution)
+    return kept(work, ticket)
+
+
+def reopen_ticket(work: Work, request: rpc.ReopenTicketRequest) -> pb.Ticket:
+    """Go on with a ticket whose solution did not hold: the resolution clock runs on."""
+    ticket = own_ticket(work, request.name, request.etag)
+    ticket.move("ReopenTicket")
+    ticket.resolve_time = None
+    clocks.restart_clock(ticket, pb.Clock.RESOLUTION)
+    switch_clocks(work, ticket, work.now, running=True)
+    work.tell(ticket.name, told.TicketReopened(ticket=summary_of(ticket)), text=request.reason)
+    return kept(work, ticket)
+
+
+def close_ticket(work: Work, request: rpc.CloseTicketRequest) -> pb.Ticket:
+    """End a ticket that is resolved."""
+    ticket = own_ticket(work, request.name, request.etag)
+    ticket.move("CloseTicket")
+    ticket.close_time = work.now
+    work.tell(ticket.name, told.TicketClosed(ticket=summary_of(ticket)))
+    return kept(work, ticket)

@@ -1,0 +1,178 @@
+"""What the desk does about what others tell it: headquarters' offers, the other side's steps, the policy.
+
+Each effect runs once per fact, in the transaction that records it. Facts on one engagement arrive in the order in which
+they were written, but a fact may be overtaken by what happened here meanwhile; what no longer applies changes nothing.
+"""
+
+from typing import Any
+
+from hanse.inbox import Effect
+from hanse.log.events import Fact
+from hanse.names import HEADQUARTERS, home_of, ticket_of
+from hanse.times import instant
+from hanse.work import Work
+from hanse_protos.policy.v1.policy_pb2 import PolicyAcknowledged
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.holding import hand_over
+from hanse_services.ticket.loading import find_engagement, own_ticket
+from hanse_services.ticket.model import ENGAGEMENT_TRANSITIONS, Engagement
+
+
+def policy_acknowledged(work: Work, fact: Fact) -> None:
+    """Put the policy version in force that this unit has acknowledged."""
+    work.policies.enact(work.session, fact.payload.policy)  # type: ignore[attr-defined]
+
+
+# As the provider: what the home unit tells.
+
+
+def engagement_requested(work: Work, fact: Fact) -> None:
+    """Keep an engagement that is about to be offered to this unit, with what the home unit shares of it."""
+    summary = _summary(fact)
+    if home_of(summary.name) == work.unit or fact.event.unit != home_of(summary.name):
+        return
+    if find_engagement(work, summary.name) is None:
+        work.session.add(_mirror(summary, fact))
+
+
+def _mirror(summary: pb.EngagementSummary, fact: Fact) -> Engagement:
+    return Engagement(
+        name=summary.name,
+        version=1,
+        ticket=ticket_of(summary.name),
+        state=pb.REQUESTED,
+        provider="",
+        offer=0,
+        offer_final=False,
+        ticket_summary=summary.ticket.SerializeToString(),
+        title=fact.texts.get("title", ""),
+        description=fact.texts.get("description", ""),
+        reason=fact.texts.get("reason", ""),
+        solution="",
+        assignee="",
+        request_time=instant(summary.request_time),
+        policy_version=summary.policy_version,
+    )
+
+
+def engagement_confirmed(work: Work, fact: Fact) -> None:
+    """The home unit took the solution."""
+    if engagement := _from_home(work, fact, "ConfirmEngagement"):
+        engagement.confirm_time = fact.occur_time
+
+
+def engagement_rejected(work: Work, fact: Fact) -> None:
+    """The home unit sent the solution back."""
+    _from_home(work, fact, "RejectEngagement")
+
+
+def engagement_withdrawn(work: Work, fact: Fact) -> None:
+    """The home unit called the engagement off."""
+    _from_home(work, fact, "WithdrawEngagement")
+
+
+def _from_home(work: Work, fact: Fact, verb: str) -> Engagement | None:
+    name = _summary(fact).name
+    if fact.event.unit != home_of(name) or home_of(name) == work.unit:
+        return None
+    return _step(work, name, verb)
+
+
+# As either side: what headquarters tells.
+
+
+def engagement_offered(work: Work, fact: Fact) -> None:
+    """An engagement was offered: to this unit, or on behalf of it."""
+    summary = _summary(fact)
+    payload: Any = fact.payload
+    if fact.event.unit != HEADQUARTERS or (engagement := _step(work, summary.name, "OfferEngagement")) is None:
+        return
+    engagement.provider, engagement.offer = summary.provider, summary.offer
+    engagement.offer_final = payload.final
+    engagement.offer_expire_time = instant(payload.expire_time) if payload.HasField("expire_time") else None
+
+
+def offer_expired(work: Work, fact: Fact) -> None:
+    """An offer ran out."""
+    _from_headquarters(work, fact, "ExpireOffer")
+
+
+def offer_withdrawn(work: Work, fact: Fact) -> None:
+    """Headquarters took an offer back: this unit's acceptance came too late."""
+    if _summary(fact).provider == work.unit:
+        _from_headquarters(work, fact, "WithdrawEngagement")
+
+
+def _from_headquarters(work: Work, fact: Fact, verb: str) -> None:
+    summary = _summary(fact)
+    engagement = find_engagement(work, summary.name) if fact.event.unit == HEADQUARTERS else None
+    if engagement is not None and engagement.offer == summary.offer:
+        _step(work, summary.name, verb)
+
+
+# As the home unit: what the provider tells.
+
+
+def engagement_accepted(work: Work, fact: Fact) -> None:
+    """The provider works on it: the ticket and its clocks go over to the provider."""
+    if engagement := _from_provider(work, fact, "AcceptEngagement"):
+        engagement.accept_time = fact.occur_time
+        engagement.assignee = fact.payload.assignee  # type: ignore[attr-defined]
+        hand_over(work, own_ticket(work, engagement.ticket), engagement.provider, engagement.name, fact.occur_time)
+
+
+def engagement_declined(work: Work, fact: Fact) -> None:
+    """The provider declined the offer; headquarters asks the next one."""
+    _from_provider(work, fact, "DeclineEngagement")
+
+
+def engagement_delivered(work: Work, fact: Fact) -> None:
+    """The provider has a solution: the ticket and its clocks come back, at the time of the delivery."""
+    if engagement := _from_provider(work, fact, "DeliverEngagement"):
+        engagement.deliver_time = fact.occur_time
+        engagement.solution = fact.texts.get("text", "")
+        hand_over(work, own_ticket(work, engagement.ticket), work.unit, engagement.name, fact.occur_time)
+
+
+def _from_provider(work: Work, fact: Fact, verb: str) -> Engagement | None:
+    name = _summary(fact).name
+    engagement = find_engagement(work, name) if home_of(name) == work.unit else None
+    if engagement is None or fact.event.unit != engagement.provider:
+        return None
+    return _step(work, name, verb)
+
+
+# What the three have in common.
+
+
+def _summary(fact: Fact) -> pb.EngagementSummary:
+    payload: Any = fact.payload
+    summary: pb.EngagementSummary = payload.engagement
+    return summary
+
+
+def _step(work: Work, name: str, verb: str) -> Engagement | None:
+    """Take a step of an engagement; return None where the engagement is not here, or past it."""
+    engagement = find_engagement(work, name)
+    if engagement is None or engagement.state not in ENGAGEMENT_TRANSITIONS[verb]:
+        return None
+    engagement.move(verb)
+    engagement.version += 1
+    return engagement
+
+
+EFFECTS: dict[type, Effect] = {
+    PolicyAcknowledged: policy_acknowledged,
+    told.EngagementRequested: engagement_requested,
+    told.EngagementConfirmed: engagement_confirmed,
+    told.EngagementRejected: engagement_rejected,
+    told.EngagementWithdrawn: engagement_withdrawn,
+    told.EngagementOffered: engagement_offered,
+    told.EngagementOfferExpired: offer_expired,
+    told.EngagementOfferWithdrawn: offer_withdrawn,
+    told.EngagementAccepted: engagement_accepted,
+    told.EngagementDeclined: engagement_declined,
+    told.EngagementDelivered: engagement_delivered,
+}
+"""Which fact has which effect. Facts that are not here are kept in the inbox, for the timeline."""

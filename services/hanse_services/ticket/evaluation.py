@@ -1,0 +1,102 @@
+"""What is due on a ticket's clocks: warn, breach, climb the ladder, ask for an engagement.
+
+A waiting process asks again and again; each step is done once, because it is marked as done in the transaction that
+does it. Asking late does what is due late; asking for what is over says so.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from hanse.policy.standards import Standards
+from hanse.times import put_time
+from hanse.work import Work
+from hanse_protos.policy.v1.policy_pb2 import LadderStep
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import service_pb2 as rpc
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.clocks import facts_of, next_due_time
+from hanse_services.ticket.commands import climb
+from hanse_services.ticket.engagements import active_engagement, ask_for_engagement
+from hanse_services.ticket.loading import own_ticket
+from hanse_services.ticket.messages import summary_of
+from hanse_services.ticket.model import TOP_TIER, Clock, Step, StepAction, Ticket
+
+
+def evaluate_clocks(work: Work, request: rpc.EvaluateClocksRequest) -> rpc.EvaluateClocksResponse:
+    """Do what is due on a ticket's clocks, and say when something is due next."""
+    ticket = own_ticket(work, request.name)
+    if not ticket.clocks:
+        return rpc.EvaluateClocksResponse(ended=True)
+    standards = work.standards_of(ticket.policy_version)
+    actions = [
+        action for clock in ticket.clocks if clock.stop_time is None for action in _do(work, standards, ticket, clock)
+    ]
+    if actions:
+        ticket.version += 1
+        ticket.update_time = work.now
+    response = rpc.EvaluateClocksResponse(actions=actions, ended=all(clock.stop_time for clock in ticket.clocks))
+    put_time(response.next_due_time, next_due_time(ticket))
+    return response
+
+
+def _do(work: Work, standards: Standards, ticket: Ticket, clock: Clock) -> list[str]:
+    """Do the steps of one clock that are due, and return what was done, for people."""
+    steps = clock.open_steps()
+    done = []
+    for step in steps:
+        if step.is_due(work.now):
+            if _DO[StepAction(step.action)](work, standards, ticket, clock, step):
+                kind = pb.Clock.Kind.Name(clock.kind)
+                done.append(f"{step.action} on {kind} at {step.percent} %")
+            step.done_time = work.now.isoformat()
+    if any(step.done_time for step in steps):
+        clock.keep_steps(steps)
+    return done
+
+
+def _warn(work: Work, _standards: Standards, ticket: Ticket, clock: Clock, step: Step) -> bool:
+    warned = told.SlaWarned(ticket=summary_of(ticket), kind=clock.kind, percent=step.percent)
+    put_time(warned.due_time, clock.due_time)
+    work.tell(ticket.name, warned)
+    return True
+
+
+def _breach(work: Work, _standards: Standards, ticket: Ticket, clock: Clock, step: Step) -> bool:
+    ticket.breached, clock.breach_time = True, datetime.fromisoformat(step.due_time or work.now.isoformat())
+    breached = told.SlaBreached(ticket=summary_of(ticket), kind=clock.kind)
+    put_time(breached.due_time, clock.breach_time)
+    work.tell(ticket.name, breached)
+    return True
+
+
+def _climb(work: Work, standards: Standards, ticket: Ticket, _clock: Clock, step: Step) -> bool:
+    """Climb, where the ladder's condition holds now and the ticket is still at this unit's desk."""
+    if ticket.tier >= TOP_TIER or ticket.holder != work.unit or not _holds(standards, ticket, work.unit, step):
+        return False
+    climb(work, ticket, f"{step.percent} % of the resolution target is used up")
+    return True
+
+
+def _request_engagement(work: Work, standards: Standards, ticket: Ticket, _clock: Clock, step: Step) -> bool:
+    """Ask headquarters for a provider, where the ladder's condition holds now and nobody has been asked."""
+    if ticket.holder != work.unit or not _holds(standards, ticket, work.unit, step):
+        return False
+    if active_engagement(work, ticket.name):
+        return False
+    ask_for_engagement(work, ticket, f"{step.percent} % of the resolution target is used up")
+    return True
+
+
+def _holds(standards: Standards, ticket: Ticket, home: str, step: Step) -> bool:
+    """Whether the policy's ladder has this step for the ticket as it is now."""
+    action = LadderStep.Action.Value(step.action)
+    ladder = standards.ladder_for(facts_of(standards, ticket, home))
+    return any(rung.action == action and rung.at_percent == step.percent for rung in ladder)
+
+
+_DO: dict[StepAction, Callable[[Work, Standards, Ticket, Clock, Step], bool]] = {
+    StepAction.WARN: _warn,
+    StepAction.BREACH: _breach,
+    StepAction.CLIMB: _climb,
+    StepAction.REQUEST_ENGAGEMENT: _request_engagement,
+}

@@ -1,0 +1,46 @@
+"""Who holds a ticket, and on whose calendar its clocks run."""
+
+from datetime import datetime, timedelta
+
+from hanse.policy.standards import Standards
+from hanse.work import Work
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket import clocks
+from hanse_services.ticket.messages import summary_of
+from hanse_services.ticket.model import Ticket
+
+
+def standards_of(work: Work, ticket: Ticket) -> Standards | None:
+    """Return the policy that the ticket was opened under; None for a ticket without clocks (an imported one)."""
+    return work.standards_of(ticket.policy_version) if ticket.clocks else None
+
+
+def switch_clocks(work: Work, ticket: Ticket, at: datetime, *, running: bool) -> None:
+    """Let the clocks run, or stand, from an instant on, on the holder's calendar; compute their deadlines anew."""
+    standards = standards_of(work, ticket)
+    if standards:
+        clocks.open_segment(standards, ticket, ticket.holder, at, running=running)
+        clocks.schedule(standards, ticket)
+
+
+def hand_over(work: Work, ticket: Ticket, unit: str, engagement: str, at: datetime) -> None:
+    """Give a ticket to another unit, at the instant at which that happened, and tell it."""
+    if ticket.holder == unit:
+        return
+    before, ticket.holder = ticket.holder, unit
+    if ticket.state in (pb.NEW, pb.IN_PROGRESS, pb.WAITING):
+        switch_clocks(work, ticket, at, running=ticket.state != pb.WAITING)
+    handed_over = told.TicketHandedOver(
+        ticket=summary_of(ticket), from_unit=before, to_unit=unit, engagement=engagement
+    )
+    work.tell(ticket.name, handed_over, occur_time=at)
+    ticket.version += 1
+    ticket.update_time = work.now
+
+
+def end_wait(ticket: Ticket, now: datetime) -> None:
+    """Add the wait that ends now to what the ticket waited in all."""
+    if ticket.waiting_since is not None:
+        ticket.waiting_duration += max(now - ticket.waiting_since, timedelta(0))
+    ticket.waiting_for, ticket.waiting_since = "", None

@@ -1,0 +1,68 @@
+"""Loading the row that a command is about, locked, and keeping what it changed."""
+
+from sqlalchemy import select
+
+from hanse.errors import ResourceNotFound
+from hanse.names import home_of
+from hanse.work import Work
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.messages import engagement_to_proto, ticket_to_proto
+from hanse_services.ticket.model import Engagement, Ticket, check_etag
+
+
+def own_ticket(work: Work, name: str, etag: str = "") -> Ticket:
+    """Load and lock a ticket of this unit. Raises ResourceNotFound for others', EtagMismatch."""
+    ticket = find_ticket(work, name) if home_of(name) == work.unit else None
+    if ticket is None:
+        raise ResourceNotFound(resource=name)
+    check_etag(ticket, etag)
+    return ticket
+
+
+def find_ticket(work: Work, name: str) -> Ticket | None:
+    """Load and lock a ticket, if it is here."""
+    work.session.flush()
+    query = select(Ticket).where(Ticket.name == name).with_for_update()
+    return work.session.scalar(query.execution_options(populate_existing=True))
+
+
+def home_engagement(work: Work, name: str, etag: str = "") -> Engagement:
+    """Load and lock an engagement that this unit asked for. Raises ResourceNotFound, EtagMismatch."""
+    engagement = find_engagement(work, name) if home_of(name) == work.unit else None
+    return _checked(engagement, name, etag)
+
+
+def provided_engagement(work: Work, name: str, etag: str = "") -> Engagement:
+    """Load and lock an engagement that is offered to this unit, or was. Raises ResourceNotFound, EtagMismatch."""
+    engagement = find_engagement(work, name)
+    if engagement is not None and engagement.provider != work.unit:
+        engagement = None
+    return _checked(engagement, name, etag)
+
+
+def _checked(engagement: Engagement | None, name: str, etag: str) -> Engagement:
+    if engagement is None:
+        raise ResourceNotFound(resource=name)
+    check_etag(engagement, etag)
+    return engagement
+
+
+def find_engagement(work: Work, name: str) -> Engagement | None:
+    """Load and lock an engagement, if this unit takes part in it."""
+    work.session.flush()
+    query = select(Engagement).where(Engagement.name == name).with_for_update()
+    return work.session.scalar(query.execution_options(populate_existing=True))
+
+
+def kept(work: Work, ticket: Ticket) -> pb.Ticket:
+    """Count the change of a ticket, and return the answer of the command that made it."""
+    ticket.version += 1
+    ticket.update_time = work.now
+    standards = work.standards_of(ticket.policy_version) if ticket.policy_version else None
+    return ticket_to_proto(ticket, standards, work.now)
+
+
+def kept_engagement(engagement: Engagement) -> pb.Engagement:
+    """Count the change of an engagement, and return the answer of the command that made it."""
+    engagement.version += 1
+    return engagement_to_proto(engagement)

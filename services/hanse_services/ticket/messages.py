@@ -1,0 +1,118 @@
+"""From rows to messages: resources for callers, summaries for events."""
+
+from datetime import datetime
+
+from hanse.names import home_of
+from hanse.policy.standards import Standards
+from hanse.times import duration, put_time, timestamp
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.clocks import clocks_to_proto
+from hanse_services.ticket.model import Engagement, Ticket, etag_of
+
+
+def summary_of(ticket: Ticket) -> pb.TicketSummary:
+    """Return what every ticket event carries: no text, no person."""
+    message = pb.TicketSummary(
+        name=ticket.name,
+        state=ticket.state,
+        priority=ticket.priority,
+        category=ticket.category,
+        product=ticket.product,
+        tier=ticket.tier,
+        holder=ticket.holder,
+        partner=ticket.partner,
+        open_time=timestamp(ticket.open_time),
+        waiting_duration=duration(ticket.waiting_duration),
+        breached=ticket.breached,
+        language=ticket.language,
+    )
+    put_time(message.resolve_time, ticket.resolve_time)
+    return message
+
+
+def ticket_to_proto(ticket: Ticket, standards: Standards | None, now: datetime) -> pb.Ticket:
+    """Return a ticket with its clocks; without the policy that it was opened under, without clocks."""
+    message = pb.Ticket(
+        name=ticket.name,
+        etag=etag_of(ticket),
+        state=ticket.state,
+        title=ticket.title,
+        description=ticket.description,
+        language=ticket.language,
+        category=ticket.category,
+        product=ticket.product,
+        priority=ticket.priority,
+        tier=ticket.tier,
+        customer=ticket.customer or "",
+        partner=ticket.partner,
+        assignee=ticket.assignee,
+        holder=ticket.holder,
+        solution=ticket.solution,
+        open_time=timestamp(ticket.open_time),
+        update_time=timestamp(ticket.update_time),
+        policy_version=ticket.policy_version,
+        waiting_duration=duration(ticket.waiting_duration),
+        clocks=clocks_to_proto(standards, ticket, now) if standards else (),
+    )
+    put_time(message.resolve_time, ticket.resolve_time)
+    put_time(message.close_time, ticket.close_time)
+    return message
+
+
+def engagement_summary_of(engagement: Engagement) -> pb.EngagementSummary:
+    """Return what every engagement event carries: no text."""
+    return pb.EngagementSummary(
+        name=engagement.name,
+        state=engagement.state,
+        home=home_of(engagement.name),
+        provider=engagement.provider,
+        offer=engagement.offer,
+        ticket=pb.TicketSummary.FromString(engagement.ticket_summary),
+        request_time=timestamp(engagement.request_time),
+        policy_version=engagement.policy_version,
+    )
+
+
+def engagement_to_proto(engagement: Engagement) -> pb.Engagement:
+    """Return an engagement as this unit knows it."""
+    message = pb.Engagement(
+        name=engagement.name,
+        etag=etag_of(engagement),
+        state=engagement.state,
+        provider=engagement.provider,
+        offer=engagement.offer,
+        ticket=pb.TicketSummary.FromString(engagement.ticket_summary),
+        title=engagement.title,
+        description=engagement.description,
+        reason=engagement.reason,
+        solution=engagement.solution,
+        request_time=timestamp(engagement.request_time),
+        policy_version=engagement.policy_version,
+        assignee=engagement.assignee,
+    )
+    put_time(message.offer_expire_time, engagement.offer_expire_time)
+    put_time(message.accept_time, engagement.accept_time)
+    put_time(message.deliver_time, engagement.deliver_time)
+    put_time(message.confirm_time, engagement.confirm_time)
+    return message
+
+
+def shared_ticket_to_proto(engagement: Engagement) -> pb.Ticket:
+    """Return what a provider sees of a ticket that an engagement shares with it."""
+    summary = pb.TicketSummary.FromString(engagement.ticket_summary)
+    return pb.Ticket(
+        name=summary.name,
+        state=summary.state,
+        title=engagement.title,
+        description=engagement.description,
+        language=summary.language,
+        category=summary.category,
+        product=summary.product,
+        priority=summary.priority,
+        tier=summary.tier,
+        holder=summary.holder,
+        solution=engagement.solution,
+        open_time=summary.open_time,
+        waiting_duration=summary.waiting_duration,
+        policy_version=engagement.policy_version,
+    )

@@ -1,0 +1,249 @@
+"""The tables of the service desk, the states, and which transitions are allowed."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from sqlalchemy import ForeignKey, Index, Interval, SmallInteger, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from hanse.columns import ProtoEnum
+from hanse.errors import EtagMismatch, IllegalTransition
+from hanse.log.tables import Time
+from hanse.policy.clock import Segment
+from hanse.schema import ServiceSchema
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+
+SCHEMA = ServiceSchema("ticket")
+
+TICKET_TRANSITIONS: dict[str, dict[pb.TicketState.ValueType, pb.TicketState.ValueType]] = {
+    "AssignTicket": {pb.NEW: pb.IN_PROGRESS, pb.IN_PROGRESS: pb.IN_PROGRESS, pb.WAITING: pb.WAITING},
+    "EscalateTicket": {pb.NEW: pb.IN_PROGRESS, pb.IN_PROGRESS: pb.IN_PROGRESS, pb.WAITING: pb.WAITING},
+    "RequestEngagement": {pb.NEW: pb.IN_PROGRESS, pb.IN_PROGRESS: pb.IN_PROGRESS, pb.WAITING: pb.WAITING},
+    "CommentTicket": {state: state for state in (pb.NEW, pb.IN_PROGRESS, pb.WAITING, pb.RESOLVED)},
+    "PauseTicket": {pb.NEW: pb.WAITING, pb.IN_PROGRESS: pb.WAITING},
+    "ResumeTicket": {pb.WAITING: pb.IN_PROGRESS},
+    "ResolveTicket": {pb.NEW: pb.RESOLVED, pb.IN_PROGRESS: pb.RESOLVED, pb.WAITING: pb.RESOLVED},
+    "ReopenTicket": {pb.RESOLVED: pb.IN_PROGRESS},
+    "CloseTicket": {pb.RESOLVED: pb.CLOSED},
+}
+"""For each verb: from which state it leads to which."""
+
+ENGAGEMENT_TRANSITIONS: dict[str, dict[pb.EngagementState.ValueType, pb.EngagementState.ValueType]] = {
+    # Headquarters offers it to one candidate after the other.
+    "OfferEngagement": {
+        pb.REQUESTED: pb.OFFERED,
+        pb.OFFERED: pb.OFFERED,
+        pb.DECLINED: pb.OFFERED,
+        pb.EXPIRED: pb.OFFERED,
+        pb.WITHDRAWN: pb.OFFERED,
+    },
+    "AcceptEngagement": {pb.OFFERED: pb.ACCEPTED},
+    "DeclineEngagement": {pb.OFFERED: pb.DECLINED},
+    "ExpireOffer": {pb.OFFERED: pb.EXPIRED},
+    "NoteEngagementWork": {pb.ACCEPTED: pb.ACCEPTED},
+    "DeliverEngagement": {pb.ACCEPTED: pb.DELIVERED},
+    "ConfirmEngagement": {pb.DELIVERED: pb.CONFIRMED},
+    # A solution that the home unit rejects goes back to the provider.
+    "RejectEngagement": {pb.DELIVERED: pb.ACCEPTED},
+    "WithdrawEngagement": dict.fromkeys((pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED, pb.ACCEPTED), pb.WITHDRAWN),
+}
+"""For each verb: from which state it leads to which."""
+
+SEEKING = frozenset({pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED})
+"""The engagement looks for a provider."""
+TOP_TIER = 3
+
+
+class Base(DeclarativeBase):
+    """The tables of this service."""
+
+    metadata = SCHEMA.metadata
+    type_annotation_map = {datetime: Time, str: Text, timedelta: Interval}  # noqa: RUF012
+
+
+class Customer(Base):
+    """A person. Personal data is here and nowhere else; events name a customer by the pseudonymous name."""
+
+    __tablename__ = "customer"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    reference: Mapped[str | None] = mapped_column(unique=True)
+    """The partner and the customer's id in the partner's system."""
+    display_name: Mapped[str]
+    email: Mapped[str]
+    phone: Mapped[str]
+    create_time: Mapped[datetime]
+
+
+class Ticket(Base):
+    """A ticket, in its home unit."""
+
+    __tablename__ = "ticket"
+    __table_args__ = (
+        Index("ticket_by_open_time", "open_time", "name"),
+        Index("ticket_by_partner", "partner", "open_time", postgresql_where="partner <> ''"),
+    )
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    state: Mapped[pb.TicketState.ValueType] = mapped_column(ProtoEnum(pb.TicketState))
+    title: Mapped[str]
+    description: Mapped[str]
+    language: Mapped[str]
+    category: Mapped[str]
+    product: Mapped[str]
+    priority: Mapped[pb.Priority.ValueType] = mapped_column(ProtoEnum(pb.Priority))
+    tier: Mapped[int] = mapped_column(SmallInteger)
+    customer: Mapped[str | None] = mapped_column(ForeignKey("ticket.customer.name"))
+    partner: Mapped[str]
+    assignee: Mapped[str]
+    holder: Mapped[str]
+    solution: Mapped[str]
+    open_time: Mapped[datetime]
+    update_time: Mapped[datetime]
+    resolve_time: Mapped[datetime | None]
+    close_time: Mapped[datetime | None]
+    policy_version: Mapped[int]
+    waiting_for: Mapped[str]
+    waiting_since: Mapped[datetime | None]
+    waiting_duration: Mapped[timedelta]
+    breached: Mapped[bool]
+    engagement_count: Mapped[int]
+
+    clocks: Mapped[list["Clock"]] = relationship(order_by="Clock.kind", lazy="select")
+    segments: Mapped[list["ClockSegment"]] = relationship(order_by="ClockSegment.number", lazy="select")
+
+    def move(self, verb: str) -> None:
+        """Go into the state that a verb leads to. Raises IllegalTransition where it leads nowhere from here."""
+        self.state = _next_state(TICKET_TRANSITIONS, pb.TicketState, self.name, self.state, verb)
+
+
+class ClockSegment(Base):
+    """A stretch in which one unit held the ticket and its clocks ran, or stood. All clocks of a ticket share them."""
+
+    __tablename__ = "clock_segment"
+
+    ticket: Mapped[str] = mapped_column(ForeignKey("ticket.ticket.name"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    unit: Mapped[str]
+    calendar: Mapped[str]
+    running: Mapped[bool]
+    start_time: Mapped[datetime]
+    end_time: Mapped[datetime | None]
+
+    def value(self) -> Segment:
+        """Return the segment as the clock arithmetic takes it."""
+        return Segment(self.unit, self.calendar, self.running, self.start_time, self.end_time)
+
+
+class StepAction(StrEnum):
+    """What happens on a clock when a part of its target is used up."""
+
+    WARN = "WARN"
+    BREACH = "BREACH"
+    CLIMB = "CLIMB"
+    REQUEST_ENGAGEMENT = "REQUEST_ENGAGEMENT"
+
+
+@dataclass(slots=True)
+class Step:
+    """One thing that is due on a clock: when, and whether it was done. Instants are ISO 8601, to be kept as JSON."""
+
+    action: str
+    percent: int
+    due_time: str | None = None
+    done_time: str | None = None
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it is time, and it has not been done."""
+        return self.done_time is None and self.due_time is not None and datetime.fromisoformat(self.due_time) <= now
+
+
+class Clock(Base):
+    """A promise to the customer: a row with its deadline. What is used up follows from the ticket's segments."""
+
+    __tablename__ = "clock"
+    __table_args__ = (Index("clock_open", "ticket", postgresql_where="stop_time IS NULL"),)
+
+    ticket: Mapped[str] = mapped_column(ForeignKey("ticket.ticket.name"), primary_key=True)
+    kind: Mapped[pb.Clock.Kind.ValueType] = mapped_column(ProtoEnum(pb.Clock.Kind), primary_key=True)
+    target: Mapped[str]
+    target_duration: Mapped[timedelta]
+    policy_version: Mapped[int]
+    due_time: Mapped[datetime | None]
+    breach_time: Mapped[datetime | None]
+    stop_time: Mapped[datetime | None]
+    steps: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+
+    def open_steps(self) -> list[Step]:
+        """Return the steps, as a copy: store them again with `keep_steps`."""
+        return [Step(**step) for step in self.steps]
+
+    def keep_steps(self, steps: list[Step]) -> None:
+        """Store the steps."""
+        self.steps = [asdict(step) for step in steps]
+
+
+class Engagement(Base):
+    """An engagement, as this unit knows it: in the home unit and in the provider's."""
+
+    __tablename__ = "engagement"
+    __table_args__ = (
+        Index("engagement_by_ticket", "ticket"),
+        Index("engagement_by_request_time", "request_time", "name"),
+    )
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    ticket: Mapped[str]
+    state: Mapped[pb.EngagementState.ValueType] = mapped_column(ProtoEnum(pb.EngagementState))
+    provider: Mapped[str]
+    offer: Mapped[int]
+    offer_expire_time: Mapped[datetime | None]
+    offer_final: Mapped[bool]
+    ticket_summary: Mapped[bytes]
+    title: Mapped[str]
+    description: Mapped[str]
+    reason: Mapped[str]
+    solution: Mapped[str]
+    assignee: Mapped[str]
+    request_time: Mapped[datetime]
+    accept_time: Mapped[datetime | None]
+    deliver_time: Mapped[datetime | None]
+    confirm_time: Mapped[datetime | None]
+    policy_version: Mapped[int]
+
+    def move(self, verb: str) -> None:
+        """Go into the state that a verb leads to. Raises IllegalTransition where it leads nowhere from here."""
+        self.state = _next_state(ENGAGEMENT_TRANSITIONS, pb.EngagementState, self.name, self.state, verb)
+
+
+State = TypeVar("State", bound=int)
+
+
+def _next_state(table: dict[str, dict[State, State]], states: Any, name: str, state: State, verb: str) -> State:
+    after = table[verb].get(state)
+    if after is None:
+        possible = [other for other, steps in table.items() if state in steps]
+        raise IllegalTransition(
+            f"{name} is {states.Name(state)}: {verb} is not possible",
+            hint=f"Possible now: {', '.join(possible) or 'nothing, it is over'}.",
+            resource=name,
+            verb=verb,
+            from_=states.Name(state),
+        )
+    return after
+
+
+def etag_of(row: Ticket | Engagement) -> str:
+    """Return the etag of a row: it changes with every change (AIP-154)."""
+    return f"v{row.version}"
+
+
+def check_etag(row: Ticket | Engagement, etag: str) -> None:
+    """Raise EtagMismatch where the caller saw another version; an empty etag skips the check."""
+    if etag and etag != etag_of(row):
+        raise EtagMismatch(resource=row.name, current=etag_of(row))

@@ -1,0 +1,112 @@
+"""What may be asked of the desk."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, exists, select, tuple_
+from sqlalchemy.orm import Session, selectinload
+
+from hanse.clock import utc_now
+from hanse.errors import ResourceNotFound
+from hanse.names import home_of
+from hanse.policy.store import PolicyStore
+from hanse.rpc.paging import decode_token, encode_token, page_size
+from hanse_protos.ticket.v1 import service_pb2 as rpc
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket import timeline
+from hanse_services.ticket.messages import engagement_to_proto, shared_ticket_to_proto, ticket_to_proto
+from hanse_services.ticket.model import Clock, Engagement, Ticket
+
+ANY_TICKET = "units/-/tickets/-"
+
+
+class TicketQueries:
+    """The queries of one unit's desk. Each method runs in a session of its own."""
+
+    def __init__(self, unit: str, policies: PolicyStore) -> None:
+        self._unit = unit
+        self._policies = policies
+
+    def get_ticket(self, session: Session, request: rpc.GetTicketRequest) -> pb.Ticket:
+        """Return an own ticket, or one that an engagement shares with this unit. Raises ResourceNotFound."""
+        if home_of(request.name) != self._unit:
+            return self._shared_ticket(session, request.name)
+        ticket = session.get(Ticket, request.name)
+        if ticket is None:
+            raise ResourceNotFound(resource=request.name)
+        return self._to_proto(session, ticket)
+
+    def _shared_ticket(self, session: Session, name: str) -> pb.Ticket:
+        query = select(Engagement).where(Engagement.ticket == name).order_by(Engagement.name.desc()).limit(1)
+        engagement = session.scalar(query)
+        if engagement is None:
+            raise ResourceNotFound(resource=name)
+        return shared_ticket_to_proto(engagement)
+
+    def _to_proto(self, session: Session, ticket: Ticket) -> pb.Ticket:
+        standards = self._policies.version(session, ticket.policy_version) if ticket.clocks else None
+        return ticket_to_proto(ticket, standards, utc_now())
+
+    def list_tickets(self, session: Session, request: rpc.ListTicketsRequest) -> rpc.ListTicketsResponse:
+        """Return a page of tickets, the newest first."""
+        if request.parent != self._unit:
+            raise ResourceNotFound(resource=request.parent)
+        query = select(Ticket).options(selectinload(Ticket.clocks), selectinload(Ticket.segments))
+        if request.states:
+            query = query.where(Ticket.state.in_(request.states))
+        if request.partner:
+            query = query.where(Ticket.partner == request.partner)
+        tickets, token = _page(session, query, Ticket.open_time, Ticket.name, request)
+        return rpc.ListTicketsResponse(
+            tickets=(self._to_proto(session, ticket) for ticket in tickets), next_page_token=token
+        )
+
+    def list_timeline_entries(
+        self, session: Session, request: rpc.ListTimelineEntriesRequest
+    ) -> rpc.ListTimelineEntriesResponse:
+        """Return a page of a ticket's steps. Raises ResourceNotFound where the ticket is neither own nor shared."""
+        own = session.scalar(select(exists().where(Ticket.name == request.parent)))
+        if not own and not session.scalar(select(exists().where(Engagement.ticket == request.parent))):
+            raise ResourceNotFound(resource=request.parent)
+        return timeline.list_timeline_entries(session, request)
+
+    def list_open_clocks(self, session: Session, request: rpc.ListOpenClocksRequest) -> rpc.ListOpenClocksResponse:
+        """Return a page of the names of tickets with a clock that has not stopped, by name."""
+        size = page_size(request.page_size)
+        [after] = decode_token(request.page_token, [str]) or [""]
+        query = select(Clock.ticket).where(Clock.stop_time.is_(None), Clock.ticket > after)
+        names = list(session.scalars(query.distinct().order_by(Clock.ticket).limit(size + 1)))
+        token = encode_token(names[size - 1]) if len(names) > size else ""
+        return rpc.ListOpenClocksResponse(tickets=names[:size], next_page_token=token)
+
+    def get_engagement(self, session: Session, request: rpc.GetEngagementRequest) -> pb.Engagement:
+        """Return an engagement that this unit takes part in. Raises ResourceNotFound."""
+        engagement = session.get(Engagement, request.name)
+        if engagement is None:
+            raise ResourceNotFound(resource=request.name)
+        return engagement_to_proto(engagement)
+
+    def list_engagements(self, session: Session, request: rpc.ListEngagementsRequest) -> rpc.ListEngagementsResponse:
+        """Return a page of engagements, the newest first."""
+        query = select(Engagement)
+        if request.parent != ANY_TICKET:
+            query = query.where(Engagement.ticket == request.parent)
+        if request.states:
+            query = query.where(Engagement.state.in_(request.states))
+        engagements, token = _page(session, query, Engagement.request_time, Engagement.name, request)
+        return rpc.ListEngagementsResponse(
+            engagements=(engagement_to_proto(engagement) for engagement in engagements), next_page_token=token
+        )
+
+
+def _page(session: Session, query: Select[Any], time: Any, name: Any, request: Any) -> tuple[Sequence[Any], str]:
+    """Return the rows of a page, the newest first, and the token of the next one."""
+    size = page_size(request.page_size)
+    if after := decode_token(request.page_token, [str, str]):
+        query = query.where(tuple_(time, name) < tuple_(datetime.fromisoformat(str(after[0])), after[1]))
+    rows = session.scalars(query.order_by(time.desc(), name.desc()).limit(size + 1)).all()
+    if len(rows) <= size:
+        return rows, ""
+    last = rows[size - 1]
+    return rows[:size], encode_token(getattr(last, time.key).isoformat(), last.name)

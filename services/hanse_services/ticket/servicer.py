@@ -1,0 +1,143 @@
+"""gRPC in, domain out."""
+
+from typing import Any
+
+from hanse.names import stream_name
+from hanse.rpc.call import cause_of
+from hanse.rpc.server import Served
+from hanse.runtime import Runtime
+from hanse.work import Command, CommandExecutor
+from hanse_protos.ticket.v1 import service_pb2 as rpc
+from hanse_protos.ticket.v1 import service_pb2_grpc as stubs
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket import commands, engagements, evaluation, imports, timeline
+from hanse_services.ticket.queries import TicketQueries
+
+Context = Any
+
+
+class _Desk:
+    """What both servicers stand on."""
+
+    def __init__(self, runtime: Runtime, executor: CommandExecutor) -> None:
+        self._unit = runtime.unit
+        self._database = runtime.database
+        self._executor = executor
+        self._queries = TicketQueries(runtime.unit, executor.policies)
+
+    async def _change(self, command: Command[Any, pb.Ticket], request: Any) -> pb.Ticket:
+        return await self._executor.execute(command, request, cause_of(request), pb.Ticket)
+
+    async def _engage(self, command: Command[Any, pb.Engagement], request: Any) -> pb.Engagement:
+        return await self._executor.execute(command, request, cause_of(request), pb.Engagement)
+
+
+class TicketServicer(_Desk, stubs.TicketServiceServicer):
+    """The tickets of a unit."""
+
+    async def CreateTicket(self, request: rpc.CreateTicketRequest, context: Context) -> pb.Ticket:
+        return await self._change(commands.create_ticket, request)
+
+    async def GetTicket(self, request: rpc.GetTicketRequest, context: Context) -> pb.Ticket:
+        return await self._database.read(self._queries.get_ticket, request)
+
+    async def ListTickets(self, request: rpc.ListTicketsRequest, context: Context) -> rpc.ListTicketsResponse:
+        return await self._database.read(self._queries.list_tickets, request)
+
+    async def CommentTicket(self, request: rpc.CommentTicketRequest, context: Context) -> pb.Ticket:
+        return await self._change(commands.comment_ticket, request)
+
+    async def AssignTicket(self, request: rpc.AssignTicketRequest, context: Context) -> pb.Ticket:
+        return await self._change(commands.assign_ticket, request)
+
+    async def EscalateTicket(self, request: rpc.EscalateTicketRequest, context: Context) -> pb.Ticket:
+        return await self._change(commands.escalate_ticket, request)
+
+    async def PauseTicket(self, request: rpc.PauseTicketRequest, context: Context) -> pb.Ticket:
+        return await self._change(commands.pause_ticket, request)
+
+    async def ResumeTicket(self, request: rpc.ResumeTicketRequest, context: Context) -> pb.Ticket:
+        return await self._change(commands.resume_ticket, request)
+
+    async def ResolveTicket(self, request: rpc.ResolveTicketRequest, context: Context) -> pb.Ticket:
+        return await self._change(commands.resolve_ticket, request)
+
+    async def ReopenTicket(self, request: rpc.ReopenTicketRequest, context: Context) -> pb.Ticket:
+        return await self._change(commands.reopen_ticket, request)
+
+    async def CloseTicket(self, request: rpc.CloseTicketRequest, context: Context) -> pb.Ticket:
+        return await self._change(commands.close_ticket, request)
+
+    async def ListTimelineEntries(
+        self, request: rpc.ListTimelineEntriesRequest, context: Context
+    ) -> rpc.ListTimelineEntriesResponse:
+        return await self._database.read(self._queries.list_timeline_entries, request)
+
+    async def ListPartnerEvents(
+        self, request: rpc.ListPartnerEventsRequest, context: Context
+    ) -> rpc.ListPartnerEventsResponse:
+        stream = stream_name(self._unit, self._executor.schema.name)
+        return await self._database.read(timeline.list_partner_events, stream, request)
+
+    async def EvaluateClocks(self, request: rpc.EvaluateClocksRequest, context: Context) -> rpc.EvaluateClocksResponse:
+        cause = cause_of(request)
+        return await self._executor.execute(evaluation.evaluate_clocks, request, cause, rpc.EvaluateClocksResponse)
+
+    async def ListOpenClocks(self, request: rpc.ListOpenClocksRequest, context: Context) -> rpc.ListOpenClocksResponse:
+        return await self._database.read(self._queries.list_open_clocks, request)
+
+    async def ImportTickets(self, request: rpc.ImportTicketsRequest, context: Context) -> rpc.ImportTicketsResponse:
+        cause = cause_of(request)
+        return await self._executor.execute(imports.import_tickets, request, cause, rpc.ImportTicketsResponse)
+
+
+class EngagementServicer(_Desk, stubs.EngagementServiceServicer):
+    """The engagements that a unit takes part in."""
+
+    async def RequestEngagement(self, request: rpc.RequestEngagementRequest, context: Context) -> pb.Engagement:
+        return await self._engage(engagements.request_engagement, request)
+
+    async def GetEngagement(self, request: rpc.GetEngagementRequest, context: Context) -> pb.Engagement:
+        return await self._database.read(self._queries.get_engagement, request)
+
+    async def ListEngagements(
+        self, request: rpc.ListEngagementsRequest, context: Context
+    ) -> rpc.ListEngagementsResponse:
+        return await self._database.read(self._queries.list_engagements, request)
+
+    async def AcceptEngagement(self, request: rpc.AcceptEngagementRequest, context: Context) -> pb.Engagement:
+        return await self._engage(engagements.accept_engagement, request)
+
+    async def DeclineEngagement(self, request: rpc.DeclineEngagementRequest, context: Context) -> pb.Engagement:
+        return await self._engage(engagements.decline_engagement, request)
+
+    async def NoteEngagementWork(self, request: rpc.NoteEngagementWorkRequest, context: Context) -> pb.Engagement:
+        return await self._engage(engagements.note_engagement_work, request)
+
+    async def DeliverEngagement(self, request: rpc.DeliverEngagementRequest, context: Context) -> pb.Engagement:
+        return await self._engage(engagements.deliver_engagement, request)
+
+    async def ConfirmEngagement(self, request: rpc.ConfirmEngagementRequest, context: Context) -> pb.Engagement:
+        return await self._engage(engagements.confirm_engagement, request)
+
+    async def RejectEngagement(self, request: rpc.RejectEngagementRequest, context: Context) -> pb.Engagement:
+        return await self._engage(engagements.reject_engagement, request)
+
+    async def WithdrawEngagement(self, request: rpc.WithdrawEngagementRequest, context: Context) -> pb.Engagement:
+        return await self._engage(engagements.withdraw_engagement, request)
+
+
+def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
+    """Return the servicers of the desk."""
+    return [
+        Served(
+            "hanse_protos.ticket.v1.TicketService",
+            stubs.add_TicketServiceServicer_to_server,
+            TicketServicer(runtime, executor),
+        ),
+        Served(
+            "hanse_protos.ticket.v1.EngagementService",
+            stubs.add_EngagementServiceServicer_to_server,
+            EngagementServicer(runtime, executor),
+        ),
+    ]

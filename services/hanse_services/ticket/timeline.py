@@ -1,0 +1,153 @@
+"""The timeline of a ticket: every step in every unit, with who, when, and under which policy version.
+
+Nothing is stored for it. The steps of this unit are in its log, those of other units in its inbox; both are found by
+the ticket's name, which every resource inside the ticket begins with.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import literal, select, union_all
+from sqlalchemy.orm import Session
+
+from hanse.log.events import payload_of, short_type
+from hanse.log.sealing import texts_of
+from hanse.names import short_unit
+from hanse.rpc.paging import decode_token, encode_token, page_size
+from hanse_protos.log.v1.log_pb2 import Event
+from hanse_protos.ticket.v1 import service_pb2 as rpc
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.model import SCHEMA, Ticket
+
+AFTER_ANY_NAME = "0"
+"""The character after "/": what sorts between `name/` and `name0` is inside `name`."""
+
+CUSTOMER_SEES = (
+    "TicketOpened",
+    "TicketCommented",
+    "TicketPaused",
+    "TicketResumed",
+    "TicketResolved",
+    "TicketReopened",
+    "TicketClosed",
+)
+
+
+def list_timeline_entries(session: Session, request: rpc.ListTimelineEntriesRequest) -> rpc.ListTimelineEntriesResponse:
+    """Return a page of a ticket's steps, in order of time."""
+    size = page_size(request.page_size)
+    [start] = decode_token(request.page_token, [int]) or [0]
+    rows = session.execute(_steps(request.parent).offset(int(start)).limit(size + 1)).all()
+    response = rpc.ListTimelineEntriesResponse(entries=(entry_of(row.event, row.sealed) for row in rows[:size]))
+    if len(rows) > size:
+        response.next_page_token = encode_token(int(start) + size)
+    return response
+
+
+def _steps(ticket: str) -> Any:
+    record, inbox = SCHEMA.log.record.c, SCHEMA.inbox.c
+    selects = [
+        select(columns.occur_time, place.label("place"), columns.event, columns.sealed).where(
+            (columns.resource == ticket)
+            | ((columns.resource >= f"{ticket}/") & (columns.resource < f"{ticket}{AFTER_ANY_NAME}"))
+        )
+        for columns, place in ((record, record.sequence), (inbox, literal(0)))
+    ]
+    steps = union_all(*selects).subquery()
+    return select(steps.c.event, steps.c.sealed).order_by(steps.c.occur_time, steps.c.place)
+
+
+def list_partner_events(
+    session: Session, stream: str, request: rpc.ListPartnerEventsRequest
+) -> rpc.ListPartnerEventsResponse:
+    """Return the next events on a partner's tickets that the customer may see, in the order of the log."""
+    columns = SCHEMA.log.record.c
+    [epoch, sequence] = decode_token(request.page_token, [int, int]) or [1, 0]
+    visible = [f"hanse_protos.ticket.v1.{name}" for name in CUSTOMER_SEES]
+    query = (
+        select(columns.epoch, columns.sequence, columns.event, columns.sealed)
+        .join(Ticket, Ticket.name == columns.resource)
+        .where(columns.stream == stream, columns.epoch >= epoch, columns.type.in_(visible))
+        .where((columns.epoch > epoch) | (columns.sequence > sequence), Ticket.partner == request.partner)
+        .order_by(columns.epoch, columns.sequence)
+        .limit(page_size(request.page_size))
+    )
+    entries = []
+    for row in session.execute(query):
+        epoch, sequence = row.epoch, row.sequence
+        entry = entry_of(row.event, row.sealed)
+        if entry.type != "TicketCommented" or entry.summary == _PUBLIC_COMMENT:
+            entry.page_token = encode_token(epoch, sequence)
+            entries.append(entry)
+    return rpc.ListPartnerEventsResponse(entries=entries, next_page_token=encode_token(epoch, sequence))
+
+
+def entry_of(event_bytes: bytes, sealed: bytes | None) -> pb.TimelineEntry:
+    """Return a stored event as a step of the timeline."""
+    event = Event.FromString(event_bytes)
+    payload, kind = payload_of(event), short_type(event.type)
+    describe = _SUMMARIES.get(kind)
+    texts = texts_of(sealed)
+    return pb.TimelineEntry(
+        occur_time=event.occur_time,
+        unit=event.unit,
+        actor=event.actor,
+        type=kind,
+        resource=event.resource,
+        summary=describe(payload) if describe and payload is not None else kind,
+        text=texts.get("text") or texts.get("reason") or texts.get("description") or "",
+        policy_version=event.policy_version,
+        trace_context=event.trace_context,
+        event_id=event.event_id,
+    )
+
+
+_PUBLIC_COMMENT = "commented to the customer"
+
+
+def _opened(payload: Any) -> str:
+    ticket = payload.ticket
+    return f"opened, {pb.Priority.Name(ticket.priority)}, {ticket.category}"
+
+
+def _offered(payload: Any) -> str:
+    final = ", who is the final owner" if payload.final else ""
+    return f"offer {payload.engagement.offer} to {short_unit(payload.engagement.provider)}{final}"
+
+
+def _clock(payload: Any) -> str:
+    return str(pb.Clock.Kind.Name(payload.kind)).lower()
+
+
+def _resumed(payload: Any) -> str:
+    waited: timedelta = payload.ticket.waiting_duration.ToTimedelta()
+    return f"went on, waited {waited.total_seconds():.0f} s in all"
+
+
+_SUMMARIES: dict[str, Callable[[Any], str]] = {
+    "TicketOpened": _opened,
+    "TicketCommented": lambda payload: _PUBLIC_COMMENT if payload.public else "commented inside",
+    "TicketAssigned": lambda payload: f"assigned to {payload.assignee}",
+    "TicketEscalated": lambda payload: f"climbed from tier {payload.from_tier} to tier {payload.ticket.tier}",
+    "TicketPaused": lambda payload: f"waits for {payload.waiting_for}",
+    "TicketResumed": _resumed,
+    "TicketResolved": lambda _payload: "resolved",
+    "TicketReopened": lambda _payload: "reopened",
+    "TicketClosed": lambda _payload: "closed",
+    "TicketHandedOver": lambda payload: f"went from {short_unit(payload.from_unit)} to {short_unit(payload.to_unit)}",
+    "SlaWarned": lambda payload: f"{_clock(payload)} clock: {payload.percent} % is used up",
+    "SlaBreached": lambda payload: f"{_clock(payload)} clock ran out",
+    "EngagementRequested": lambda _payload: "asked headquarters for a provider",
+    "EngagementOffered": _offered,
+    "EngagementOfferExpired": lambda payload: f"offer {payload.engagement.offer} ran out",
+    "EngagementOfferWithdrawn": lambda payload: f"offer {payload.engagement.offer} was taken back",
+    "EngagementAccepted": lambda payload: f"accepted by {short_unit(payload.engagement.provider)}",
+    "EngagementDeclined": lambda payload: f"declined by {short_unit(payload.engagement.provider)}",
+    "EngagementWorkNoted": lambda _payload: "noted work",
+    "EngagementDelivered": lambda _payload: "delivered a solution",
+    "EngagementConfirmed": lambda _payload: "confirmed the solution",
+    "EngagementRejected": lambda _payload: "sent the solution back",
+    "EngagementWithdrawn": lambda _payload: "called the engagement off",
+    "EngagementImported": lambda payload: f"was worked on by {short_unit(payload.engagement.provider)}",
+}
