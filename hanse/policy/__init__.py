@@ -1,0 +1,57 @@
+"""The group's standards as pure functions: one document, evaluated in the same way by every service of every unit.
+
+Headquarters publishes a `PolicyDocument`; this package reads it, checks it and answers from it. How urgent is a ticket
+(`Standards.target_for`)? When is it due (`calendar`, `clock`)? Who climbs, and who is asked (`ladder_for`,
+`candidates`)? What does it cost (`rate_for`), and what may leave a unit (`grants`)? None of this touches a database,
+a network or the time of day: `now` is always a parameter. So a deadline that was computed in Shanghai can be
+computed again in Munich, today or in a year, and comes out the same.
+
+A document goes through three states:
+
+- **written**: YAML for people. `load_yaml` turns it into the contract's message, or names the place and the line.
+- **checked**: `lint` lists what is wrong with a message: the contract's own rules first, then what contradicts itself.
+  Only a document without problems may be published.
+- **compiled**: `Standards` holds the conditions as checked CEL programs and the calendars as sorted stretches of
+  working time. It is built once per version and then only read; share it freely between threads and tasks.
+
+| Module | What it knows |
+|---|---|
+| `notation` | how people write durations, money and days of the week |
+| `document` | YAML in and out |
+| `lint` | what makes a document contradict itself |
+| `rehearsal` | the conditions, tried out before a real ticket meets them |
+| `conditions` | CEL: a thin layer over a young library |
+| `public_holidays` | which days a country takes off, and which weekends it works instead |
+| `calendar` | working time between two instants, and the instant after so much of it |
+| `clock` | the sum of segments on different calendars: what is used up, and when it runs out |
+| `standards` | the compiled document and its answers |
+| `store` | a service's copy of the versions in force; the only module here that knows a database |
+
+When something fails, it fails typed: `PolicyInvalid` while a document is written or compiled, and one of the errors in
+`hanse.policy.errors` while it is evaluated. A condition that fails on a ticket raises; it never counts as false,
+because a ticket that quietly loses its target is worse than one that loudly has none.
+"""
+
+from hanse.policy.calendar import WorkingCalendar
+from hanse.policy.clock import Segment, due, segment_used, used
+from hanse.policy.document import dump_yaml, load_yaml
+from hanse.policy.errors import CalendarUnknown, CategoryUnknown, ConditionFailed, HorizonExceeded, UnitUnknown
+from hanse.policy.lint import lint
+from hanse.policy.standards import Standards
+
+__all__ = [
+    "CalendarUnknown",
+    "CategoryUnknown",
+    "ConditionFailed",
+    "HorizonExceeded",
+    "Segment",
+    "Standards",
+    "UnitUnknown",
+    "WorkingCalendar",
+    "due",
+    "dump_yaml",
+    "lint",
+    "load_yaml",
+    "segment_used",
+    "used",
+]

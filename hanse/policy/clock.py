@@ -1,0 +1,70 @@
+"""Clock arithmetic: a clock is the sum of its segments, each counted on the calendar of the unit that held the ticket.
+
+A segment is one stretch of a clock: one unit, one calendar, running or standing. A new one begins when a ticket pauses,
+resumes or changes hands, and only the last one may be open. Nothing else about a clock is stored: what is used up and
+when it runs out follow from the segments, so a clock can be computed again from the events at any time, anywhere.
+
+How instants are read: a segment holds from its start until just before its end, and nothing after `now` counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from hanse.policy.calendar import WorkingCalendar
+from hanse.policy.errors import CalendarUnknown
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a clock. Instants are aware, in UTC; `end` is None for the current one."""
+
+    unit: str
+    calendar: str
+    running: bool
+    start: datetime
+    end: datetime | None
+
+
+def used(segments: Sequence[Segment], calendars: Mapping[str, WorkingCalendar], now: datetime) -> timedelta:
+    """Give the working time that a clock has used up. Raises `CalendarUnknown` and `HorizonExceeded`."""
+    return sum((segment_used(segment, calendars, now) for segment in segments), timedelta(0))
+
+
+def segment_used(segment: Segment, calendars: Mapping[str, WorkingCalendar], now: datetime) -> timedelta:
+    """Give the working time that one segment has used up: none while the clock stands."""
+    if not segment.running:
+        return timedelta(0)
+    end = now if segment.end is None else min(segment.end, now)
+    return _calendar(segment, calendars).between(segment.start, end)
+
+
+def due(segments: Sequence[Segment], calendars: Mapping[str, WorkingCalendar], amount: timedelta) -> datetime | None:
+    """Give the first instant, in UTC, at which a clock has used up `amount`, if its last segment just goes on.
+
+    The instant may lie in the past, inside an earlier segment. None means that the clock stands, or has stopped, before
+    it gets there. Raises `CalendarUnknown`, and `HorizonExceeded` for a calendar that has too little working time.
+    """
+    if segments and amount <= timedelta(0):
+        return segments[0].start.astimezone(UTC)
+    remaining = amount
+    for segment in segments:
+        if not segment.running:
+            continue
+        calendar = _calendar(segment, calendars)
+        if segment.end is None:
+            return calendar.add(segment.start, remaining)
+        length = calendar.between(segment.start, segment.end)
+        if remaining <= length:
+            return calendar.add(segment.start, remaining)
+        remaining -= length
+    return None
+
+
+def _calendar(segment: Segment, calendars: Mapping[str, WorkingCalendar]) -> WorkingCalendar:
+    calendar = calendars.get(segment.calendar)
+    if calendar is None:
+        raise CalendarUnknown(calendar=segment.calendar, unit=segment.unit)
+    return calendar

@@ -1,0 +1,158 @@
+"""The conditions of a policy: CEL, compiled and type-checked when a policy is loaded, bounded when it runs.
+
+This is all that the rest knows of `cel-expr-python`, a young library around cel-cpp. What was found out about it:
+
+- It takes the contract's descriptors, so `ticket` is a real TicketFacts and a misspelt field does not compile. `dyn()`
+  would switch that check off, so it is refused.
+- Parsing stops at 32 levels of nesting, and running stops at an iteration budget that nested comprehensions use up
+  together. Neither limit can be set from Python; the tests pin that both are there.
+- What goes wrong while running comes back as a *value* whose type is ERROR (a division by zero, an index out of range),
+  save for the budget, which raises. Here both raise `ConditionFailed`.
+
+A `Scope` is the list of variables that a kind of rule may use, so `provider` in a service target does not compile
+either. CEL's language definition: https://github.com/google/cel-spec/blob/master/doc/langdef.md
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from cel_expr_python import cel  # type: ignore[import-untyped]  # It ships stubs, but not the py.typed marker.
+from google.protobuf import descriptor_pool
+
+from hanse.errors import PolicyInvalid
+from hanse.policy.errors import ConditionFailed
+from hanse_protos.policy.v1.policy_pb2 import TicketFacts, UnitProfile
+
+# As long as the contract allows a condition to be; compiling one of this size stays under 10 ms.
+MAX_EXPRESSION_CHARACTERS = 2_000
+
+Fact: TypeAlias = TicketFacts | UnitProfile | int
+
+_FACTS = cel.Type(TicketFacts.DESCRIPTOR.full_name)
+_PROFILE = cel.Type(UnitProfile.DESCRIPTOR.full_name)
+
+_DYNAMIC = re.compile(r"\bdyn\s*\(")
+_COMPILER_POSITION = re.compile(r"<input>:(-?\d+):(-?\d+): ")
+_STATUS_PREFIX = re.compile(r"^[A-Z_]+: (ERROR: )?")
+_STATUS_SUFFIX = re.compile(r" \[[A-Z_]+\]$")
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """The facts at hand, bound to the variables of one scope; several conditions can be asked about it."""
+
+    activation: cel.Activation
+
+
+class Condition:
+    """A boolean expression that has passed the type check; an empty one holds always."""
+
+    def __init__(self, scope: Scope, text: str, path: str) -> None:
+        """Compile `text`; `path` is its place in the document, for errors. Raises `PolicyInvalid`."""
+        self.path = path
+        self.unconditional = is_unconditional(text)
+        self._program = scope.program(text.strip() or "true", path)
+        if self._program.return_type() != cel.Type.BOOL:
+            raise invalid(path, f"the condition is a {self._program.return_type()}: it has to be true or false")
+
+    def holds(self, situation: Situation) -> bool:
+        """Tell whether the condition holds. Raises `ConditionFailed` where it has no answer."""
+        if self.unconditional:
+            return True
+        answer = _run(self._program, situation, self.path)
+        if isinstance(answer, bool):
+            return answer
+        raise _failed(self.path, str(answer))
+
+
+class Score:
+    """A numeric expression that has passed the type check: the higher, the earlier a provider is asked."""
+
+    def __init__(self, scope: Scope, text: str, path: str) -> None:
+        """Compile `text`; `path` is its place in the document, for errors. Raises `PolicyInvalid`."""
+        self.path = path
+        self._program = scope.program(text, path)
+        if not any(self._program.return_type() == number for number in (cel.Type.INT, cel.Type.DOUBLE)):
+            raise invalid(path, f"the score is a {self._program.return_type()}: it has to be a number")
+
+    def of(self, situation: Situation) -> float:
+        """Give the score. Raises `ConditionFailed` where there is none, or where it can't be ordered."""
+        answer = _run(self._program, situation, self.path)
+        if isinstance(answer, int | float) and math.isfinite(answer):
+            return answer
+        raise _failed(self.path, f"the score is {answer}")
+
+
+class Scope:
+    """The variables that one kind of rule may use, with their types."""
+
+    def __init__(self, **variables: cel.Type) -> None:
+        self.variables = frozenset(variables)
+        self._environment = cel.NewEnv(descriptor_pool.Default(), variables=variables)
+
+    def program(self, text: str, path: str) -> cel.Expression:
+        """Compile and type-check an expression. Raises `PolicyInvalid` that names `path` and the column."""
+        if len(text) > MAX_EXPRESSION_CHARACTERS:
+            raise invalid(path, f"the expression has over {MAX_EXPRESSION_CHARACTERS} characters: shorten it")
+        if _DYNAMIC.search(text):
+            raise invalid(path, "dyn() would hide misspelt fields until a ticket meets them: write it without")
+        try:
+            return self._environment.compile(text)
+        except (RuntimeError, ValueError) as error:
+            raise invalid(path, self._explained(_compiler_message(error))) from error
+
+    def _explained(self, message: str) -> str:
+        """Say what could have been meant, where a name is not known: variables differ from rule to rule."""
+        known = ", ".join(sorted(self.variables))
+        return message.replace(" (in container '')", f"; this rule knows {known}")
+
+    def situation(self, **facts: Fact) -> Situation:
+        """Bind the facts. Each of the scope's variables is needed: a missing one fails only when it is read."""
+        if facts.keys() != self.variables:
+            raise TypeError(f"this scope takes {sorted(self.variables)}, not {sorted(facts)}")
+        return Situation(self._environment.Activation(facts))
+
+
+# Which facts a rule may look at: service targets and ladder steps, eligibility and rates, and the score.
+TICKET_SCOPE = Scope(ticket=_FACTS, home=_PROFILE)
+PROVIDER_SCOPE = Scope(ticket=_FACTS, home=_PROFILE, provider=_PROFILE)
+SCORE_SCOPE = Scope(ticket=_FACTS, home=_PROFILE, provider=_PROFILE, load=cel.Type.INT)
+
+
+def is_unconditional(text: str) -> bool:
+    """Tell whether a condition holds always, as far as can be seen without knowing any facts."""
+    return text.strip() in {"", "true"}
+
+
+def invalid(path: str, problem: str, **metadata: str) -> PolicyInvalid:
+    """Build the error for one place in a document: "targets[0].when: …"."""
+    return PolicyInvalid(f"{path}: {problem}", path=path, problem=problem, **metadata)
+
+
+def _run(program: cel.Expression, situation: Situation, path: str) -> object:
+    try:
+        value = program.eval(situation.activation)
+    except RuntimeError as error:
+        raise _failed(path, _STATUS_SUFFIX.sub("", str(error))) from error
+    if value.type() == cel.Type.ERROR:
+        raise _failed(path, str(value.plain_value()))
+    return value.value()
+
+
+def _failed(path: str, problem: str) -> ConditionFailed:
+    return ConditionFailed(f"{path}: {problem}", path=path, problem=problem)
+
+
+def _compiler_message(error: Exception) -> str:
+    """Keep the first line of the compiler's report, and turn its position into words."""
+    first_line = _STATUS_SUFFIX.sub("", str(error).splitlines()[0])
+    message = _STATUS_PREFIX.sub("", first_line)
+    position = _COMPILER_POSITION.match(message)
+    if not position:
+        return message
+    message = message[position.end() :]
+    return f"{message} (at column {position[2]})" if int(position[2]) > 0 else message

@@ -1,0 +1,217 @@
+"""What is wrong with a policy document: the contract's own rules, and what contradicts itself.
+
+Every check is a generator of problems over the document and stands alone, so one mistake does not hide another. A
+problem names its place as the contract does, "calendars[0].shifts[1].start", and says what to do about it. The checks
+that try the conditions out are in `hanse.policy.rehearsal`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import combinations
+from typing import Any, TypeAlias
+
+import protovalidate
+from google.type.dayofweek_pb2 import DayOfWeek
+
+from hanse.errors import PolicyInvalid
+from hanse.policy.calendar import exception_date, local_stretch, time_zone
+from hanse.policy.conditions import is_unconditional
+from hanse.policy.notation import NANOS_PER_UNIT
+from hanse.policy.public_holidays import unknown_place
+from hanse.policy.rehearsal import Finding, condition_problems
+from hanse_protos.knowledge.v1 import knowledge_pb2
+from hanse_protos.policy.v1.policy_pb2 import Calendar, LadderStep, PolicyDocument, PolicyProblem, Shift
+from hanse_protos.ticket.v1 import events_pb2
+
+# A document that is wrong everywhere is read from the top; nobody works through more than this.
+MAX_PROBLEMS = 200
+EVERYTHING = "*"
+
+Check: TypeAlias = Callable[[PolicyDocument], Iterator[Finding]]
+
+# Event messages are past tense and live in their service's package; the article's are beside its requests.
+EVENT_TYPES = frozenset(
+    {*events_pb2.DESCRIPTOR.message_types_by_name}
+    | {
+        name
+        for name in knowledge_pb2.DESCRIPTOR.message_types_by_name
+        if name.startswith("Article") and name[-2:] == "ed"
+    }
+)
+
+
+def lint(document: PolicyDocument) -> list[PolicyProblem]:
+    """List what is wrong with a document, empty where nothing is, and no more than `MAX_PROBLEMS`."""
+    findings = dict.fromkeys(finding for check in CHECKS for finding in check(document))
+    return [PolicyProblem(path=path, message=message) for path, message in list(findings)[:MAX_PROBLEMS]]
+
+
+def _declared_rules(document: PolicyDocument) -> Iterator[Finding]:
+    for violation in protovalidate.collect_violations(document):
+        elements = violation.proto.field.elements if violation.proto.field else []
+        yield ".".join(_element_text(element) for element in elements) or "document", violation.proto.message
+
+
+def _element_text(element: Any) -> str:
+    if element.subscript is None:
+        return str(element.field_name)
+    key = element.subscript.value
+    return f'{element.field_name}["{key}"]' if isinstance(key, str) else f"{element.field_name}[{key}]"
+
+
+def _duplicates(document: PolicyDocument) -> Iterator[Finding]:
+    yield from _repeated((category.id for category in document.categories), "categories[{}].id")
+    yield from _repeated((calendar.id for calendar in document.calendars), "calendars[{}].id")
+    yield from _repeated((unit.unit for unit in document.units), "units[{}].unit")
+    yield from _repeated((target.id for target in document.targets), "targets[{}].id")
+    yield from _repeated((rate.id for rate in document.rates), "rates[{}].id")
+    for i, calendar in enumerate(document.calendars):
+        dates = (exception.date for exception in calendar.exceptions)
+        yield from _repeated(dates, f"calendars[{i}].exceptions[{{}}].date")
+
+
+def _repeated(values: Iterable[str], path: str) -> Iterator[Finding]:
+    seen: Counter[str] = Counter()
+    for i, value in enumerate(values):
+        seen[value] += 1
+        if seen[value] == 2:
+            yield path.format(i), f"{value!r} is here twice: keep one of the two"
+
+
+def _calendars(document: PolicyDocument) -> Iterator[Finding]:
+    for i, calendar in enumerate(document.calendars):
+        path = f"calendars[{i}]"
+        yield from _refusal(time_zone, calendar.time_zone, f"{path}.time_zone")
+        if calendar.holiday_country:
+            if problem := unknown_place(calendar.holiday_country, calendar.holiday_subdivision):
+                yield f"{path}.holiday_country", problem
+        elif calendar.holiday_subdivision:
+            yield f"{path}.holiday_subdivision", "a subdivision needs a country: set holiday_country as well"
+        yield from _calendar_shifts(calendar, path)
+
+
+def _calendar_shifts(calendar: Calendar, path: str) -> Iterator[Finding]:
+    yield from _shifts(calendar.shifts, f"{path}.shifts", same_day=lambda one, other: bool({*one.days} & {*other.days}))
+    for i, exception in enumerate(calendar.exceptions):
+        place = f"{path}.exceptions[{i}]"
+        yield from _refusal(exception_date, exception.date, f"{place}.date")
+        yield from _shifts(exception.shifts, f"{place}.shifts", same_day=lambda one, other: True)
+    if not any(shift.days and shift.start < shift.end for shift in calendar.shifts):
+        yield f"{path}.shifts", "the calendar has no working time, so nothing on it is ever due: give it a shift"
+
+
+def _shifts(shifts: Sequence[Shift], path: str, same_day: Callable[[Shift, Shift], bool]) -> Iterator[Finding]:
+    for i, shift in enumerate(shifts):
+        yield from _refusal(local_stretch, shift, f"{path}[{i}]")
+    for (_, one), (j, other) in combinations(enumerate(shifts), 2):
+        # Times of day are two digits each, so their text sorts as they do.
+        if same_day(one, other) and one.start < other.end and other.start < one.end:
+            days = ", ".join(DayOfWeek.Name(day)[:3] for day in sorted({*one.days} & {*other.days})) or "that day"
+            yield f"{path}[{j}]", f"the shift overlaps {one.start} to {one.end} on {days}: join or move one of them"
+
+
+def _refusal(read: Callable[[Any, str], object], value: object, path: str) -> Iterator[Finding]:
+    """Tell of what the calendar itself would refuse."""
+    try:
+        read(value, path)
+    except PolicyInvalid as error:
+        yield error.metadata["path"], error.metadata["problem"]
+
+
+def _references(document: PolicyDocument) -> Iterator[Finding]:
+    calendars = {calendar.id for calendar in document.calendars}
+    units = {unit.unit for unit in document.units}
+    skills = {skill for unit in document.units for skill in unit.skills}
+    for i, unit in enumerate(document.units):
+        if unit.calendar not in calendars:
+            yield f"units[{i}].calendar", f"there is no calendar {unit.calendar!r}: add it, or name another"
+    for i, category in enumerate(document.categories):
+        if category.skill not in skills:
+            yield f"categories[{i}].skill", f"no unit has the skill {category.skill!r}: give it to one, or take another"
+    if document.routing.final_owner not in units:
+        yield "routing.final_owner", f"{document.routing.final_owner!r} is not one of the units: name one that is"
+
+
+def _targets(document: PolicyDocument) -> Iterator[Finding]:
+    for i, target in enumerate(document.targets):
+        if _nanos(target.response) > _nanos(target.resolution):
+            yield (
+                f"targets[{i}].response",
+                "the response is later than the resolution: shorten the one or extend the other",
+            )
+    yield from _unreachable([target.when for target in document.targets], "targets")
+
+
+def _unreachable(conditions: Sequence[str], path: str) -> Iterator[Finding]:
+    """Find rules that an earlier one always wins against, where the first that holds applies."""
+    for later, condition in enumerate(conditions):
+        for earlier, above in enumerate(conditions[:later]):
+            if is_unconditional(above) or above.strip() == condition.strip():
+                yield f"{path}[{later}].when", f"{path}[{earlier}] always comes first: move this above it, or drop it"
+                break
+
+
+def _ladder(document: PolicyDocument) -> Iterator[Finding]:
+    for (i, one), (j, other) in combinations(enumerate(document.ladder), 2):
+        if one.at_percent != other.at_percent or not _can_both_hold(one, other):
+            continue
+        if one.action == other.action:
+            yield f"ladder[{j}]", f"ladder[{i}] does the same at {one.at_percent} percent: keep one of the two"
+        else:
+            yield f"ladder[{j}]", f"ladder[{i}] does something else at {one.at_percent} percent: move one of the two"
+
+
+def _can_both_hold(one: LadderStep, other: LadderStep) -> bool:
+    """Tell whether two steps meet, as far as can be seen without knowing any facts."""
+    return is_unconditional(one.when) or is_unconditional(other.when) or one.when.strip() == other.when.strip()
+
+
+def _rates(document: PolicyDocument) -> Iterator[Finding]:
+    for i, rate in enumerate(document.rates):
+        path, amount = f"rates[{i}].amount", rate.amount
+        if amount.units * NANOS_PER_UNIT + amount.nanos <= 0:
+            yield path, "the amount has to be more than nothing: set it, or drop the rate"
+        if not 0 <= amount.nanos < NANOS_PER_UNIT:
+            yield f"{path}.nanos", f"nanos are the part after the decimal point: 0 to {NANOS_PER_UNIT - 1}"
+        if not (len(amount.currency_code) == 3 and amount.currency_code.isascii() and amount.currency_code.isupper()):
+            yield (
+                f"{path}.currency_code",
+                f"{amount.currency_code!r} is not a currency: give an ISO 4217 code such as EUR",
+            )
+    if not any(is_unconditional(rate.when) for rate in document.rates):
+        yield (
+            "rates",
+            "no rate always applies, so some engagement would have no price: add one without 'when' at the end",
+        )
+    yield from _unreachable([rate.when for rate in document.rates], "rates")
+
+
+def _sharing(document: PolicyDocument) -> Iterator[Finding]:
+    for i, rule in enumerate(document.sharing):
+        for j, event in enumerate(rule.events):
+            if event != EVERYTHING and event not in EVENT_TYPES:
+                yield (
+                    f"sharing[{i}].events[{j}]",
+                    f"there is no event {event!r}: name a type such as EngagementRequested",
+                )
+        yield from _repeated(rule.events, f"sharing[{i}].events[{{}}]")
+        yield from _repeated(rule.fields, f"sharing[{i}].fields[{{}}]")
+
+
+def _nanos(duration: Any) -> int:
+    return int(duration.seconds) * NANOS_PER_UNIT + int(duration.nanos)
+
+
+CHECKS: tuple[Check, ...] = (
+    _declared_rules,
+    _duplicates,
+    _calendars,
+    _references,
+    _targets,
+    _ladder,
+    _rates,
+    _sharing,
+    condition_problems,
+)

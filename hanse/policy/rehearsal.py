@@ -1,0 +1,115 @@
+"""The conditions of a document, compiled one by one and then tried out before a real ticket meets them.
+
+The type check can't see that a provider without a limit makes `load / provider.capacity` divide by zero, or that a unit
+speaks one language and `home.languages[1]` asks for the second. So every condition is tried on tickets that the
+document itself suggests: its categories, units and languages, all priorities and tiers. The sample is drawn with a
+fixed seed, so that a document gets the same answer everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import TypeAlias
+
+from hanse.errors import PolicyInvalid
+from hanse.policy.conditions import PROVIDER_SCOPE, SCORE_SCOPE, TICKET_SCOPE, Condition, Fact, Scope, Score, Situation
+from hanse.policy.errors import ConditionFailed
+from hanse_protos.policy.v1.policy_pb2 import PolicyDocument, TicketFacts, UnitProfile
+
+# How many tickets each condition is tried on; every unit of a group of up to this size is home to one of them.
+REHEARSED_TICKETS = 64
+# How often conditions are tried in all. One that uses up its whole budget takes tens of milliseconds.
+MAX_REHEARSALS = 20_000
+
+PRIORITIES = ("P1", "P2", "P3", "P4")
+TIERS = (1, 2, 3)
+LOADS = (0, 1, 100)
+
+# A place in the document, and what is wrong there.
+Finding: TypeAlias = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One ticket, a unit that could work on it, and how much that unit has to do."""
+
+    ticket: TicketFacts
+    home: UnitProfile
+    provider: UnitProfile
+    load: int
+
+    def situation(self, scope: Scope) -> Situation:
+        facts: dict[str, Fact] = {
+            "ticket": self.ticket,
+            "home": self.home,
+            "provider": self.provider,
+            "load": self.load,
+        }
+        return scope.situation(**{name: facts[name] for name in scope.variables})
+
+
+def condition_problems(document: PolicyDocument) -> Iterator[Finding]:
+    """Find the expressions that don't compile, have the wrong type, or have no answer for some ticket."""
+    cases = list(_cases(document))
+    rehearsals_left = MAX_REHEARSALS
+    for text, path, scope in _expressions(document):
+        try:
+            expression = Score(scope, text, path) if scope is SCORE_SCOPE else Condition(scope, text, path)
+        except PolicyInvalid as error:
+            yield error.metadata["path"], error.metadata["problem"]
+            continue
+        tried = cases[:rehearsals_left]
+        rehearsals_left -= len(tried)
+        yield from _failure(expression, scope, tried)
+
+
+def _expressions(document: PolicyDocument) -> Iterator[tuple[str, str, Scope]]:
+    for i, target in enumerate(document.targets):
+        yield target.when, f"targets[{i}].when", TICKET_SCOPE
+    for i, step in enumerate(document.ladder):
+        yield step.when, f"ladder[{i}].when", TICKET_SCOPE
+    # The contract's own rules tell of expressions that are required and missing.
+    if document.routing.eligible:
+        yield document.routing.eligible, "routing.eligible", PROVIDER_SCOPE
+    if document.routing.score:
+        yield document.routing.score, "routing.score", SCORE_SCOPE
+    for i, rate in enumerate(document.rates):
+        yield rate.when, f"rates[{i}].when", PROVIDER_SCOPE
+
+
+def _failure(expression: Condition | Score, scope: Scope, cases: list[_Case]) -> Iterator[Finding]:
+    """Give the first ticket that an expression has no answer for."""
+    for case in cases:
+        situation = case.situation(scope)
+        try:
+            expression.of(situation) if isinstance(expression, Score) else expression.holds(situation)
+        except ConditionFailed as error:
+            yield expression.path, f"{error.metadata['problem']}, for {_in_words(case, scope)}: guard against it"
+            return
+
+
+def _cases(document: PolicyDocument) -> Iterator[_Case]:
+    if not document.units or not document.categories:
+        return
+    chance = Random(0)  # noqa: S311 - A fixed seed is what makes the answer the same everywhere.
+    languages = sorted({language for unit in document.units for language in unit.languages} or {""})
+    for i in range(REHEARSED_TICKETS):
+        home = document.units[i % len(document.units)]
+        category = chance.choice(document.categories)
+        ticket = TicketFacts(
+            priority=chance.choice(PRIORITIES),
+            category=category.id,
+            skill=category.skill,
+            language=chance.choice(languages),
+            tier=chance.choice(TIERS),
+            home=home.unit,
+        )
+        yield _Case(ticket, home, chance.choice(document.units), chance.choice(LOADS))
+
+
+def _in_words(case: _Case, scope: Scope) -> str:
+    ticket = case.ticket
+    words = f"a {ticket.priority} ticket of {ticket.home} in {ticket.category!r} at tier {ticket.tier}"
+    return f"{words} and the provider {case.provider.unit}" if "provider" in scope.variables else words

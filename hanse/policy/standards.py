@@ -1,0 +1,183 @@
+"""The compiled policy: everything that a service asks of the group's standards, answered from one version.
+
+Compiling checks what the answers need: every condition compiles, every calendar exists. It does not lint; whoever
+publishes a document does. Answers that depend on a ticket's facts alone are remembered per facts, since opening a
+ticket asks for its target and its ladder, and tickets with the same facts are opened all day.
+
+What is handed out are parts of the document itself, not copies: read them, never change them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
+from hanse.errors import PolicyMissing
+from hanse.policy.calendar import WorkingCalendar
+from hanse.policy.conditions import PROVIDER_SCOPE, SCORE_SCOPE, TICKET_SCOPE, Condition, Score, invalid
+from hanse.policy.errors import CategoryUnknown, UnitUnknown
+from hanse_protos.policy.v1.policy_pb2 import (
+    LadderStep,
+    PolicyDocument,
+    Rate,
+    ServiceTarget,
+    SharingRule,
+    TicketFacts,
+    UnitProfile,
+)
+
+# Facts are few: priorities by categories by languages by tiers. The product is free text, so there has to be an end.
+REMEMBERED_FACTS = 8_192
+# Event types by sealed fields, with room for the "summary.{language}" fields of articles.
+REMEMBERED_GRANTS = 4_096
+
+EVERYTHING = "*"
+
+
+class Standards:
+    """One version of the policy, compiled. Build it once, share it freely."""
+
+    def __init__(self, version: int, document: PolicyDocument) -> None:
+        """Compile a document. Raises `PolicyInvalid` that names the place which does not hold together."""
+        self.version = version
+        self.document = PolicyDocument()
+        self.document.CopyFrom(document)
+        self._skills = {category.id: category.skill for category in self.document.categories}
+        self._profiles = {profile.unit: profile for profile in self.document.units}
+        self.calendars: Mapping[str, WorkingCalendar] = MappingProxyType(self._compile_calendars())
+        self._compile_conditions()
+        self._targets_by_facts = lru_cache(maxsize=REMEMBERED_FACTS)(self._find_target)
+        self._ladders_by_facts = lru_cache(maxsize=REMEMBERED_FACTS)(self._find_ladder)
+        self._eligible_by_facts = lru_cache(maxsize=REMEMBERED_FACTS)(self._find_eligible)
+        self._rates_by_facts = lru_cache(maxsize=REMEMBERED_FACTS)(self._find_rate)
+        self._grants = lru_cache(maxsize=REMEMBERED_GRANTS)(self._find_grants)
+
+    def _compile_calendars(self) -> dict[str, WorkingCalendar]:
+        calendars = {
+            calendar.id: WorkingCalendar(calendar, f"calendars[{i}]")
+            for i, calendar in enumerate(self.document.calendars)
+        }
+        for i, profile in enumerate(self.document.units):
+            if profile.calendar not in calendars:
+                raise invalid(f"units[{i}].calendar", f"there is no calendar {profile.calendar!r}: add it")
+        return calendars
+
+    def _compile_conditions(self) -> None:
+        document = self.document
+        self._targets = [
+            (Condition(TICKET_SCOPE, target.when, f"targets[{i}].when"), target)
+            for i, target in enumerate(document.targets)
+        ]
+        ladder = [
+            (Condition(TICKET_SCOPE, step.when, f"ladder[{i}].when"), step) for i, step in enumerate(document.ladder)
+        ]
+        self._ladder = sorted(ladder, key=lambda rung: rung[1].at_percent)
+        self._eligible = Condition(PROVIDER_SCOPE, document.routing.eligible, "routing.eligible")
+        self._score = Score(SCORE_SCOPE, document.routing.score, "routing.score")
+        self._rates = [
+            (Condition(PROVIDER_SCOPE, rate.when, f"rates[{i}].when"), rate) for i, rate in enumerate(document.rates)
+        ]
+
+    def facts(
+        self, *, priority: str, category: str, language: str, tier: int, home: str, product: str = ""
+    ) -> TicketFacts:
+        """Gather what conditions may know of a ticket; the skill follows from the category.
+
+        `priority` is "P1" to "P4", `tier` 1 to 3. Raises `CategoryUnknown` and `UnitUnknown`.
+        """
+        skill = self._skills.get(category)
+        if skill is None:
+            raise CategoryUnknown(category=category, policy_version=str(self.version))
+        self.profile(home)
+        return TicketFacts(
+            priority=priority, category=category, skill=skill, language=language, tier=tier, home=home, product=product
+        )
+
+    def profile(self, unit: str) -> UnitProfile:
+        """Give what the policy knows of a unit. Raises `UnitUnknown`."""
+        profile = self._profiles.get(unit)
+        if profile is None:
+            raise UnitUnknown(unit=unit, policy_version=str(self.version))
+        return profile
+
+    def calendar_of(self, unit: str) -> str:
+        """Give the id of the calendar that a unit works by. Raises `UnitUnknown`."""
+        return self.profile(unit).calendar
+
+    def target_for(self, facts: TicketFacts) -> ServiceTarget | None:
+        """Give the first target whose condition holds, or None. Raises `ConditionFailed` and `UnitUnknown`."""
+        return self._targets_by_facts(_key(facts))
+
+    def ladder_for(self, facts: TicketFacts) -> list[LadderStep]:
+        """Give the steps whose condition holds, by percent. Raises `ConditionFailed` and `UnitUnknown`."""
+        return list(self._ladders_by_facts(_key(facts)))
+
+    def candidates(self, facts: TicketFacts, loads: Mapping[str, int]) -> list[str]:
+        """Give the units to ask for an engagement: eligible, with room, the highest score first, ties by name.
+
+        `loads` counts each unit's open engagements; a unit that is missing has none. A capacity of 0 is no limit. The
+        home unit is never among them; the final owner is, where it is as eligible as any other. Raises
+        `ConditionFailed` and `UnitUnknown`.
+        """
+        home = self.profile(facts.home)
+        ranked = []
+        for profile in self._eligible_by_facts(_key(facts)):
+            load = loads.get(profile.unit, 0)
+            if not profile.capacity or load < profile.capacity:
+                situation = SCORE_SCOPE.situation(ticket=facts, home=home, provider=profile, load=load)
+                ranked.append((-self._score.of(situation), profile.unit))
+        return [unit for _, unit in sorted(ranked)]
+
+    def rate_for(self, facts: TicketFacts, provider: str) -> Rate:
+        """Give what the provider earns for an engagement: the first rate whose condition holds.
+
+        Raises `PolicyMissing` where none does, which `lint` rules out; `ConditionFailed` and `UnitUnknown`.
+        """
+        return self._rates_by_facts(_key(facts), provider)
+
+    def grants(self, event_type_short_name: str, field: str) -> frozenset[SharingRule.Audience.ValueType]:
+        """Give the audiences that may see a sealed field of an event, "EngagementRequested"; none is the default."""
+        return self._grants(event_type_short_name, field)
+
+    def _find_target(self, key: bytes) -> ServiceTarget | None:
+        facts = TicketFacts.FromString(key)
+        situation = TICKET_SCOPE.situation(ticket=facts, home=self.profile(facts.home))
+        return next((target for condition, target in self._targets if condition.holds(situation)), None)
+
+    def _find_ladder(self, key: bytes) -> tuple[LadderStep, ...]:
+        facts = TicketFacts.FromString(key)
+        situation = TICKET_SCOPE.situation(ticket=facts, home=self.profile(facts.home))
+        return tuple(step for condition, step in self._ladder if condition.holds(situation))
+
+    def _find_eligible(self, key: bytes) -> tuple[UnitProfile, ...]:
+        facts = TicketFacts.FromString(key)
+        home = self.profile(facts.home)
+        others = (profile for profile in self.document.units if profile.unit != facts.home)
+        return tuple(
+            profile
+            for profile in others
+            if self._eligible.holds(PROVIDER_SCOPE.situation(ticket=facts, home=home, provider=profile))
+        )
+
+    def _find_rate(self, key: bytes, provider: str) -> Rate:
+        facts = TicketFacts.FromString(key)
+        situation = PROVIDER_SCOPE.situation(
+            ticket=facts, home=self.profile(facts.home), provider=self.profile(provider)
+        )
+        for condition, rate in self._rates:
+            if condition.holds(situation):
+                return rate
+        raise PolicyMissing("No rate of the policy applies to this engagement.", provider=provider)
+
+    def _find_grants(self, event: str, field: str) -> frozenset[SharingRule.Audience.ValueType]:
+        return frozenset(
+            rule.audience
+            for rule in self.document.sharing
+            if {event, EVERYTHING} & {*rule.events} and {field, EVERYTHING} & {*rule.fields}
+        )
+
+
+def _key(facts: TicketFacts) -> bytes:
+    """Facts hold no map, so the same facts always have the same bytes within one process."""
+    return facts.SerializeToString()

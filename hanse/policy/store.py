@@ -1,0 +1,50 @@
+"""A service's copy of the policy versions that its unit has put in force."""
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Session
+
+from hanse.errors import PolicyMissing
+from hanse.policy.standards import Standards
+from hanse.schema import ServiceSchema
+from hanse_protos.policy.v1.policy_pb2 import Policy
+
+
+class PolicyStore:
+    """Loads policies and keeps them compiled. A version never changes, so what is kept is never stale."""
+
+    def __init__(self, schema: ServiceSchema) -> None:
+        self._table = schema.policy
+        self._compiled: dict[int, Standards] = {}
+
+    def current_version(self, session: Session) -> int:
+        """Return the version in force, 0 before the first. It is asked once per transaction."""
+        version = session.info.get(self._key)
+        if version is None:
+            version = session.scalar(select(func.coalesce(func.max(self._table.c.version), 0)))
+            session.info[self._key] = version
+        return int(version)
+
+    def current(self, session: Session) -> Standards:
+        """Return the policy in force. Raises PolicyMissing before the first."""
+        return self.version(session, self.current_version(session))
+
+    def version(self, session: Session, version: int) -> Standards:
+        """Return the policy of a version. Raises PolicyMissing where this unit has never had it in force."""
+        if version not in self._compiled:
+            content = session.scalar(select(self._table.c.policy).where(self._table.c.version == version))
+            if content is None:
+                raise PolicyMissing(version=str(version))
+            self._compiled[version] = Standards(version, Policy.FromString(content).document)
+        return self._compiled[version]
+
+    def enact(self, session: Session, policy: Policy) -> bool:
+        """Put a version in force, and return whether that is new."""
+        statement = upsert(self._table).values(version=policy.version, policy=policy.SerializeToString())
+        inserted = session.execute(statement.on_conflict_do_nothing().returning(self._table.c.version)).one_or_none()
+        session.info.pop(self._key, None)
+        return inserted is not None
+
+    @property
+    def _key(self) -> str:
+        return f"policy version in {self._table.schema}"

@@ -1,0 +1,216 @@
+"""The compiled policy answers as its document says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hanse.errors import PolicyInvalid, PolicyMissing
+from hanse.policy.document import load_yaml
+from hanse.policy.errors import CategoryUnknown, ConditionFailed, UnitUnknown
+from hanse.policy.standards import Standards
+from hanse_protos.policy.v1.policy_pb2 import LadderStep, PolicyDocument, SharingRule, TicketFacts
+
+POLICIES = Path(__file__).parents[4] / "policies"
+GROUP = load_yaml((POLICIES / "group.yaml").read_text())
+DEMO = load_yaml((POLICIES / "demo.yaml").read_text())
+
+group = Standards(7, GROUP)
+demo = Standards(1, DEMO)
+
+
+def facts(
+    standards: Standards, *, priority: str = "P2", category: str = "display", language: str = "zh", tier: int = 1
+) -> TicketFacts:
+    return standards.facts(
+        priority=priority, category=category, language=language, tier=tier, home="units/shanghai", product="LX-4"
+    )
+
+
+def changed(**routing: str) -> Standards:
+    document = PolicyDocument()
+    document.CopyFrom(DEMO)
+    for name, value in routing.items():
+        setattr(document.routing, name, value)
+    return Standards(2, document)
+
+
+# Facts and profiles
+
+
+def test_the_skill_follows_from_the_category() -> None:
+    assert facts(group).skill == "display-repair"
+
+
+def test_an_unknown_category_is_refused() -> None:
+    with pytest.raises(CategoryUnknown) as raised:
+        facts(group, category="weather")
+    assert raised.value.metadata == {"category": "weather", "policy_version": "7"}
+
+
+def test_an_unknown_unit_is_refused() -> None:
+    with pytest.raises(UnitUnknown):
+        group.profile("units/oslo")
+
+
+def test_a_unit_has_a_calendar() -> None:
+    assert group.calendar_of("units/munich") == "munich-office"
+    assert group.calendars["munich-office"].id == "munich-office"
+
+
+# Targets and ladder
+
+
+@pytest.mark.parametrize(
+    ("priority", "category", "target"),
+    [("P1", "display", "p1"), ("P3", "account", "p3-account"), ("P3", "display", "p3"), ("P4", "account", "p4")],
+)
+def test_the_first_target_that_holds_applies(priority: str, category: str, target: str) -> None:
+    applies = group.target_for(facts(group, priority=priority, category=category))
+    assert applies is not None
+    assert applies.id == target
+
+
+def test_there_may_be_no_target() -> None:
+    document = PolicyDocument()
+    document.CopyFrom(DEMO)
+    del document.targets[3]
+    assert Standards(2, document).target_for(facts(demo, priority="P4")) is None
+
+
+@pytest.mark.parametrize(("tier", "steps"), [(1, [(45, LadderStep.CLIMB)]), (2, [(60, LadderStep.REQUEST_ENGAGEMENT)])])
+def test_the_ladder_depends_on_the_tier(tier: int, steps: list[tuple[int, int]]) -> None:
+    assert [(step.at_percent, step.action) for step in demo.ladder_for(facts(demo, tier=tier))] == steps
+
+
+def test_the_ladder_is_sorted_by_percent() -> None:
+    document = PolicyDocument()
+    document.CopyFrom(DEMO)
+    del document.ladder[:]
+    for percent in (90, 10, 50):
+        document.ladder.add(at_percent=percent, action=LadderStep.CLIMB)
+    assert [step.at_percent for step in Standards(2, document).ladder_for(facts(demo))] == [10, 50, 90]
+
+
+def test_a_condition_without_an_answer_raises() -> None:
+    document = PolicyDocument()
+    document.CopyFrom(DEMO)
+    document.targets[0].when = "1 / (ticket.tier - 1) == 0"
+    with pytest.raises(ConditionFailed):
+        Standards(2, document).target_for(facts(demo, tier=1))
+
+
+# Routing
+
+
+def test_those_who_have_the_skill_are_candidates_and_the_best_comes_first() -> None:
+    assert demo.candidates(facts(demo), {}) == ["units/munich", "units/hq"]
+
+
+def test_the_home_unit_is_never_a_candidate() -> None:
+    assert "units/shanghai" not in group.candidates(facts(group, category="billing"), {})
+
+
+def test_a_unit_that_is_full_is_no_candidate() -> None:
+    assert demo.candidates(facts(demo), {"units/munich": 20}) == ["units/hq"]
+    assert demo.candidates(facts(demo), {"units/munich": 19}) == ["units/munich", "units/hq"]
+
+
+def test_a_capacity_of_nothing_is_no_limit() -> None:
+    document = PolicyDocument()
+    document.CopyFrom(DEMO)
+    document.units[2].ClearField("capacity")
+    standards = Standards(2, document)
+    assert "units/munich" in standards.candidates(facts(demo), {"units/munich": 1_000})
+
+
+def test_load_counts_against_a_unit() -> None:
+    busy = {"units/hq": 45}
+    german = facts(group, category="billing", language="de")
+    assert group.candidates(german, {}) == ["units/munich", "units/hq"]
+    assert group.candidates(german, {"units/munich": 15}) == ["units/hq", "units/munich"]
+    assert group.candidates(german, {"units/munich": 15} | busy) == ["units/munich", "units/hq"]
+
+
+def test_ties_go_by_name() -> None:
+    assert changed(eligible="true", score="1").candidates(facts(demo), {}) == ["units/hq", "units/munich"]
+
+
+# Rates and sharing
+
+
+@pytest.mark.parametrize(("category", "units"), [("display", 120), ("billing", 90)])
+def test_the_first_rate_that_holds_applies(category: str, units: int) -> None:
+    rate = demo.rate_for(facts(demo, category=category), "units/munich")
+    assert (rate.amount.units, rate.amount.currency_code) == (units, "EUR")
+
+
+def test_a_policy_without_a_rate_for_it_says_so() -> None:
+    document = PolicyDocument()
+    document.CopyFrom(DEMO)
+    del document.rates[1]
+    with pytest.raises(PolicyMissing):
+        Standards(2, document).rate_for(facts(demo, category="billing"), "units/munich")
+
+
+@pytest.mark.parametrize(
+    ("event", "field", "audiences"),
+    [
+        ("EngagementRequested", "title", {SharingRule.COUNTERPART}),
+        ("EngagementDelivered", "text", {SharingRule.COUNTERPART}),
+        ("ArticlePublished", "summary.zh", {SharingRule.GROUP}),
+        ("TicketOpened", "title", set()),
+        ("EngagementRequested", "customer", set()),
+        ("NeverHeardOf", "text", set()),
+    ],
+)
+def test_only_what_a_rule_grants_is_shared(event: str, field: str, audiences: set[int]) -> None:
+    assert group.grants(event, field) == audiences
+
+
+def test_a_rule_for_everything_grants_everything() -> None:
+    document = PolicyDocument()
+    document.CopyFrom(DEMO)
+    document.sharing.add(events=["*"], fields=["title"], audience=SharingRule.HEADQUARTERS)
+    standards = Standards(2, document)
+    assert standards.grants("TicketOpened", "title") == {SharingRule.HEADQUARTERS}
+    assert standards.grants("EngagementRequested", "title") == {SharingRule.COUNTERPART, SharingRule.HEADQUARTERS}
+
+
+# Compiling
+
+
+def test_later_changes_of_the_document_change_nothing() -> None:
+    document = PolicyDocument()
+    document.CopyFrom(DEMO)
+    standards = Standards(2, document)
+    document.targets[1].id = "changed"
+    target = standards.target_for(facts(demo, priority="P2"))
+    assert target is not None
+    assert target.id == "p2"
+
+
+@pytest.mark.parametrize("routing", [{"eligible": "provider.skils == []"}, {"score": ""}, {"score": "ticket"}])
+def test_what_does_not_compile_is_refused_with_its_place(routing: dict[str, str]) -> None:
+    with pytest.raises(PolicyInvalid, match=f"^routing.{next(iter(routing))}: "):
+        changed(**routing)
+
+
+def test_a_unit_without_its_calendar_is_refused() -> None:
+    document = PolicyDocument()
+    document.CopyFrom(DEMO)
+    document.units[0].calendar = "nights"
+    with pytest.raises(PolicyInvalid, match=r"^units\[0\]\.calendar: "):
+        Standards(2, document)
+
+
+# What the demo promises its audience
+
+
+def test_the_demo_shows_a_p2_display_ticket_on_its_way() -> None:
+    target = demo.target_for(facts(demo))
+    assert target is not None
+    assert (target.response.seconds, target.resolution.seconds, list(target.warn_percents)) == (20, 40, [50])
+    routing = demo.document.routing
+    assert (routing.offer_timeout.seconds, routing.rounds, routing.final_owner) == (6, 2, "units/hq")
