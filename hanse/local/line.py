@@ -48,11 +48,16 @@ class LineState(StrEnum):
 class Line:
     """A proxy from a loopback port of its own to the target. All methods belong to one event loop."""
 
-    def __init__(self, target_host: str, target_port: int, *, delay_seconds: float = 0.0) -> None:
-        """`delay_seconds` holds back every byte, in each direction; it may be changed at any time."""
+    def __init__(
+        self, target_host: str, target_port: int, *, port: int | None = None, delay_seconds: float = 0.0
+    ) -> None:
+        """Without a `port`, a free one is chosen.
+
+        `delay_seconds` holds back every byte, in each direction; it may be changed at any time.
+        """
         self.delay_seconds = delay_seconds
         self.state = LineState.DOWN
-        self.port = free_port()
+        self.port = port or free_port()
         self._target = (target_host, target_port)
         self._reservation: socket.socket | None = None
         self._listener: socket.socket | None = None

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -48,14 +48,16 @@ class ManagedProcess:
         command: Sequence[str | Path],
         log_path: Path,
         *,
+        environment: Mapping[str, str] | None = None,
         guise: Guise = Guise.SELF,
         stop_signal: signal.Signals = signal.SIGTERM,
         death_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
-        """`stop_signal` asks it to stop; `death_signal` is what the kernel sends it when we die."""
+        """`environment` is added to ours; `stop_signal` asks it to stop; the kernel sends `death_signal` if we die."""
         self.name = name
         self.log_path = log_path
         self._command = [str(part) for part in command]
+        self._environment = dict(environment or {})
         self._guise = guise
         self._stop_signal = stop_signal
         self._death_signal = death_signal
@@ -147,7 +149,7 @@ class ManagedProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 # A locale that is set but not installed must not keep a server from starting.
-                env=os.environ | {"LC_ALL": "C"},
+                env=os.environ | {"LC_ALL": "C"} | self._environment,
             )
 
     async def _ended(self, interval_seconds: float) -> int:

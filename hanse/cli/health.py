@@ -1,0 +1,149 @@
+"""How a group is: its units, links, lags, policy versions, logs and workflows, gathered from the parts themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from hanse.cli.connection import settings_of
+from hanse.cli.desk import Desk
+from hanse.config import Settings
+from hanse.local.group import GroupFolder
+from hanse.names import HEADQUARTERS, downstream_name, short_unit
+from hanse_protos.federation.v1 import group_pb2
+from hanse_protos.log.v1 import log_pb2
+from hanse_protos.policy.v1 import policy_pb2
+
+VERIFY_TIMEOUT_SECONDS = 600.0
+ASK_TIMEOUT_SECONDS = 5.0
+
+
+@dataclass
+class UnitHealth:
+    """How one unit is."""
+
+    unit: str
+    serving: bool = False
+    linked: bool = False
+    reachable: bool = False
+    contact: str = ""
+    lag_up: int = 0
+    lag_down: int = 0
+    policy_version: int = 0
+    acknowledged_version: int = 0
+    last_error: str = ""
+    streams: int = 0
+    records: int = 0
+    verified_records: int | None = None
+    problems: list[str] = field(default_factory=list)
+    workflows: int | None = None
+
+    @property
+    def green(self) -> bool:
+        """Whether nothing is wrong and nothing is behind."""
+        behind = self.lag_up or self.lag_down or self.policy_version != self.acknowledged_version
+        return self.serving and self.linked and self.reachable and not behind and not self.problems
+
+
+async def gather(group: Path, *, verify: bool) -> list[UnitHealth]:
+    """Return how each unit of a group is; with `verify`, after recomputing every hash chain at both ends."""
+    units = list(GroupFolder(group).read().units)
+    seen_by_headquarters = await _headquarters_view(settings_of(group, HEADQUARTERS))
+    return [await _unit_health(group, unit, seen_by_headquarters.get(unit), verify=verify) for unit in units]
+
+
+async def _headquarters_view(settings: Settings) -> dict[str, group_pb2.UnitStatus]:
+    try:
+        async with Desk(settings, "status") as desk:
+            reply = await desk.group.ListUnits(group_pb2.ListUnitsRequest(), timeout=ASK_TIMEOUT_SECONDS)
+    except grpc.aio.AioRpcError:
+        return {}
+    return {status.unit: status for status in reply.units}
+
+
+async def _unit_health(group: Path, unit: str, seen: group_pb2.UnitStatus | None, *, verify: bool) -> UnitHealth:
+    settings, health = settings_of(group, unit), UnitHealth(unit)
+    if seen:
+        health.reachable, health.lag_up, health.lag_down = seen.reachable, seen.lag, seen.downstream_lag
+        health.acknowledged_version = seen.policy_version
+        health.contact = seen.contact_time.ToJsonString() if seen.HasField("contact_time") else ""
+        health.last_error = seen.last_error
+    health.workflows = await _open_workflows(settings)
+    try:
+        async with Desk(settings, "status") as desk:
+            await _ask_unit(desk, health)
+            await _compare_logs(group, desk, health, seen, verify=verify)
+    except grpc.aio.AioRpcError as error:
+        health.problems.append(f"does not answer: {error.details()}")
+    return health
+
+
+async def _ask_unit(desk: Desk, health: UnitHealth) -> None:
+    link = await desk.link.GetLink(group_pb2.GetLinkRequest(), timeout=ASK_TIMEOUT_SECONDS)
+    health.serving, health.linked = True, link.connected
+    health.last_error = link.last_error or health.last_error
+    try:
+        request = policy_pb2.GetPolicyRequest(name="policies/current")
+        policy = await desk.policies.GetPolicy(request, timeout=ASK_TIMEOUT_SECONDS)
+        health.policy_version = policy.version
+    except grpc.aio.AioRpcError as error:
+        if error.code() not in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
+            raise
+
+
+async def _compare_logs(
+    group: Path, desk: Desk, health: UnitHealth, seen: group_pb2.UnitStatus | None, *, verify: bool
+) -> None:
+    """Compare the unit's streams with headquarters' copies, and headquarters' stream to it with the unit's copy."""
+    async with Desk(settings_of(group, HEADQUARTERS), "status") as headquarters:
+        here = await _heads(desk)
+        own = [head for name, head in here.items() if name.startswith(f"{health.unit}/")]
+        health.streams, health.records = len(own), sum(head.sequence for head in own)
+        copies = {status.received.stream: status.received for status in seen.streams} if seen else {}
+        downstream = downstream_name(health.unit)
+        pairs = [(desk, headquarters, name, copy) for name, copy in copies.items()]
+        if downstream in here:
+            pairs.append((headquarters, desk, downstream, here[downstream]))
+        if verify:
+            health.verified_records = 0
+        for writer, reader, stream, copy in pairs:
+            await _compare(health, writer, reader, stream, copy, verify=verify)
+
+
+async def _heads(desk: Desk) -> dict[str, log_pb2.StreamHead]:
+    reply = await desk.logs.ListStreams(log_pb2.ListStreamsRequest(), timeout=ASK_TIMEOUT_SECONDS)
+    return {head.stream: head for head in reply.streams}
+
+
+async def _compare(
+    health: UnitHealth, writer: Desk, reader: Desk, stream: str, copy: log_pb2.StreamHead, *, verify: bool
+) -> None:
+    if not verify:
+        original = (await _heads(writer)).get(stream)
+        if original and original.sequence == copy.sequence and original.hash != copy.hash:
+            health.problems.append(f"{stream} differs from its copy")
+        return
+    request = log_pb2.VerifyStreamRequest(stream=stream, end_sequence=copy.sequence)
+    answers = [await desk.logs.VerifyStream(request, timeout=VERIFY_TIMEOUT_SECONDS) for desk in (writer, reader)]
+    health.problems += [answer.problem for answer in answers if not answer.intact]
+    if answers[0].head.hash != answers[1].head.hash:
+        health.problems.append(f"{stream} differs from its copy")
+    health.verified_records = (health.verified_records or 0) + answers[1].records
+
+
+async def _open_workflows(settings: Settings) -> int | None:
+    """Return how many workflows are open in the unit's namespace, or None where Temporal does not answer."""
+    try:
+        client = await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace, lazy=False)
+        return (await client.count_workflows("ExecutionStatus = 'Running'")).count
+    except (RPCError, RuntimeError):
+        return None
+
+
+def name_of(health: UnitHealth) -> str:
+    """Return the unit's short name."""
+    return short_unit(health.unit)

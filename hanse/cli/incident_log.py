@@ -1,0 +1,217 @@
+"""A legacy incident log: a CSV of status changes, as `docs/reference/incident-log.md` describes it.
+
+Reading is separate from importing, so that a broken row is named by its line and the others are used.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import itertools
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from hanse.errors import InvalidArgument
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+
+COLUMNS = ("incident", "occur_time", "status", "sub_status", "org_line", "support_level", "impact", "product", "agent")
+REST = "rest"
+"""The unit that the smaller org lines are folded into."""
+MAX_ROW_CHARACTERS = 10_000
+
+_STATES = {
+    ("Queued", "Awaiting Assignment"): pb.NEW,
+    ("Accepted", "In Progress"): pb.IN_PROGRESS,
+    ("Accepted", "Assigned"): pb.IN_PROGRESS,
+    ("Unmatched", "Unmatched"): pb.IN_PROGRESS,
+    ("Completed", "Resolved"): pb.RESOLVED,
+    ("Completed", "In Call"): pb.RESOLVED,
+    ("Completed", "Closed"): pb.CLOSED,
+    ("Completed", "Cancelled"): pb.CLOSED,
+}
+_WAITS = {
+    "Wait": "other",
+    "Wait - User": "user",
+    "Wait - Vendor": "vendor",
+    "Wait - Customer": "customer",
+    "Wait - Implementation": "implementation",
+}
+_PRIORITIES = {"Major": pb.P1, "High": pb.P2, "Medium": pb.P3, "Low": pb.P4}
+_TIERS = {"L1": 1, "L2": 2, "L3": 3}
+_INCIDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
+
+
+class IncidentLogInvalid(InvalidArgument):
+    """The file as a whole is not an incident log."""
+
+    reason = "INCIDENT_LOG_INVALID"
+    message = "This is not an incident log."
+    hint = "docs/reference/incident-log.md describes the format."
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row: how an incident stood from an instant on."""
+
+    incident: str
+    occur_time: datetime
+    state: pb.TicketState.ValueType
+    waiting_for: str
+    org_line: str
+    tier: int
+    priority: pb.Priority.ValueType
+    product: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenRow:
+    """A row that can't be used."""
+
+    line: int
+    problem: str
+
+
+@dataclass
+class IncidentLog:
+    """What a file says."""
+
+    incidents: dict[str, list[Change]] = field(default_factory=dict)
+    """The changes of each incident, in order of time; incidents in the order of their first row."""
+    broken: list[BrokenRow] = field(default_factory=list)
+
+    @property
+    def changes(self) -> int:
+        """How many rows can be used."""
+        return sum(len(changes) for changes in self.incidents.values())
+
+
+def read(path: Path) -> IncidentLog:
+    """Read a log, plain or gzipped. Raises IncidentLogInvalid where it is no such file at all."""
+    log = IncidentLog()
+    open_text = gzip.open if path.suffix == ".gz" else open
+    try:
+        with open_text(path, "rt", encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            if missing := [column for column in COLUMNS if column not in (rows.fieldnames or ())]:
+                raise IncidentLogInvalid(f"{path} lacks the columns {', '.join(missing)}")
+            for row in rows:
+                _take(log, rows.line_num, row)
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, csv.Error) as error:
+        raise IncidentLogInvalid(f"{path} can't be read: {error}") from error
+    for changes in log.incidents.values():
+        changes.sort(key=lambda change: change.occur_time)
+    return log
+
+
+def _take(log: IncidentLog, line: int, row: dict[str, str]) -> None:
+    try:
+        change = _parse(row)
+    except ValueError as error:
+        log.broken.append(BrokenRow(line, str(error)))
+        return
+    log.incidents.setdefault(change.incident, []).append(change)
+
+
+def _parse(row: dict[str, str]) -> Change:
+    """Return a row as a change. Raises ValueError that says what is wrong with it."""
+    if None in row.values() or None in row:
+        raise ValueError("has too few or too many columns")
+    occur_time = datetime.fromisoformat(row["occur_time"])
+    if occur_time.tzinfo is None:
+        raise ValueError(f"occur_time {row['occur_time']!r} has no time zone")
+    status, sub_status = row["status"], row["sub_status"]
+    state = pb.WAITING if sub_status in _WAITS else _STATES.get((status, sub_status))
+    if state is None:
+        raise ValueError(f"status {status!r} with sub_status {sub_status!r} is not known")
+    if not _INCIDENT.fullmatch(row["incident"]):
+        raise ValueError(f"incident {row['incident']!r} is not a number of letters, digits and hyphens")
+    if not row["org_line"]:
+        raise ValueError("org_line is empty")
+    return Change(
+        incident=row["incident"],
+        occur_time=occur_time,
+        state=state,
+        waiting_for=_WAITS.get(sub_status, ""),
+        org_line=row["org_line"],
+        tier=_known(_TIERS, "support_level", row),
+        priority=_known(_PRIORITIES, "impact", row),
+        product=row["product"],
+        agent=re.sub(r"[^a-z0-9-]", "-", row["agent"].lower())[:60].strip("-"),
+    )
+
+
+Value = TypeVar("Value")
+
+
+def _known(values: Mapping[str, Value], column: str, row: dict[str, str]) -> Value:
+    if row[column] not in values:
+        raise ValueError(f"{column} {row[column]!r} is none of {', '.join(values)}")
+    return values[row[column]]
+
+
+def unit_id(org_line: str) -> str:
+    """Return an org line as the id of a unit: "Org line A2" becomes "org-line-a2"."""
+    identifier = re.sub(r"[^a-z0-9]+", "-", org_line.lower()).strip("-")[:30]
+    return identifier if identifier[:1].isalpha() else f"line-{identifier}"
+
+
+def fold(log: IncidentLog, keep: int) -> dict[str, str]:
+    """Return the unit's id of every org line: the `keep` with the most rows have their own, the others share `rest`."""
+    rows = Counter(change.org_line for changes in log.incidents.values() for change in changes)
+    biggest = sorted(rows, key=lambda line: (-rows[line], line))[:keep]
+    return {line: unit_id(line) if line in biggest else REST for line in rows}
+
+
+@dataclass
+class Count:
+    """What a plain count of a log says; headquarters' report must say the same."""
+
+    tickets: Counter[str] = field(default_factory=Counter)
+    handed_over: Counter[str] = field(default_factory=Counter)
+    waiting: dict[str, timedelta] = field(default_factory=lambda: defaultdict(timedelta))
+    hand_overs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    ping_pong_tickets: int = 0
+    ping_pong_returns: int = 0
+
+
+def count(log: IncidentLog, units: dict[str, str]) -> Count:
+    """Count a log by unit, without any of Hanse's machinery."""
+    result = Count()
+    for changes in log.incidents.values():
+        held = [units[change.org_line] for change in changes]
+        home = held[0]
+        result.tickets[home] += 1
+        result.waiting[home] += sum(_waits(changes), timedelta(0))
+        moves = list(_moves(held))
+        result.hand_overs.update(moves)
+        result.handed_over[home] += bool(moves)
+        returns = _returns(held[0], moves)
+        result.ping_pong_returns += returns
+        result.ping_pong_tickets += bool(returns)
+    return result
+
+
+def _waits(changes: Sequence[Change]) -> Iterator[timedelta]:
+    for change, following in itertools.pairwise(changes):
+        if change.state == pb.WAITING:
+            yield following.occur_time - change.occur_time
+
+
+def _moves(held: Iterable[str]) -> Iterator[tuple[str, str]]:
+    held = list(held)
+    return ((before, after) for before, after in itertools.pairwise(held) if before != after)
+
+
+def _returns(home: str, moves: Iterable[tuple[str, str]]) -> int:
+    """Return how often a ticket came back to a unit that it had left."""
+    seen, returns = {home}, 0
+    for _, after in moves:
+        returns += after in seen
+        seen.add(after)
+    return returns

@@ -1,0 +1,65 @@
+"""The `hanse` command."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import grpc
+import typer
+from pydantic import ValidationError
+
+from hanse.cli import article, engagement, group, ledger, log_commands, partner, policy, replay, status, ticket
+from hanse.cli.output import print_error
+from hanse.errors import HanseError
+from hanse.rpc.client import RemoteError, remote_error
+
+app = typer.Typer(
+    name="hanse",
+    help="A group-wide, federated service hub. `hanse demo` shows the whole job; `hanse up` keeps a group running.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+group.register(app)
+status.register(app)
+app.add_typer(ticket.app, name="ticket")
+app.add_typer(engagement.app, name="engagement")
+app.add_typer(article.app, name="article")
+app.add_typer(policy.app, name="policy")
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(partner.app, name="partner")
+app.add_typer(log_commands.app, name="log")
+replay.register(app)
+
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line; print what goes wrong as a message, never as a trace."""
+    try:
+        code = app(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = INTERRUPTED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (HanseError, RemoteError) as error:
+        print_error(str(error), error.hint, error.reason)
+        code = FAILED
+    except grpc.RpcError as error:
+        remote = remote_error(error)
+        print_error(str(remote), remote.hint, remote.reason)
+        code = FAILED
+    except ValidationError as error:
+        print_error(f"the settings are not complete: {error}", "See docs/reference/settings.md.", "SETTINGS_INVALID")
+        code = USAGE
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

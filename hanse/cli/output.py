@@ -1,0 +1,88 @@
+"""What the command line prints: tables for people, JSON for programs, errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.money_pb2 import Money
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hanse.names import short_unit
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+NANOS_PER_UNIT = 1_000_000_000
+
+
+def print_json(*messages: Message | dict[str, Any]) -> None:
+    """Print messages as JSON, one after the other, with the contracts' field names."""
+    for message in messages:
+        content = message if isinstance(message, dict) else as_dict(message)
+        print(json.dumps(content, ensure_ascii=False, indent=2))
+
+
+def as_dict(message: Message) -> dict[str, Any]:
+    """Return a message as JSON has it."""
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
+    """Print a table."""
+    view = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        view.add_column(column, overflow="fold")
+    for row in rows:
+        view.add_row(*row)
+    console.print(view)
+
+
+def print_error(message: str, hint: str, reason: str = "") -> None:
+    """Print what went wrong, why, and what to do."""
+    errors.print(Text.assemble(("error ", "bold red"), (f"{reason}: " if reason else ""), message))
+    if hint:
+        errors.print(Text.assemble(("  try ", "bold"), hint))
+
+
+def when(value: Timestamp) -> str:
+    """Return an instant in UTC, to the second; a dash where there is none."""
+    if not value.seconds:
+        return "–"
+    return datetime.fromtimestamp(value.seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def seconds(value: Any) -> str:
+    """Return a Duration for people, "1:02:03"."""
+    total = value.seconds
+    return f"{total // 3600}:{total // 60 % 60:02}:{total % 60:02}"
+
+
+def money(value: Money) -> str:
+    """Return an amount for people, "120.00 EUR"."""
+    if not value.currency_code:
+        return "–"
+    return f"{value.units + value.nanos / NANOS_PER_UNIT:,.2f} {value.currency_code}"
+
+
+def unit(name: str) -> str:
+    """Return a unit for people."""
+    return short_unit(name) if name else "–"
+
+
+def who(actor: str) -> str:
+    """Return an actor for people: "li (shanghai)"."""
+    parts = actor.split("/")
+    return f"{parts[-1]} ({parts[1]})" if parts[0] == "units" else actor
+
+
+def yes_no(value: bool, yes: str = "yes", no: str = "no") -> Text:
+    """Return a judgement in colour."""
+    return Text(yes, "green") if value else Text(no, "red")

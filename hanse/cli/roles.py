@@ -1,0 +1,152 @@
+"""Putting a unit's asyncio process together from its roles.
+
+    serve      the gRPC services
+    relay      the logs, to the broker
+    work       Temporal: the worker, the starter, the reconciler
+    federate   the unit's end of the link; at headquarters the hub too
+    gateway    the door for partner systems
+
+The embedded default runs all of them in one process for each unit; production runs each as a Deployment of its own.
+Reactions are nameko's and have a process of their own (`python -m hanse_services.react`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from enum import StrEnum
+
+from hanse.config import Settings
+from hanse.names import downstream_name, stream_name
+from hanse.relay import FollowedLog, Relay
+from hanse.rpc import log_servicer
+from hanse.rpc.server import RpcServer, Served, by_token
+from hanse.runtime import Runtime
+from hanse.telemetry import start_telemetry
+from hanse.work import CommandExecutor
+from hanse_federation import servicer as federation_servicer
+from hanse_federation.agent import Agent
+from hanse_federation.hub import Hub
+from hanse_federation.model import SCHEMA as FEDERATION
+from hanse_gateway.model import SCHEMA as GATEWAY
+from hanse_gateway.serving import admin_served, gateway_server
+from hanse_services.knowledge import servicer as knowledge_servicer
+from hanse_services.knowledge.model import SCHEMA as KNOWLEDGE
+from hanse_services.policy import servicer as policy_servicer
+from hanse_services.policy.model import SCHEMA as POLICY
+from hanse_services.settlement import servicer as settlement_servicer
+from hanse_services.settlement.model import SCHEMA as SETTLEMENT
+from hanse_services.subscriptions import SUBSCRIPTIONS
+from hanse_services.ticket import servicer as ticket_servicer
+from hanse_services.ticket.model import SCHEMA as TICKET
+from hanse_workflows.worker import Waiting
+
+SERVICES = (TICKET, KNOWLEDGE, SETTLEMENT, POLICY)
+"""The schemas whose own streams leave the unit."""
+
+
+class Role(StrEnum):
+    """What a process does for its unit."""
+
+    SERVE = "serve"
+    RELAY = "relay"
+    WORK = "work"
+    FEDERATE = "federate"
+    GATEWAY = "gateway"
+
+
+def services_of(runtime: Runtime) -> list[Served]:
+    """Return every servicer of a unit's own address."""
+    executors = {
+        schema.name: CommandExecutor(runtime.database, schema, runtime.unit)
+        for schema in (*SERVICES, FEDERATION, GATEWAY)
+    }
+    logs = [schema.log for schema in (*SERVICES, FEDERATION)]
+    return [
+        *ticket_servicer.served(runtime, executors["ticket"]),
+        *knowledge_servicer.served(runtime, executors["knowledge"]),
+        *settlement_servicer.served(runtime, executors["settlement"]),
+        *policy_servicer.served(runtime, executors["policy"]),
+        *federation_servicer.served(runtime, executors["federation"]),
+        *admin_served(runtime, executors["gateway"]),
+        log_servicer.served(runtime.database, logs),
+    ]
+
+
+def relay_of(runtime: Runtime) -> Relay:
+    """Return the relay of a unit: its own services' streams, and what headquarters tells it."""
+    followed = [FollowedLog(schema.log, stream_name(runtime.unit, schema.name), schema.name) for schema in SERVICES]
+    followed.append(FollowedLog(FEDERATION.log, downstream_name(runtime.unit), FEDERATION.name))
+    return Relay(runtime.database, runtime.wakeup, runtime.settings.broker_url, followed, SUBSCRIPTIONS)
+
+
+async def run(settings: Settings, roles: Sequence[Role]) -> None:
+    """Run roles of a unit until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(settings, roles):
+        await stop.wait()
+
+
+@asynccontextmanager
+async def running(settings: Settings, roles: Sequence[Role]) -> AsyncIterator[Runtime]:
+    """Run roles of a unit for the length of a block. A role that fails ends the process: it is started again whole."""
+    runtime = Runtime(settings)
+    start_telemetry(settings.unit, "-".join(roles), settings.otlp_endpoint)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(runtime.close)
+        tasks = [asyncio.create_task(runtime.wakeup.run(), name="wakeup")]
+        stack.push_async_callback(_cancel, tasks)
+        for role in roles:
+            await _START[role](runtime, stack, tasks)
+        yield runtime
+
+
+async def _serve(runtime: Runtime, stack: AsyncExitStack, _tasks: list[asyncio.Task[None]]) -> None:
+    settings = runtime.settings
+    server = RpcServer(settings.serve_address, settings.tls, by_token(runtime.verifier), services_of(runtime))
+    await server.start()
+    stack.push_async_callback(server.stop)
+
+
+async def _relay(runtime: Runtime, _stack: AsyncExitStack, tasks: list[asyncio.Task[None]]) -> None:
+    tasks.append(asyncio.create_task(relay_of(runtime).run(), name="relay"))
+
+
+async def _work(runtime: Runtime, _stack: AsyncExitStack, tasks: list[asyncio.Task[None]]) -> None:
+    received = FEDERATION.log if runtime.settings.is_headquarters else None
+    tasks.append(asyncio.create_task(Waiting(runtime, received).run(), name="work"))
+
+
+async def _federate(runtime: Runtime, stack: AsyncExitStack, tasks: list[asyncio.Task[None]]) -> None:
+    if runtime.settings.is_headquarters:
+        hub = Hub(runtime)
+        await hub.start()
+        stack.push_async_callback(hub.stop)
+    tasks.append(asyncio.create_task(Agent(runtime).run(), name="agent"))
+
+
+async def _gateway(runtime: Runtime, stack: AsyncExitStack, _tasks: list[asyncio.Task[None]]) -> None:
+    server = gateway_server(runtime)
+    await server.start()
+    stack.push_async_callback(server.stop)
+
+
+_START: dict[Role, Callable[[Runtime, AsyncExitStack, list[asyncio.Task[None]]], Awaitable[None]]] = {
+    Role.SERVE: _serve,
+    Role.RELAY: _relay,
+    Role.WORK: _work,
+    Role.FEDERATE: _federate,
+    Role.GATEWAY: _gateway,
+}
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,281 @@
+"""`hanse ticket`: the desk's daily work."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+from rich.text import Text
+
+from hanse.cli import output
+from hanse.cli.connection import (
+    DEFAULT_FOLDER,
+    GroupOption,
+    JsonOption,
+    PersonOption,
+    UnitOption,
+    ask,
+    resource_name,
+    ticket_name,
+)
+from hanse_protos.ticket.v1 import service_pb2 as rpc
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+
+app = typer.Typer(help="Open, work on and follow tickets.", no_args_is_help=True)
+
+TicketArgument = Annotated[str, typer.Argument(help="The ticket's name, or its id where it is the unit's own.")]
+Priority = Annotated[str, typer.Option("--priority", "-p", help="P1 (business stands still) to P4 (a wish).")]
+
+
+def show_ticket(ticket: pb.Ticket) -> None:
+    """Print a ticket for people."""
+    output.console.print(Text.assemble((ticket.name, "bold"), "  ", (pb.TicketState.Name(ticket.state), "cyan")))
+    output.console.print(ticket.title, markup=False)
+    facts = (
+        f"{pb.Priority.Name(ticket.priority)}, {ticket.category}, tier {ticket.tier}, "
+        f"held by {output.unit(ticket.holder)}, opened {output.when(ticket.open_time)} UTC"
+    )
+    output.console.print(facts, style="dim")
+    if ticket.solution:
+        output.console.print(Text.assemble(("solution ", "bold"), ticket.solution))
+    for clock in ticket.clocks:
+        kind, state = pb.Clock.Kind.Name(clock.kind).lower(), pb.Clock.State.Name(clock.state).lower()
+        used, target = output.seconds(clock.used_duration), output.seconds(clock.target_duration)
+        output.console.print(f"{kind:<10} {state:<8} {used} of {target}, due {output.when(clock.due_time)}")
+        for segment in clock.segments:
+            running = "ran" if segment.running else "stood"
+            output.console.print(
+                f"           {output.unit(segment.unit):<10} {running:<5} {output.seconds(segment.used_duration)}",
+                style="dim",
+            )
+
+
+def _changed(ticket: pb.Ticket, as_json: bool) -> None:
+    if as_json:
+        output.print_json(ticket)
+    else:
+        show_ticket(ticket)
+
+
+@app.command("open")
+def open_ticket(
+    title: str,
+    category: Annotated[str, typer.Option(help="A category of the group policy.")],
+    unit: UnitOption = "shanghai",
+    description: str = "",
+    priority: Priority = "P3",
+    language: str = "",
+    product: str = "",
+    person: PersonOption = "operator",
+    group: GroupOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Open a ticket."""
+    asked = pb.Ticket(
+        title=title,
+        description=description,
+        category=category,
+        language=language,
+        product=product,
+        priority=_priority(priority),
+    )
+    request = rpc.CreateTicketRequest(parent=resource_name(unit), ticket=asked, request_id=str(uuid4()))
+    _changed(ask(group, unit, person, lambda desk: desk.tickets.CreateTicket(request)), as_json)
+
+
+def _priority(text: str) -> pb.Priority.ValueType:
+    if text.upper() not in ("P1", "P2", "P3", "P4"):
+        raise typer.BadParameter(f"{text} is not a priority: P1, P2, P3 or P4")
+    return pb.Priority.Value(text.upper())
+
+
+@app.command("list")
+def list_tickets(
+    unit: UnitOption = "shanghai",
+    person: PersonOption = "operator",
+    group: GroupOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+    page_size: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 20,
+) -> None:
+    """List a unit's tickets, the newest first."""
+    request = rpc.ListTicketsRequest(parent=resource_name(unit), page_size=page_size)
+    reply = ask(group, unit, person, lambda desk: desk.tickets.ListTickets(request))
+    if as_json:
+        output.print_json(reply)
+        return
+    rows = (
+        (
+            ticket.name,
+            pb.TicketState.Name(ticket.state),
+            pb.Priority.Name(ticket.priority),
+            str(ticket.tier),
+            output.unit(ticket.holder),
+            ticket.title,
+        )
+        for ticket in reply.tickets
+    )
+    output.table(f"Tickets of {unit}", ["ticket", "state", "priority", "tier", "holder", "title"], rows)
+
+
+@app.command("show")
+def show(
+    ticket: TicketArgument,
+    unit: UnitOption = "shanghai",
+    person: PersonOption = "operator",
+    group: GroupOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a ticket with its clocks."""
+    request = rpc.GetTicketRequest(name=ticket_name(unit, ticket))
+    _changed(ask(group, unit, person, lambda desk: desk.tickets.GetTicket(request)), as_json)
+
+
+@app.command("timeline")
+def timeline(
+    ticket: TicketArgument,
+    unit: UnitOption = "shanghai",
+    person: PersonOption = "operator",
+    group: GroupOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every step of a ticket, in every unit."""
+    request = rpc.ListTimelineEntriesRequest(parent=ticket_name(unit, ticket), page_size=1000)
+    reply = ask(group, unit, person, lambda desk: desk.tickets.ListTimelineEntries(request))
+    if as_json:
+        output.print_json(reply)
+    else:
+        show_timeline(reply.entries)
+
+
+def show_timeline(entries: Any) -> None:
+    """Print the steps of a ticket for people."""
+    rows = (
+        (
+            output.when(entry.occur_time)[11:],
+            output.unit(entry.unit),
+            output.who(entry.actor).split(" ")[0],
+            f"v{entry.policy_version}",
+            Text.assemble(entry.summary, (f"  {entry.text}" if entry.text else "", "dim")),
+        )
+        for entry in entries
+    )
+    output.table("Timeline (UTC)", ["time", "unit", "who", "policy", "what"], rows)
+
+
+@app.command("comment")
+def comment(
+    ticket: TicketArgument,
+    text: str,
+    public: Annotated[bool, typer.Option("--public", help="The customer sees it.")] = False,
+    unit: UnitOption = "shanghai",
+    person: PersonOption = "operator",
+    group: GroupOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Comment on a ticket; the first public comment is the response."""
+    request = rpc.CommentTicketRequest(
+        name=ticket_name(unit, ticket), request_id=str(uuid4()), text=text, public=public
+    )
+    _changed(ask(group, unit, person, lambda desk: desk.tickets.CommentTicket(request)), as_json)
+
+
+@app.command("assign")
+def assign(
+    ticket: TicketArgument,
+    agent: str,
+    unit: UnitOption = "shanghai",
+    person: PersonOption = "operator",
+    group: GroupOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a ticket to an agent."""
+    request = rpc.AssignTicketRequest(
+        name=ticket_name(unit, ticket), request_id=str(uuid4()), assignee=f"{resource_name(unit)}/agents/{agent}"
+    )
+    _changed(ask(group, unit, person, lambda desk: desk.tickets.AssignTicket(request)), as_json)
+
+
+@app.command("escalate")
+def escalate(
+    ticket: TicketArgument,
+    reason: str = "",
+    unit: UnitOption = "shanghai",
+    person: PersonOption = "operator",
+    group: GroupOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a ticket climb to the next tier."""
+    request = rpc.EscalateTicketRequest(name=ticket_name(unit, ticket), request_id=str(uuid4()), reason=reason)
+    _changed(ask(group, unit, person, lambda desk: desk.tickets.EscalateTicket(request)), as_json)
+
+
+@app.command("wait")
+def wait(
+    ticket: TicketArgument,
+    waiting_for: Annotated[str, typer.Argument(help="customer, vendor, user, implementation or other.")] = "customer",
+    reason: str = "",
+    unit: UnitOption = "shanghai",
+    person: PersonOption = "operator",
+    group: GroupOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a ticket wait: its clocks stand."""
+    request = rpc.PauseTicketRequest(
+        name=ticket_name(unit, ticket), request_id=str(uuid4()), waiting_for=waiting_for, reason=reason
+    )
+    _changed(ask(group, unit, person, lambda desk: desk.tickets.PauseTicket(request)), as_json)
+
+
+@app.command("resume")
+def resume(
+    ticket: TicketArgument,
+    unit: UnitOption = "shanghai",
+    person: PersonOption = "operator",
+    group: GroupOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a ticket that waited."""
+    request = rpc.ResumeTicketRequest(name=ticket_name(unit, ticket), request_id=str(uuid4()))
+    _changed(ask(group, unit, person, lambda desk: desk.tickets.ResumeTicket(request)), as_json)
+
+
+@app.command("resolve")
+def resolve(
+    ticket: TicketArgument,
+    solution: str,
+    unit: UnitOption = "shanghai",
+    person: PersonOption = "operator",
+    group: GroupOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Say the solution: the clocks stop."""
+    request = rpc.ResolveTicketRequest(name=ticket_name(unit, ticket), request_id=str(uuid4()), solution=solution)
+    _changed(ask(group, unit, person, lambda desk: desk.tickets.ResolveTicket(request)), as_json)
+
+
+@app.command("reopen")
+def reopen(
+    ticket: TicketArgument,
+    reason: str = "",
+    unit: UnitOption = "shanghai",
+    person: PersonOption = "operator",
+    group: GroupOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a ticket whose solution did not hold."""
+    request = rpc.ReopenTicketRequest(name=ticket_name(unit, ticket), request_id=str(uuid4()), reason=reason)
+    _changed(ask(group, unit, person, lambda desk: desk.tickets.ReopenTicket(request)), as_json)
+
+
+@app.command("close")
+def close(
+    ticket: TicketArgument,
+    unit: UnitOption = "shanghai",
+    person: PersonOption = "operator",
+    group: GroupOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """End a ticket that is resolved."""
+    request = rpc.CloseTicketRequest(name=ticket_name(unit, ticket), request_id=str(uuid4()))
+    _changed(ask(group, unit, person, lambda desk: desk.tickets.CloseTicket(request)), as_json)
