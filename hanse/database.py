@@ -7,9 +7,14 @@ Domain code is written once, as plain functions over a synchronous `Session`. As
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
+import asyncpg
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
+
+from hanse.errors import Aborted, DatabaseUnavailable, HanseError, ValidationFailed
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -20,6 +25,21 @@ IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 """A transaction that is forgotten open is ended: it would hold locks and keep vacuum from its work."""
 LOCK_TIMEOUT_MS = 5_000
 """A command that can't get its row in this time gives up; its caller tries again with the same request id."""
+
+DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""What using the database raises. asyncpg's own come from connecting, before SQLAlchemy wraps them."""
+
+DATA_EXCEPTION = "22"
+"""The class of SQLSTATE in which PostgreSQL refuses a value itself."""
+
+
+def as_hanse_error(error: Exception) -> HanseError:
+    """Return what a caller is told of one of DATABASE_ERRORS that did not pass."""
+    if isinstance(error, IntegrityError):
+        return Aborted("the change clashes with another one", hint="Read the resource again and decide anew.")
+    if isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", "")).startswith(DATA_EXCEPTION):
+        return ValidationFailed("a value of the request can't be stored", hint="Correct it; a repeat can't help.")
+    return DatabaseUnavailable()
 
 
 def with_driver(url: str, driver: str) -> str:

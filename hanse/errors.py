@@ -158,6 +158,20 @@ class FrameForeign(PermissionDenied):
     hint = "Check the unit's name in its settings against the name in its certificate."
 
 
+class ResourceForeign(PermissionDenied):
+    """Raise with `resource` and `owner`, for a resource that the caller may read: this tells nothing new."""
+
+    reason = "RESOURCE_FOREIGN"
+    message = "This unit keeps a copy of the resource; only its own unit changes it."
+    hint = "Ask the unit that the resource's name begins with."
+
+
+class ReviewerIsAuthor(PermissionDenied):
+    reason = "REVIEWER_IS_AUTHOR"
+    message = "Whoever wrote a text cannot be the one who reviews it."
+    hint = "Have somebody publish it who did not write on it."
+
+
 # The request clashes with what is, or is not, there.
 
 
@@ -228,6 +242,12 @@ class HeadquartersOnly(FailedPrecondition):
     reason = "HEADQUARTERS_ONLY"
     message = "Only headquarters does this."
     hint = "Send the request to headquarters."
+
+
+class AmountTooFine(FailedPrecondition):
+    reason = "AMOUNT_TOO_FINE"
+    message = "The amount is finer than the smallest unit of its currency."
+    hint = "Have headquarters correct the rate, and publish the policy again."
 
 
 # A log and its copy do not agree. A gap loses nothing: the sender still has the events, and resuming from the position

@@ -28,12 +28,11 @@ from uuid import UUID
 import structlog
 from google.protobuf.message import Message
 from sqlalchemy import insert, select
-from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from hanse.clock import Clock, utc_now
-from hanse.database import Database
-from hanse.errors import Aborted, DatabaseUnavailable, HanseError, RequestIdMissing, RequestIdReused, Unavailable
+from hanse.database import DATABASE_ERRORS, Database, as_hanse_error
+from hanse.errors import RequestIdMissing, RequestIdReused, Unavailable
 from hanse.log.append import Entry, append
 from hanse.log.events import Origin, new_event
 from hanse.names import stream_name
@@ -122,7 +121,7 @@ class _Pending(Generic[Request, Response]):
 class _CommandError(Exception):
     """One command of a group raised."""
 
-    def __init__(self, pending: _Pending[Any, Any], error: HanseError) -> None:
+    def __init__(self, pending: _Pending[Any, Any], error: Exception) -> None:
         super().__init__(str(error))
         self.pending = pending
         self.error = error
@@ -145,9 +144,12 @@ class CommandExecutor:
         self.unit = unit
         self.clock = clock
         self.policies = PolicyStore(schema)
+        self.after_append: Callable[[Session, Sequence[Entry]], None] | None = None
+        """What else the transaction does with what it appended: headquarters' routing passes it on to the units."""
         self._stream = stream_name(unit, schema.name)
         self._waiting: asyncio.Queue[_Pending[Any, Any]] = asyncio.Queue(MAX_WAITING_COMMANDS)
         self._runner: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def execute(
         self,
@@ -172,6 +174,8 @@ class CommandExecutor:
             answer_type=answer_type,
             answer=asyncio.get_running_loop().create_future(),
         )
+        if self._closed:
+            raise _shutting_down()
         if self._runner is None:
             self._runner = asyncio.create_task(self._run(), name=f"commands of {self._stream}")
         try:
@@ -181,13 +185,14 @@ class CommandExecutor:
         return await pending.answer
 
     async def close(self) -> None:
-        """Stop. Commands that wait still get no answer; their callers repeat them elsewhere."""
+        """Stop. Commands that have no answer yet fail with Unavailable; their callers repeat them elsewhere."""
+        self._closed = True
         if self._runner:
             self._runner.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._runner
         while not self._waiting.empty():
-            self._waiting.get_nowait().fail(Unavailable("the server is shutting down"))
+            self._waiting.get_nowait().fail(_shutting_down())
 
     async def _run(self) -> None:
         while True:
@@ -196,6 +201,10 @@ class CommandExecutor:
                 group.append(self._waiting.get_nowait())
             try:
                 await self._commit(group)
+            except asyncio.CancelledError:
+                for pending in group:
+                    pending.fail(_shutting_down())
+                raise
             except Exception as error:
                 logger.exception("a group of commands failed")
                 for pending in group:
@@ -212,7 +221,7 @@ class CommandExecutor:
                 await self._commit([failure.pending])
             else:
                 failure.pending.fail(failure.error)
-        except (DBAPIError, OSError) as error:
+        except DATABASE_ERRORS as error:
             await self._commit_alone(group, error)
         else:
             for pending, answer in zip(group, answers, strict=True):
@@ -230,12 +239,12 @@ class CommandExecutor:
             except _CommandError as failure:
                 pending.fail(failure.error)
                 return
-            except (DBAPIError, OSError) as again:
+            except DATABASE_ERRORS as again:
                 error = again
             else:
                 pending.succeed(answer)
                 return
-        pending.fail(_as_hanse_error(error))
+        pending.fail(as_hanse_error(error))
 
     def _perform(self, session: Session, group: Sequence[_Pending[Any, Any]]) -> list[Message]:
         """Run the commands of a group in a session, and append what they tell."""
@@ -251,7 +260,10 @@ class CommandExecutor:
                     continue
                 work = Work(session, self.unit, pending.cause, now, self.policies)
                 answer = pending.command(work, pending.request)
-            except HanseError as error:
+            except DATABASE_ERRORS:
+                raise
+            except Exception as error:
+                # Also a defect of one command's own is its own alone.
                 raise _CommandError(pending, error) from error
             response = answer.SerializeToString()
             answered[pending.request_id] = (pending.fingerprint, response)
@@ -263,6 +275,8 @@ class CommandExecutor:
             session.execute(insert(self.schema.request), rows)
         if entries:
             append(session, self.schema.log, self._stream, entries)
+            if self.after_append:
+                self.after_append(session, entries)
         return answers
 
     def _answered(self, session: Session, request_ids: Iterable[UUID]) -> dict[UUID, tuple[bytes, bytes]]:
@@ -280,8 +294,5 @@ def _repeat(pending: _Pending[Any, Any], earlier_fingerprint: bytes, response: b
     return answer
 
 
-def _as_hanse_error(error: Exception) -> HanseError:
-    """Return what a caller is told of a database error that did not pass."""
-    if isinstance(error, IntegrityError):
-        return Aborted("the change clashes with another one", hint="Read the resource again and decide anew.")
-    return DatabaseUnavailable()
+def _shutting_down() -> Unavailable:
+    return Unavailable("the server is shutting down")

@@ -8,7 +8,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,9 +114,23 @@ async def _demo(folder: Path) -> StoryResult:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(group)
             spinner.stop()
-            result = await Story(group, policies() / "demo.yaml", narrator).tell()
+            result = await _unless_it_ends(group, Story(group, policies() / "demo.yaml", narrator).tell())
             spinner.start()
         return result
+
+
+async def _unless_it_ends(group: Group, story: Coroutine[Any, Any, StoryResult]) -> StoryResult:
+    """Return the story's result; raise at once where a process of the group ends meanwhile."""
+    told, ended = asyncio.ensure_future(story), asyncio.ensure_future(group.wait())
+    try:
+        done, _ = await asyncio.wait((told, ended), return_when=asyncio.FIRST_COMPLETED)
+        if ended in done:
+            ended.result()
+        return await told
+    finally:
+        for task in (told, ended):
+            task.cancel()
+        await asyncio.gather(told, ended, return_exceptions=True)
 
 
 def _show_result(result: StoryResult) -> None:

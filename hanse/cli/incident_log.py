@@ -9,6 +9,7 @@ import csv
 import gzip
 import itertools
 import re
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ COLUMNS = ("incident", "occur_time", "status", "sub_status", "org_line", "suppor
 REST = "rest"
 """The unit that the smaller org lines are folded into."""
 MAX_ROW_CHARACTERS = 10_000
+MAX_PRODUCT_CHARACTERS = 130
+"""The imported ticket's title, 200 characters at most, is the incident's number, 63 at most, and the product."""
 
 _STATES = {
     ("Queued", "Awaiting Assignment"): pb.NEW,
@@ -42,7 +45,8 @@ _WAITS = {
     "Wait - Implementation": "implementation",
 }
 _PRIORITIES = {"Major": pb.P1, "High": pb.P2, "Medium": pb.P3, "Low": pb.P4}
-_TIERS = {"L1": 1, "L2": 2, "L3": 3}
+# A team of both levels: what it holds has not climbed further than to the lower one.
+_TIERS = {"L1": 1, "L2": 2, "L2/L3": 2, "L3": 3}
 _INCIDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 
 
@@ -96,35 +100,51 @@ def read(path: Path) -> IncidentLog:
     log = IncidentLog()
     open_text = gzip.open if path.suffix == ".gz" else open
     try:
-        with open_text(path, "rt", encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file)
-            if missing := [column for column in COLUMNS if column not in (rows.fieldnames or ())]:
+        # A byte that is no UTF-8 becomes a surrogate, by which its row is found and named.
+        with open_text(path, "rt", encoding="utf-8", errors="surrogateescape") as file:
+            header = next(csv.reader([file.readline()]), [])
+            if missing := [column for column in COLUMNS if column not in header]:
                 raise IncidentLogInvalid(f"{path} lacks the columns {', '.join(missing)}")
-            for row in rows:
-                _take(log, rows.line_num, row)
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, csv.Error) as error:
+            for line, text in enumerate(file, start=2):
+                if text.strip():
+                    _take(log, line, header, text)
+    except (gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
         raise IncidentLogInvalid(f"{path} can't be read: {error}") from error
     for changes in log.incidents.values():
         changes.sort(key=lambda change: change.occur_time)
     return log
 
 
-def _take(log: IncidentLog, line: int, row: dict[str, str]) -> None:
+def _take(log: IncidentLog, line: int, header: Sequence[str], text: str) -> None:
     try:
-        change = _parse(row)
+        change = _parse(_cells(header, text))
     except ValueError as error:
         log.broken.append(BrokenRow(line, str(error)))
         return
     log.incidents.setdefault(change.incident, []).append(change)
 
 
+def _cells(header: Sequence[str], text: str) -> dict[str, str]:
+    """Return a line's cells by column. Raises ValueError. A row is one line: a stray quote can't swallow the next."""
+    if len(text) > MAX_ROW_CHARACTERS:
+        raise ValueError(f"has over {MAX_ROW_CHARACTERS} characters")
+    if "\0" in text:
+        raise ValueError("holds a NUL character")
+    try:
+        text.encode()
+        [cells] = csv.reader([text], strict=True)
+    except UnicodeEncodeError:
+        raise ValueError("is not text in UTF-8") from None
+    except csv.Error as error:
+        raise ValueError(f"is no CSV: {error}") from error
+    if len(cells) != len(header):
+        raise ValueError("has too few or too many columns")
+    return dict(zip(header, cells, strict=True))
+
+
 def _parse(row: dict[str, str]) -> Change:
     """Return a row as a change. Raises ValueError that says what is wrong with it."""
-    if None in row.values() or None in row:
-        raise ValueError("has too few or too many columns")
-    occur_time = datetime.fromisoformat(row["occur_time"])
-    if occur_time.tzinfo is None:
-        raise ValueError(f"occur_time {row['occur_time']!r} has no time zone")
+    occur_time = _instant(row["occur_time"])
     status, sub_status = row["status"], row["sub_status"]
     state = pb.WAITING if sub_status in _WAITS else _STATES.get((status, sub_status))
     if state is None:
@@ -133,6 +153,8 @@ def _parse(row: dict[str, str]) -> Change:
         raise ValueError(f"incident {row['incident']!r} is not a number of letters, digits and hyphens")
     if not row["org_line"]:
         raise ValueError("org_line is empty")
+    if len(row["product"]) > MAX_PRODUCT_CHARACTERS:
+        raise ValueError(f"product has over {MAX_PRODUCT_CHARACTERS} characters")
     return Change(
         incident=row["incident"],
         occur_time=occur_time,
@@ -144,6 +166,16 @@ def _parse(row: dict[str, str]) -> Change:
         product=row["product"],
         agent=re.sub(r"[^a-z0-9-]", "-", row["agent"].lower())[:60].strip("-"),
     )
+
+
+def _instant(text: str) -> datetime:
+    try:
+        occur_time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"occur_time {text!r} is not an ISO 8601 time") from None
+    if occur_time.tzinfo is None:
+        raise ValueError(f"occur_time {text!r} has no time zone")
+    return occur_time
 
 
 Value = TypeVar("Value")

@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from enum import StrEnum
 
 from hanse.config import Settings
+from hanse.logs import configure_logging
 from hanse.names import downstream_name, stream_name
 from hanse.relay import FollowedLog, Relay
 from hanse.rpc import log_servicer
@@ -94,6 +95,7 @@ async def run(settings: Settings, roles: Sequence[Role]) -> None:
 @asynccontextmanager
 async def running(settings: Settings, roles: Sequence[Role]) -> AsyncIterator[Runtime]:
     """Run roles of a unit for the length of a block. A role that fails ends the process: it is started again whole."""
+    configure_logging(settings.log_level)
     runtime = Runtime(settings)
     start_telemetry(settings.unit, "-".join(roles), settings.otlp_endpoint)
     async with AsyncExitStack() as stack:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import NamedTuple
 
 import asyncpg
@@ -143,7 +143,7 @@ class Wakeup:
         finally:
             self._waiters.discard(waiter)
 
-    async def ticks(self) -> AsyncIterator[None]:
+    async def ticks(self) -> AsyncGenerator[None, None]:
         """Yield at once, then whenever something may have been appended: at a notification or after the interval."""
         with self.subscription() as waiter:
             while True:

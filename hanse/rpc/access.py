@@ -14,12 +14,12 @@ ACCOUNTS = frozenset({Role.CONTROLLER, Role.LEAD, Role.OPERATIONS})
 OPERATIONS = frozenset({Role.OPERATIONS})
 HEADQUARTERS = frozenset({Role.STANDARDS, Role.CONTROLLER, Role.OPERATIONS, Role.LEAD})
 
-BY_CERTIFICATE: frozenset[Role] = frozenset()
-"""Not by token: the servicer takes the caller from the client's certificate."""
+BY_CERTIFICATE = None
+"""Not by token: the servicer takes the caller from the client's certificate. An empty set of roles is nobody."""
 BY_API_KEY = frozenset({Role.PARTNER})
 """Not by token: the gateway turns the API key into a caller with this role."""
 
-_TABLE: dict[str, dict[str, frozenset[Role]]] = {
+_TABLE: dict[str, dict[str, frozenset[Role] | None]] = {
     "hanse_protos.ticket.v1.TicketService": {
         "CreateTicket": DESK | WORKERS,
         "GetTicket": READERS,

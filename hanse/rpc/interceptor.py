@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, NoReturn, Protocol
 
 import grpc
-import protovalidate
 import structlog
 from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError, Message
@@ -14,14 +13,24 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from opentelemetry.trace import SpanKind
 
+from hanse.database import DATABASE_ERRORS, as_hanse_error
 from hanse.errors import HanseError, RoleMissing, ValidationFailed
 from hanse.identity import Caller, Role
 from hanse.rpc.access import BY_CERTIFICATE, PUBLIC_PREFIXES, ROLES_BY_RPC
 from hanse.rpc.call import set_caller
+from hanse.rpc.texts import unfit_text
 from hanse.telemetry import TRACEPARENT, span
+from hanse.validation import validate
 
 ERROR_DOMAIN = "hanse"
 BEARER = "Bearer "
+NOBODY: frozenset[Role] = frozenset()
+
+# gRPC carries a status in the trailers, which clients take up to 8 kB of by default; a longer one reaches nobody. The
+# message is in there twice: percent-encoded (3 bytes for each) and in the details in base64 (4 bytes for each 3).
+MAX_STATUS_MESSAGE_BYTES = 1_200
+MAX_STATUS_METADATA_BYTES = 1_200
+MAX_METADATA_VALUE_BYTES = 400
 
 Metadata = Mapping[str, str]
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -71,7 +80,7 @@ class Gates(grpc.aio.ServerInterceptor):
                 metadata = _metadata_of(context)
                 with span(method, metadata.get(TRACEPARENT, ""), SpanKind.SERVER):
                     await self._admit(method, metadata)
-                    request = decode(handler.request_deserializer, content)
+                    request = _request(handler, content)
                     response: Message = await handler.unary_unary(request, context)
                     return response
             except Exception as error:
@@ -84,7 +93,7 @@ class Gates(grpc.aio.ServerInterceptor):
             try:
                 metadata = _metadata_of(context)
                 await self._admit(method, metadata)
-                request = decode(handler.request_deserializer, content)
+                request = _request(handler, content)
                 async for response in handler.unary_stream(request, context):
                     yield response
             except Exception as error:
@@ -109,12 +118,12 @@ class Gates(grpc.aio.ServerInterceptor):
 
     async def _admit(self, method: str, metadata: Metadata) -> None:
         """Authenticate and authorise. Raises a typed error before anything is decoded or looked up."""
-        roles = ROLES_BY_RPC.get(method)
+        roles = ROLES_BY_RPC.get(method, NOBODY)
         if roles is BY_CERTIFICATE:
             return
         caller = await self._authenticate(metadata)
         set_caller(caller)
-        require_role(caller, roles or frozenset())
+        require_role(caller, roles)
 
 
 def require_role(caller: Caller, roles: frozenset[Role]) -> None:
@@ -127,46 +136,66 @@ def _metadata_of(context: Context) -> Metadata:
     return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
 
 
+def _request(handler: Any, content: bytes) -> Message:
+    request = decode(handler.request_deserializer, content)
+    if b"\0" in content and (path := unfit_text(request.DESCRIPTOR, content)):
+        raise ValidationFailed(f"{path} holds a NUL character", hint="Leave it out.", fields=path)
+    return request
+
+
 def decode(deserialize: Callable[[bytes], Message], content: bytes) -> Message:
     """Decode a request and check the rules that its contract declares. Raises ValidationFailed."""
     try:
         request = deserialize(content)
     except (DecodeError, UnicodeDecodeError) as error:
-        raise ValidationFailed("the request can't be decoded", hint="Send valid protobuf with valid UTF-8.") from error
+        raise _undecodable(deserialize, content) from error
     validate(request)
     return request
 
 
-def validate(message: Message) -> None:
-    """Check the rules that the message's contract declares. Raises ValidationFailed, naming the fields."""
-    try:
-        protovalidate.validate(message)
-    except protovalidate.ValidationError as error:
-        problems = {_path_of(violation): violation.proto.message or "is not valid" for violation in error.violations}
-        text = "; ".join(f"{path}: {problem}" for path, problem in problems.items())
-        raise ValidationFailed(f"the request breaks its contract: {text}", fields=", ".join(problems)) from error
-
-
-def _path_of(violation: Any) -> str:
-    return ".".join(element.field_name for element in violation.proto.field.elements) or "request"
+def _undecodable(deserialize: Callable[[bytes], Message], content: bytes) -> ValidationFailed:
+    path = unfit_text(deserialize(b"").DESCRIPTOR, content)
+    if path:
+        return ValidationFailed(f"{path} is not valid UTF-8", hint="Encode texts in UTF-8.", fields=path)
+    return ValidationFailed("the request can't be decoded", hint="Send what the contract describes, as protobuf.")
 
 
 async def abort(context: Context, method: str, error: Exception) -> NoReturn:
     """End a call with the status of an error."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    if not isinstance(error, HanseError):
+    if isinstance(error, DATABASE_ERRORS):
+        logger.warning("an rpc failed at the database", rpc=method, error=str(error))
+        error = as_hanse_error(error)
+    elif not isinstance(error, HanseError):
         logger.exception("an rpc failed for a reason that has no type", rpc=method, exc_info=error)
         error = HanseError()
     await context.abort_with_status(rpc_status.to_status(status_of(error)))
 
 
 def status_of(error: HanseError) -> status_pb2.Status:
-    """Return the status of an error: its code, its message with the hint, its reason in an ErrorInfo."""
+    """Return the status of an error: its code, its message, its reason and its hint in an ErrorInfo; cut to fit."""
     details = any_pb2.Any()
     details.Pack(
         error_details_pb2.ErrorInfo(
-            reason=error.reason, domain=ERROR_DOMAIN, metadata={**error.metadata, "hint": error.hint}
+            reason=error.reason, domain=ERROR_DOMAIN, metadata=_fitting({"hint": error.hint, **error.metadata})
         )
     )
-    return status_pb2.Status(code=error.code, message=str(error), details=[details])
+    return status_pb2.Status(code=error.code, message=_cut(str(error), MAX_STATUS_MESSAGE_BYTES), details=[details])
+
+
+def _fitting(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return the first entries that fit into a status, each cut to size."""
+    room, fitting = MAX_STATUS_METADATA_BYTES, {}
+    for key, value in metadata.items():
+        short = _cut(value, MAX_METADATA_VALUE_BYTES)
+        room -= len(key.encode()) + len(short.encode())
+        if room < 0:
+            break
+        fitting[key] = short
+    return fitting
+
+
+def _cut(text: str, size_bytes: int) -> str:
+    content = text.encode(errors="replace")
+    return text if len(content) <= size_bytes else content[: size_bytes - 3].decode(errors="ignore") + "…"

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from hanse.names import home_of
 from hanse.policy import clock
 from hanse.policy.clock import Segment
+from hanse.policy.errors import UnitUnknown
 from hanse.policy.standards import Standards
 from hanse.times import duration, put_time
 from hanse_protos.policy.v1.policy_pb2 import ServiceTarget, TicketFacts
@@ -38,7 +40,9 @@ def start_clocks(standards: Standards, ticket: Ticket, home: str) -> None:
     open_segment(standards, ticket, home, ticket.open_time, running=True)
     if target is None:
         return
-    ladder = [Step(_ACTIONS[step.action], step.at_percent) for step in standards.document.ladder]
+    # Rungs that differ in their conditions alone are one step: whether one of them holds is asked when it is due.
+    rungs = dict.fromkeys((step.action, step.at_percent) for step in standards.document.ladder)
+    ladder = [Step(_ACTIONS[action], percent) for action, percent in rungs]
     for kind, promised in ((pb.Clock.RESPONSE, target.response), (pb.Clock.RESOLUTION, target.resolution)):
         row = Clock(
             ticket=ticket.name,
@@ -75,11 +79,22 @@ def open_segment(standards: Standards, ticket: Ticket, unit: str, at: datetime, 
             ticket=ticket.name,
             number=len(ticket.segments) + 1,
             unit=unit,
-            calendar=standards.calendar_of(unit),
+            calendar=_calendar_of(standards, unit, ticket),
             running=running,
             start_time=at,
         )
     )
+
+
+def _calendar_of(standards: Standards, unit: str, ticket: Ticket) -> str:
+    """Return the calendar that counts while a unit holds a ticket.
+
+    A unit that joined the group after the ticket was opened is not in the ticket's policy: then the home unit's counts.
+    """
+    try:
+        return standards.calendar_of(unit)
+    except UnitUnknown:
+        return standards.calendar_of(home_of(ticket.name))
 
 
 def close_segment(ticket: Ticket, at: datetime) -> datetime:
@@ -89,14 +104,6 @@ def close_segment(ticket: Ticket, at: datetime) -> datetime:
     current = ticket.segments[-1]
     current.end_time = max(at, current.start_time)
     return current.end_time
-
-
-def stop_clock(ticket: Ticket, kind: int, at: datetime) -> None:
-    """Stop a clock, if it is there and has not stopped."""
-    for row in ticket.clocks:
-        if row.kind == kind and row.stop_time is None:
-            row.stop_time = at
-            row.due_time = None
 
 
 def restart_clock(ticket: Ticket, kind: int) -> None:

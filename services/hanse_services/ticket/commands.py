@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from hanse.errors import ResourceNotFound, ValidationFailed
+from hanse.errors import IllegalTransition, ResourceNotFound, ValidationFailed
 from hanse.names import TicketName, new_id
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
@@ -12,7 +12,7 @@ from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import clocks
 from hanse_services.ticket.engagements import withdraw_seeking
-from hanse_services.ticket.holding import end_wait, switch_clocks
+from hanse_services.ticket.holding import end_wait, stop_clocks, switch_clocks
 from hanse_services.ticket.loading import kept, own_ticket
 from hanse_services.ticket.messages import summary_of, ticket_to_proto
 from hanse_services.ticket.model import TOP_TIER, Customer, Ticket
@@ -102,7 +102,7 @@ def comment_ticket(work: Work, request: rpc.CommentTicketRequest) -> pb.Ticket:
     ticket.move("CommentTicket")
     public = request.public or by_customer
     if public and not by_customer:
-        clocks.stop_clock(ticket, pb.Clock.RESPONSE, work.now)
+        stop_clocks(work, ticket, pb.Clock.RESPONSE)
     work.tell(ticket.name, told.TicketCommented(ticket=summary_of(ticket), public=public), text=request.text)
     if by_customer and ticket.state == pb.WAITING and ticket.waiting_for == FOR_CUSTOMER:
         _resume(work, ticket)
@@ -129,9 +129,11 @@ def climb(work: Work, ticket: Ticket, reason: str) -> None:
     """Let a ticket climb one tier; the next tier's desk takes it anew."""
     ticket.move("EscalateTicket")
     if ticket.tier >= TOP_TIER:
-        raise ValidationFailed(
+        raise IllegalTransition(
             f"{ticket.name} is at the top tier already",
             hint="Ask headquarters for an engagement (RequestEngagement).",
+            resource=ticket.name,
+            verb="EscalateTicket",
         )
     before, ticket.tier = ticket.tier, ticket.tier + 1
     ticket.assignee = ""
@@ -172,8 +174,7 @@ def resolve_ticket(work: Work, request: rpc.ResolveTicketRequest) -> pb.Ticket:
     end_wait(ticket, work.now)
     ticket.move("ResolveTicket")
     ticket.solution, ticket.resolve_time = request.solution, work.now
-    for kind in (pb.Clock.RESPONSE, pb.Clock.RESOLUTION):
-        clocks.stop_clock(ticket, kind, work.now)
+    stop_clocks(work, ticket, pb.Clock.RESPONSE, pb.Clock.RESOLUTION)
     clocks.close_segment(ticket, work.now)
     work.tell(ticket.name, told.TicketResolved(ticket=summary_of(ticket)), text=request.solution)
     return kept(work, ticket)

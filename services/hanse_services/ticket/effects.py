@@ -69,7 +69,7 @@ def engagement_rejected(work: Work, fact: Fact) -> None:
 
 def engagement_withdrawn(work: Work, fact: Fact) -> None:
     """The home unit called the engagement off."""
-    _from_home(work, fact, "WithdrawEngagement")
+    _from_home(work, fact, "WithdrawOffer")
 
 
 def _from_home(work: Work, fact: Fact, verb: str) -> Engagement | None:
@@ -86,11 +86,23 @@ def engagement_offered(work: Work, fact: Fact) -> None:
     """An engagement was offered: to this unit, or on behalf of it."""
     summary = _summary(fact)
     payload: Any = fact.payload
-    if fact.event.unit != HEADQUARTERS or (engagement := _step(work, summary.name, "OfferEngagement")) is None:
+    if fact.event.unit != HEADQUARTERS or not _is_next_offer(work, summary):
+        return
+    engagement = _step(work, summary.name, "OfferEngagement")
+    if engagement is None:
         return
     engagement.provider, engagement.offer = summary.provider, summary.offer
+    engagement.accept_time, engagement.assignee = None, ""
     engagement.offer_final = payload.final
     engagement.offer_expire_time = instant(payload.expire_time) if payload.HasField("expire_time") else None
+
+
+def _is_next_offer(work: Work, summary: pb.EngagementSummary) -> bool:
+    """Whether an offer is newer than the last one, on an engagement that the home unit has not called off."""
+    engagement = find_engagement(work, summary.name)
+    if engagement is None or summary.offer <= engagement.offer:
+        return False
+    return engagement.state != pb.WITHDRAWN or home_of(summary.name) != work.unit
 
 
 def offer_expired(work: Work, fact: Fact) -> None:
@@ -101,7 +113,7 @@ def offer_expired(work: Work, fact: Fact) -> None:
 def offer_withdrawn(work: Work, fact: Fact) -> None:
     """Headquarters took an offer back: this unit's acceptance came too late."""
     if _summary(fact).provider == work.unit:
-        _from_headquarters(work, fact, "WithdrawEngagement")
+        _from_headquarters(work, fact, "WithdrawOffer")
 
 
 def _from_headquarters(work: Work, fact: Fact, verb: str) -> None:
@@ -136,11 +148,11 @@ def engagement_delivered(work: Work, fact: Fact) -> None:
 
 
 def _from_provider(work: Work, fact: Fact, verb: str) -> Engagement | None:
-    name = _summary(fact).name
-    engagement = find_engagement(work, name) if home_of(name) == work.unit else None
-    if engagement is None or fact.event.unit != engagement.provider:
+    summary = _summary(fact)
+    engagement = find_engagement(work, summary.name) if home_of(summary.name) == work.unit else None
+    if engagement is None or (fact.event.unit, summary.offer) != (engagement.provider, engagement.offer):
         return None
-    return _step(work, name, verb)
+    return _step(work, summary.name, verb)
 
 
 # What the three have in common.

@@ -17,6 +17,7 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks import facts_of, next_due_time
 from hanse_services.ticket.commands import climb
 from hanse_services.ticket.engagements import active_engagement, ask_for_engagement
+from hanse_services.ticket.holding import breach
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import TOP_TIER, Clock, Step, StepAction, Ticket
@@ -62,10 +63,7 @@ def _warn(work: Work, _standards: Standards, ticket: Ticket, clock: Clock, step:
 
 
 def _breach(work: Work, _standards: Standards, ticket: Ticket, clock: Clock, step: Step) -> bool:
-    ticket.breached, clock.breach_time = True, datetime.fromisoformat(step.due_time or work.now.isoformat())
-    breached = told.SlaBreached(ticket=summary_of(ticket), kind=clock.kind)
-    put_time(breached.due_time, clock.breach_time)
-    work.tell(ticket.name, breached)
+    breach(work, ticket, clock, datetime.fromisoformat(step.due_time or work.now.isoformat()))
     return True
 
 

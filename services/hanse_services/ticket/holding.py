@@ -3,12 +3,13 @@
 from datetime import datetime, timedelta
 
 from hanse.policy.standards import Standards
+from hanse.times import put_time
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import clocks
 from hanse_services.ticket.messages import summary_of
-from hanse_services.ticket.model import Ticket
+from hanse_services.ticket.model import Clock, StepAction, Ticket
 
 
 def standards_of(work: Work, ticket: Ticket) -> Standards | None:
@@ -22,6 +23,28 @@ def switch_clocks(work: Work, ticket: Ticket, at: datetime, *, running: bool) ->
     if standards:
         clocks.open_segment(standards, ticket, ticket.holder, at, running=running)
         clocks.schedule(standards, ticket)
+
+
+def stop_clocks(work: Work, ticket: Ticket, *kinds: pb.Clock.Kind.ValueType) -> None:
+    """Stop clocks, now. One that has run out breaches first: nobody may have asked since, but it was too late."""
+    for row in ticket.clocks:
+        if row.kind not in kinds or row.stop_time is not None:
+            continue
+        steps = row.open_steps()
+        for step in steps:
+            if step.action == StepAction.BREACH and step.is_due(work.now):
+                step.done_time = work.now.isoformat()
+                breach(work, ticket, row, datetime.fromisoformat(step.due_time or step.done_time))
+                row.keep_steps(steps)
+        row.stop_time, row.due_time = work.now, None
+
+
+def breach(work: Work, ticket: Ticket, clock: Clock, at: datetime) -> None:
+    """Note that a clock ran out, and tell it."""
+    ticket.breached, clock.breach_time = True, at
+    breached = told.SlaBreached(ticket=summary_of(ticket), kind=clock.kind)
+    put_time(breached.due_time, at)
+    work.tell(ticket.name, breached)
 
 
 def hand_over(work: Work, ticket: Ticket, unit: str, engagement: str, at: datetime) -> None:

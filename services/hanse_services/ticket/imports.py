@@ -61,7 +61,10 @@ def check_history(home: str, historic: rpc.HistoricTicket) -> None:
             f"{historic.external_id} begins at {first.holder}, not at {home}",
             hint="Import a ticket into the unit that held it first.",
         )
-    times = [(change.occur_time.seconds, change.occur_time.nanos) for change in historic.changes]
+    try:
+        times = [instant(change.occur_time) for change in historic.changes]
+    except (ValueError, OverflowError) as error:
+        raise ValidationFailed(f"{historic.external_id} has a time that no calendar knows: {error}") from error
     if times != sorted(times):
         raise ValidationFailed(
             f"{historic.external_id} is not in order of time", hint="Sort its changes by occur_time."
@@ -126,9 +129,8 @@ class _History:
         if after in (pb.RESOLVED, pb.CLOSED):
             ticket.resolve_time = ticket.resolve_time or self.told_at
         elif before in (pb.RESOLVED, pb.CLOSED):
-            ticket.resolve_time = ticket.close_time = None
-        if after == pb.CLOSED:
-            ticket.close_time = self.told_at
+            ticket.resolve_time = None
+        ticket.close_time = self.told_at if after == pb.CLOSED else None
         for event in _events_of(ticket, before, after):
             self._tell(ticket, event)
 
@@ -187,11 +189,11 @@ def _events_of(ticket: Ticket, before: int, after: int) -> Iterable[Message]:
     summary = summary_of(ticket)
     if before == pb.WAITING:
         yield told.TicketResumed(ticket=summary)
+    elif before in (pb.RESOLVED, pb.CLOSED) and after not in (pb.RESOLVED, pb.CLOSED):
+        yield told.TicketReopened(ticket=summary)
     if after == pb.WAITING:
         yield told.TicketPaused(ticket=summary, waiting_for=ticket.waiting_for)
     elif after == pb.CLOSED:
         yield told.TicketClosed(ticket=summary)
     elif after == pb.RESOLVED:
         yield told.TicketResolved(ticket=summary)
-    elif before in (pb.RESOLVED, pb.CLOSED):
-        yield told.TicketReopened(ticket=summary)

@@ -49,6 +49,10 @@ ENGAGEMENT_TRANSITIONS: dict[str, dict[pb.EngagementState.ValueType, pb.Engageme
     # A solution that the home unit rejects goes back to the provider.
     "RejectEngagement": {pb.DELIVERED: pb.ACCEPTED},
     "WithdrawEngagement": dict.fromkeys((pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED, pb.ACCEPTED), pb.WITHDRAWN),
+    # What the provider learns of a withdrawal, or of an acceptance that came too late; it may have delivered meanwhile.
+    "WithdrawOffer": dict.fromkeys(
+        (pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED, pb.ACCEPTED, pb.DELIVERED), pb.WITHDRAWN
+    ),
 }
 """For each verb: from which state it leads to which."""
 

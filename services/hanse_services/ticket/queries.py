@@ -38,7 +38,7 @@ class TicketQueries:
         return self._to_proto(session, ticket)
 
     def _shared_ticket(self, session: Session, name: str) -> pb.Ticket:
-        query = select(Engagement).where(Engagement.ticket == name).order_by(Engagement.name.desc()).limit(1)
+        query = select(Engagement).where(Engagement.ticket == name).order_by(Engagement.request_time.desc()).limit(1)
         engagement = session.scalar(query)
         if engagement is None:
             raise ResourceNotFound(resource=name)
@@ -103,10 +103,10 @@ class TicketQueries:
 def _page(session: Session, query: Select[Any], time: Any, name: Any, request: Any) -> tuple[Sequence[Any], str]:
     """Return the rows of a page, the newest first, and the token of the next one."""
     size = page_size(request.page_size)
-    if after := decode_token(request.page_token, [str, str]):
-        query = query.where(tuple_(time, name) < tuple_(datetime.fromisoformat(str(after[0])), after[1]))
+    if after := decode_token(request.page_token, [datetime, str]):
+        query = query.where(tuple_(time, name) < tuple_(*after))
     rows = session.scalars(query.order_by(time.desc(), name.desc()).limit(size + 1)).all()
     if len(rows) <= size:
         return rows, ""
     last = rows[size - 1]
-    return rows[:size], encode_token(getattr(last, time.key).isoformat(), last.name)
+    return rows[:size], encode_token(getattr(last, time.key), last.name)

@@ -1,8 +1,6 @@
 """What the desk does when others tell it something."""
 
-from nameko.events import event_handler
-
-from hanse.reacting import InboxProvider
+from hanse.reacting import InboxProvider, event_handler
 from hanse_services.ticket.effects import EFFECTS
 from hanse_services.ticket.model import SCHEMA
 
@@ -14,16 +12,16 @@ class TicketReactions:
     inbox = InboxProvider(SCHEMA)
 
     @event_handler("federation", "engagement.*")
-    def engagement(self, message: bytes) -> None:
+    def on_engagement(self, message: bytes) -> None:
         """Another unit, or headquarters, took a step of an engagement."""
         self.inbox.receive(message, EFFECTS)
 
     @event_handler("federation", "ticket.*")
-    def shared_ticket(self, message: bytes) -> None:
+    def on_ticket(self, message: bytes) -> None:
         """The home unit told something of a ticket that this unit works on: it is kept for the timeline."""
         self.inbox.receive(message, EFFECTS)
 
     @event_handler("policy", "policy.acknowledged")
-    def policy(self, message: bytes) -> None:
+    def on_policy(self, message: bytes) -> None:
         """This unit put a policy version in force."""
         self.inbox.receive(message, EFFECTS)

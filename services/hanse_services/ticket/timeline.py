@@ -5,10 +5,10 @@ the ticket's name, which every resource inside the ticket begins with.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import literal, select, union_all
+from sqlalchemy import Text, cast, literal, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
 from hanse.log.events import payload_of, short_type
@@ -37,25 +37,33 @@ CUSTOMER_SEES = (
 def list_timeline_entries(session: Session, request: rpc.ListTimelineEntriesRequest) -> rpc.ListTimelineEntriesResponse:
     """Return a page of a ticket's steps, in order of time."""
     size = page_size(request.page_size)
-    [start] = decode_token(request.page_token, [int]) or [0]
-    rows = session.execute(_steps(request.parent).offset(int(start)).limit(size + 1)).all()
+    steps = _steps(request.parent)
+    place = (steps.c.occur_time, steps.c.sequence, steps.c.event_id)
+    query = select(steps).order_by(*place).limit(size + 1)
+    if after := decode_token(request.page_token, [datetime, int, str]):
+        query = query.where(tuple_(*place) > tuple_(*after))
+    rows = session.execute(query).all()
     response = rpc.ListTimelineEntriesResponse(entries=(entry_of(row.event, row.sealed) for row in rows[:size]))
     if len(rows) > size:
-        response.next_page_token = encode_token(int(start) + size)
+        last = rows[size - 1]
+        response.next_page_token = encode_token(last.occur_time, last.sequence, last.event_id)
     return response
 
 
 def _steps(ticket: str) -> Any:
+    """Return every step of a ticket here. At one instant what others told comes first, as it caused what followed."""
     record, inbox = SCHEMA.log.record.c, SCHEMA.inbox.c
     selects = [
-        select(columns.occur_time, place.label("place"), columns.event, columns.sealed).where(
+        select(
+            columns.occur_time, sequence.label("sequence"), cast(columns.event_id, Text).label("event_id"),
+            columns.event, columns.sealed,
+        ).where(
             (columns.resource == ticket)
             | ((columns.resource >= f"{ticket}/") & (columns.resource < f"{ticket}{AFTER_ANY_NAME}"))
         )
-        for columns, place in ((record, record.sequence), (inbox, literal(0)))
-    ]
-    steps = union_all(*selects).subquery()
-    return select(steps.c.event, steps.c.sealed).order_by(steps.c.occur_time, steps.c.place)
+        for columns, sequence in ((record, record.sequence), (inbox, literal(0)))
+    ]  # fmt: skip
+    return union_all(*selects).subquery()
 
 
 def list_partner_events(

@@ -163,6 +163,50 @@ class Partner(_message.Message):
 Global___Partner: _TypeAlias = Partner  # noqa: Y015
 
 @_typing.final
+class PartnerAdmitted(_message.Message):
+    """A partner was admitted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTNER_FIELD_NUMBER: _builtins.int
+    partner: _builtins.str
+    """The partner's name."""
+    def __init__(
+        self,
+        *,
+        partner: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["partner", b"partner"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartnerAdmitted: _TypeAlias = PartnerAdmitted  # noqa: Y015
+
+@_typing.final
+class PartnerKeyRotated(_message.Message):
+    """A partner got a new API key, and its old one is void."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTNER_FIELD_NUMBER: _builtins.int
+    partner: _builtins.str
+    """The partner's name."""
+    def __init__(
+        self,
+        *,
+        partner: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["partner", b"partner"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartnerKeyRotated: _TypeAlias = PartnerKeyRotated  # noqa: Y015
+
+@_typing.final
 class PartnerCreateTicketRequest(_message.Message):
     """Request for CreateTicket."""
 

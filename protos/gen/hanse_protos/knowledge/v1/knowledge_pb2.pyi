@@ -529,7 +529,7 @@ class UpdateArticleRequest(_message.Message):
     """The etag that the caller saw; empty skips the check."""
     @_builtins.property
     def article(self) -> Global___Article:
-        """The article, with its name."""
+        """The article, with its name and the fields that change. The rules hold for what comes of it."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:

@@ -634,7 +634,7 @@ class LintPolicyRequest(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def document(self) -> Global___PolicyDocument:
-        """The document."""
+        """The document. Its own rules are not checked before it is linted, so that every problem is named at its place."""
 
     def __init__(
         self,
@@ -711,7 +711,7 @@ class PublishPolicyRequest(_message.Message):
     """The request's id, a UUID: a repeat returns the first answer."""
     @_builtins.property
     def document(self) -> Global___PolicyDocument:
-        """The document."""
+        """The document. Its own rules are checked by linting it, so that every problem is named at its place."""
 
     def __init__(
         self,

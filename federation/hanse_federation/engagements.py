@@ -1,0 +1,171 @@
+"""What headquarters knows of engagements, and which facts of the units count.
+
+An engagement is offered to one provider at a time, and each offer is in one state:
+
+    OPEN -> ACCEPTED     the provider took it in time
+         -> DECLINED     the provider declined it
+         -> EXPIRED      the OLA ran out first
+         -> WITHDRAWN    the home unit called the engagement off first
+
+A provider works behind a line that may be down, so what it tells may come late. It counts only on the offer that
+stands: an acceptance on an open offer, work on an accepted one. Whatever else it tells is kept in its log and goes
+nowhere, so the home unit never hears of two providers. Facts take effect in the order in which they reach headquarters,
+under the lock of the engagement's row; that order is the group's.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from google.protobuf.message import Message
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from hanse.names import home_of, ticket_of
+from hanse.times import instant
+from hanse_federation.model import STANDING, WORKED_ON, GroupEngagement, Offer
+from hanse_federation.receiving import Arrival
+from hanse_protos.federation.v1 import group_pb2 as group
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import ticket_pb2 as ticket
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderStep:
+    """What a provider's fact needs of its offer, and what it makes of the offer and of the engagement."""
+
+    offer_was: int
+    offer_becomes: int
+    engagement_becomes: int | None
+
+
+PROVIDER_STEPS: dict[type[Message], ProviderStep] = {
+    told.EngagementAccepted: ProviderStep(group.OPEN, group.ACCEPTED, ticket.ACCEPTED),
+    told.EngagementDeclined: ProviderStep(group.OPEN, group.DECLINED, ticket.DECLINED),
+    told.EngagementWorkNoted: ProviderStep(group.ACCEPTED, group.ACCEPTED, None),
+    told.EngagementDelivered: ProviderStep(group.ACCEPTED, group.ACCEPTED, ticket.DELIVERED),
+}
+HOME_STEPS: dict[type[Message], int] = {
+    told.EngagementConfirmed: ticket.CONFIRMED,
+    told.EngagementRejected: ticket.ACCEPTED,
+    told.EngagementWithdrawn: ticket.WITHDRAWN,
+}
+BEGINNINGS = frozenset[type[Message]]({told.EngagementRequested, told.EngagementImported})
+STEPS = BEGINNINGS | PROVIDER_STEPS.keys() | HOME_STEPS.keys()
+"""Every payload of a unit that changes an engagement."""
+
+OVER: frozenset[int] = frozenset({ticket.CONFIRMED, ticket.WITHDRAWN})
+
+
+class Ruling(NamedTuple):
+    """Whether a fact counts, and which unit is on the other side; empty for none."""
+
+    counts: bool
+    counterpart: str = ""
+
+
+LATE = Ruling(counts=False)
+
+
+class Engagements:
+    """The engagements that some facts are about, with their rows locked until the transaction ends."""
+
+    def __init__(self, session: Session, facts: Iterable[Arrival]) -> None:
+        payloads: list[Any] = [fact.payload for fact in facts]
+        names = {payload.engagement.name for payload in payloads if type(payload) in STEPS}
+        tickets = {payload.ticket.name for payload in payloads if type(payload) is told.TicketCommented}
+        self._session = session
+        self._rows: dict[str, GroupEngagement] = {}
+        self._offers: dict[tuple[str, int], Offer] = {}
+        if names or tickets:
+            self._load(names, tickets)
+
+    def _load(self, names: Iterable[str], tickets: Iterable[str]) -> None:
+        worked_on = GroupEngagement.ticket.in_(tickets) & GroupEngagement.state.in_(WORKED_ON)
+        # In one order everywhere, so that two transactions never wait for each other.
+        rows = select(GroupEngagement).where(or_(GroupEngagement.name.in_(names), worked_on))
+        for row in self._session.scalars(rows.order_by(GroupEngagement.name).with_for_update()):
+            self._rows[row.name] = row
+        for offer in self._session.scalars(select(Offer).where(Offer.engagement.in_(self._rows))):
+            self._offers[offer.engagement, offer.number] = offer
+
+    def provider_at_work(self, ticket_name: str) -> str:
+        """Return the provider that works on a ticket under an accepted offer, or an empty string."""
+        for row in self._rows.values():
+            offer = self._offers.get((row.name, row.offer))
+            if row.ticket == ticket_name and row.state in WORKED_ON and offer and offer.state == group.ACCEPTED:
+                return offer.provider
+        return ""
+
+    def take(self, fact: Arrival) -> Ruling:
+        """Let a fact take effect, and say whether it counts."""
+        payload: Any = fact.payload
+        summary: ticket.EngagementSummary = payload.engagement
+        kind, writer = type(payload), fact.event.unit
+        if kind in PROVIDER_STEPS and writer == summary.provider:
+            return self._take_from_provider(PROVIDER_STEPS[kind], summary, fact)
+        if writer != home_of(summary.name):
+            return LATE
+        if kind in BEGINNINGS:
+            self._begin(summary, fact)
+            return Ruling(counts=True)
+        return self._take_from_home(HOME_STEPS[kind], summary, fact) if kind in HOME_STEPS else LATE
+
+    def _begin(self, summary: ticket.EngagementSummary, fact: Arrival) -> None:
+        if summary.name in self._rows:
+            return
+        row = GroupEngagement(
+            name=summary.name,
+            ticket=ticket_of(summary.name),
+            home=home_of(summary.name),
+            state=summary.state,
+            provider=summary.provider,
+            offer=0,
+            request_time=instant(summary.request_time),
+            update_time=fact.occur_time,
+            summary=summary.SerializeToString(),
+        )
+        self._session.add(row)
+        self._rows[row.name] = row
+
+    def _take_from_provider(self, step: ProviderStep, summary: ticket.EngagementSummary, fact: Arrival) -> Ruling:
+        row, offer = self._rows.get(summary.name), self._offers.get((summary.name, summary.offer))
+        if row is None or offer is None or row.state in OVER:
+            return LATE
+        if (offer.number, offer.provider, offer.state) != (row.offer, summary.provider, step.offer_was):
+            return LATE
+        offer.state = step.offer_becomes
+        self._move(row, step.engagement_becomes, summary, fact)
+        return Ruling(counts=True, counterpart=row.home)
+
+    def _take_from_home(self, state: int, summary: ticket.EngagementSummary, fact: Arrival) -> Ruling:
+        row = self._rows.get(summary.name)
+        if row is None or row.state in OVER:
+            return LATE
+        offer = self._offers.get((row.name, row.offer))
+        provider = offer.provider if offer and offer.state in STANDING else ""
+        if offer and offer.state == group.OPEN and state == ticket.WITHDRAWN:
+            offer.state = group.WITHDRAWN
+        self._move(row, state, summary, fact)
+        return Ruling(counts=True, counterpart=provider)
+
+    def _move(self, row: GroupEngagement, state: int | None, summary: ticket.EngagementSummary, fact: Arrival) -> None:
+        row.state = row.state if state is None else state
+        row.update_time = fact.occur_time
+        row.summary = summary.SerializeToString()
+
+
+def summary_of(row: GroupEngagement) -> ticket.EngagementSummary:
+    """Return an engagement as headquarters knows it: the units' last summary, with the state of the routing."""
+    summary = ticket.EngagementSummary.FromString(row.summary)
+    summary.state = row.state  # type: ignore[assignment]
+    summary.provider, summary.offer = row.provider, row.offer
+    return summary
+
+
+def offers_of(session: Session, names: Sequence[str]) -> dict[str, list[Offer]]:
+    """Return the offers of some engagements, in order."""
+    offers: dict[str, list[Offer]] = {name: [] for name in names}
+    for offer in session.scalars(select(Offer).where(Offer.engagement.in_(names)).order_by(Offer.number)):
+        offers[offer.engagement].append(offer)
+    return offers

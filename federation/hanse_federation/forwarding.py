@@ -1,0 +1,213 @@
+"""Which facts concern which unit: what headquarters passes on, and to whom.
+
+| Fact | goes to |
+|---|---|
+| PolicyPublished | every unit, the new ones of the policy among them |
+| ArticlePublished, ArticleRetired with the scope GROUP or PUBLIC | every other unit |
+| EngagementRequested | the provider, right before the first offer to it |
+| EngagementOffered, EngagementOfferExpired | the home unit and the provider that was asked |
+| EngagementOfferWithdrawn (the answer to an acceptance that came too late) | that provider |
+| EngagementAccepted, …Declined, …WorkNoted, …Delivered, on the offer that stands | the home unit |
+| EngagementConfirmed, …Rejected, …Withdrawn | the provider of the offer that stands |
+| TicketCommented, while a provider works on the ticket | that provider |
+
+Everything else stays at headquarters. A fact that is passed on keeps its bytes, its event id and its writer; it gets a
+place and a hash in the stream to its receiver. Its sealed fields go on as far as they were granted (`sharing`).
+
+Facts are appended to the streams at the end of the transaction that caused them, routing's own first and then each
+unit's in the order of their names: every transaction takes these locks in the same order.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from google.protobuf.message import Message
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hanse.log.append import Entry, append
+from hanse.log.events import payload_of
+from hanse.names import HEADQUARTERS, downstream_name, stream_name
+from hanse.policy.standards import Standards
+from hanse.policy.store import PolicyStore
+from hanse.work import Cause, Work
+from hanse_federation.engagements import STEPS, Engagements, Ruling
+from hanse_federation.model import LOG, ROUTING_STREAM, SCHEMA, End, LinkState, Offer
+from hanse_federation.receiving import Arrival, pack_sealed
+from hanse_federation.sharing import passed_on
+from hanse_protos.knowledge.v1 import knowledge_pb2 as knowledge
+from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
+from hanse_protos.policy.v1.policy_pb2 import PolicyPublished
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1.ticket_pb2 import WITHDRAWN
+
+ROUTING_ACTOR = f"{HEADQUARTERS}/services/{SCHEMA.name}"
+
+
+class Forwarding:
+    """What the facts of one transaction send to the units."""
+
+    def __init__(self, session: Session, policies: PolicyStore) -> None:
+        self._session = session
+        self._standards = policies.current(session) if policies.current_version(session) else None
+        self._entries: dict[str, list[Entry]] = {}
+
+    def units(self) -> set[str]:
+        """Return the units of the group: those that the policy lists, and those that have had a link."""
+        linked = self._session.scalars(select(LinkState.unit).where(LinkState.end == End.HUB))
+        return {*linked, *_units_of(self._standards)}
+
+    def add(self, entry: Entry, units: Iterable[str], counterpart: str = "") -> None:
+        """Send an entry to some units, `counterpart` being the other side of an engagement, if there is one."""
+        sealed = SealedFields.FromString(entry.sealed).fields if entry.sealed else ()
+        for unit in units:
+            granted = passed_on(self._standards, entry.type, sealed, to_counterpart=unit == counterpart)
+            self._entries.setdefault(unit, []).append(_resealed(entry, granted))
+
+    def send(self) -> None:
+        """Append what was added to the streams of the units."""
+        for unit in sorted(self._entries):
+            append(self._session, LOG, downstream_name(unit), self._entries[unit])
+
+
+def _units_of(standards: Standards | None) -> list[str]:
+    return [profile.unit for profile in standards.document.units] if standards else []
+
+
+def _resealed(entry: Entry, sealed: Sequence[SealedField]) -> Entry:
+    return Entry(entry.event_id, entry.resource, entry.type, entry.occur_time, entry.event, pack_sealed(sealed))
+
+
+# What the units tell.
+
+
+class Scene:
+    """What decides whom a unit's fact concerns."""
+
+    def __init__(self, forwarding: Forwarding, engagements: Engagements) -> None:
+        self.forwarding = forwarding
+        self.engagements = engagements
+
+
+Rule = Callable[[Scene, Any, Ruling], Iterable[str]]
+"""Returns the units that a payload concerns, given the ruling on it where it is about an engagement."""
+
+
+def _every_unit(scene: Scene, payload: PolicyPublished, ruling: Ruling) -> Iterable[str]:
+    return scene.forwarding.units() | {profile.unit for profile in payload.policy.document.units}
+
+
+def _the_group_if_in_scope(
+    scene: Scene, payload: knowledge.ArticlePublished | knowledge.ArticleRetired, ruling: Ruling
+) -> Iterable[str]:
+    return scene.forwarding.units() if payload.article.scope in (knowledge.GROUP, knowledge.PUBLIC) else ()
+
+
+def _the_other_side(scene: Scene, payload: Message, ruling: Ruling) -> Iterable[str]:
+    return [ruling.counterpart] if ruling.counts else ()
+
+
+def _the_provider_at_work(scene: Scene, payload: told.TicketCommented, ruling: Ruling) -> Iterable[str]:
+    return [scene.engagements.provider_at_work(payload.ticket.name)]
+
+
+RULES: dict[type[Message], Rule] = {
+    PolicyPublished: _every_unit,
+    knowledge.ArticlePublished: _the_group_if_in_scope,
+    knowledge.ArticleRetired: _the_group_if_in_scope,
+    told.TicketCommented: _the_provider_at_work,
+    **dict.fromkeys(STEPS, _the_other_side),
+}
+"""Whom each fact of a unit concerns. What is not here goes nowhere."""
+
+ALSO_TO_WRITER = frozenset({PolicyPublished})
+"""What goes back to its writer too: the policy reaches headquarters' own desk the way that it reaches every other."""
+
+COUNTERPART_FACTS = STEPS | {told.TicketCommented}
+"""The facts that go from one side of an engagement to the other."""
+
+
+def forward_facts(session: Session, policies: PolicyStore, facts: Sequence[Arrival], now: datetime) -> None:
+    """Let the facts of a unit take effect on engagements, and pass them on to whom they concern."""
+    concerned = [fact for fact in facts if type(fact.payload) in RULES]
+    if not concerned:
+        return
+    scene = Scene(Forwarding(session, policies), Engagements(session, concerned))
+    answers: list[Entry] = []
+    for fact in concerned:
+        payload: Any = fact.payload
+        ruling = scene.engagements.take(fact) if type(payload) in STEPS else Ruling(counts=True)
+        if isinstance(payload, told.EngagementAccepted) and not ruling.counts:
+            answers += _withdraw_late_acceptance(session, policies, fact, now)
+        units = set(RULES[type(payload)](scene, payload, ruling)) - {""}
+        if type(payload) not in ALSO_TO_WRITER:
+            units.discard(fact.event.unit)
+        # What concerns one side of an engagement alone goes to the other side.
+        counterpart = next(iter(units), "") if type(payload) in COUNTERPART_FACTS else ""
+        scene.forwarding.add(_entry_of(fact), units, counterpart)
+    if answers:
+        append(session, LOG, ROUTING_STREAM, answers)
+        _add_decisions(session, scene.forwarding, answers)
+    scene.forwarding.send()
+
+
+def _entry_of(fact: Arrival) -> Entry:
+    event, sealed = fact.event, pack_sealed(fact.sealed)
+    return Entry(UUID(event.event_id), event.resource, event.type, fact.occur_time, fact.content, sealed)
+
+
+def _withdraw_late_acceptance(session: Session, policies: PolicyStore, fact: Arrival, now: datetime) -> list[Entry]:
+    """Tell a provider that its acceptance came too late."""
+    event = fact.event
+    work = Work(session, HEADQUARTERS, Cause(ROUTING_ACTOR, event.request_id, event.trace_context), now, policies)
+    payload: Any = fact.payload
+    withdrawn = told.EngagementOfferWithdrawn()
+    withdrawn.engagement.CopyFrom(payload.engagement)
+    withdrawn.engagement.state = WITHDRAWN
+    work.tell(event.resource, withdrawn)
+    return work.entries
+
+
+# What routing decides.
+
+
+def forward_decisions(session: Session, entries: Sequence[Entry]) -> None:
+    """Pass routing's decisions on, in the transaction that appended them to routing's own stream."""
+    forwarding = Forwarding(session, PolicyStore(SCHEMA))
+    _add_decisions(session, forwarding, entries)
+    forwarding.send()
+
+
+def _add_decisions(session: Session, forwarding: Forwarding, entries: Iterable[Entry]) -> None:
+    for entry in entries:
+        payload: Any = payload_of(Event.FromString(entry.event))
+        engagement = payload.engagement
+        if isinstance(payload, told.EngagementOfferWithdrawn):
+            forwarding.add(entry, [engagement.provider])
+            continue
+        if isinstance(payload, told.EngagementOffered) and _is_first_offer(session, engagement):
+            forwarding.add(_request_of(session, engagement), [engagement.provider], engagement.provider)
+        forwarding.add(entry, {engagement.home, engagement.provider})
+
+
+def _is_first_offer(session: Session, engagement: Any) -> bool:
+    """Return whether the provider has not been asked before; the home unit, as final owner, knows its own request."""
+    if engagement.provider == engagement.home:
+        return False
+    to_provider = (Offer.engagement == engagement.name, Offer.provider == engagement.provider)
+    return session.scalar(select(Offer.number).where(*to_provider, Offer.number < engagement.offer).limit(1)) is None
+
+
+def _request_of(session: Session, engagement: Any) -> Entry:
+    """Return the home unit's request as it was received."""
+    columns = LOG.record.c
+    query = select(
+        columns.event_id, columns.resource, columns.type, columns.occur_time, columns.event, columns.sealed
+    ).where(
+        columns.stream == stream_name(engagement.home, "ticket"),
+        columns.resource == engagement.name,
+        columns.type == told.EngagementRequested.DESCRIPTOR.full_name,
+    )
+    return Entry(*session.execute(query).one())

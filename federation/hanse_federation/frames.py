@@ -1,0 +1,27 @@
+"""What travels on a link: how much at once, how far ahead, and how positions are written."""
+
+from collections.abc import Iterable
+
+from hanse.log.append import Head
+from hanse_protos.log.v1.log_pb2 import StreamHead
+
+PROTOCOL_VERSION = 1
+
+MAX_BATCH_RECORDS = 1_000
+"""Records in a batch, at most; the contract says so too. A batch is one transaction at the receiver: fewer would be
+mostly round trips, and more would make the line wait longer for its acknowledgement."""
+MAX_BATCH_BYTES = 1024 * 1024
+"""Bytes of events in a batch, before its last record. With it a frame stays far below the server's 16 MB."""
+CREDIT_RECORDS = 8_000
+"""How many records may be under way without acknowledgement: some batches ahead keep the receiver's database busy,
+and bound what either end has to hold in memory (8 batches of about 1 MB)."""
+
+
+def stream_head(stream: str, head: Head) -> StreamHead:
+    """Return a head as it is written in frames."""
+    return StreamHead(stream=stream, epoch=head.epoch, sequence=head.sequence, hash=head.hash)
+
+
+def heads_by_stream(heads: Iterable[StreamHead]) -> dict[str, Head]:
+    """Return the heads in a frame by stream."""
+    return {head.stream: Head(head.epoch, head.sequence, head.hash) for head in heads}

@@ -1,0 +1,235 @@
+"""Headquarters' end of the links: it takes every unit's, stores what comes, and sends what concerns the unit."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hanse.clock import utc_now
+from hanse.errors import (
+    DatabaseUnavailable,
+    FrameForeign,
+    HanseError,
+    LogFork,
+    LogQuarantined,
+    Unavailable,
+    UnitUnreachable,
+    ValidationFailed,
+)
+from hanse.identity import peer_unit
+from hanse.log.append import Head
+from hanse.names import downstream_name, stream_name
+from hanse.policy.store import PolicyStore
+from hanse.rpc.interceptor import Context
+from hanse.rpc.server import RpcServer, Served, by_token
+from hanse.runtime import Runtime
+from hanse_federation.absorbing import absorb, open_from_unit
+from hanse_federation.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_stream, stream_head
+from hanse_federation.link import LinkEnd, Timing, next_frame
+from hanse_federation.model import LOG, SCHEMA, UPSTREAM_SERVICES, End
+from hanse_federation.problems import DATABASE_ERRORS, from_database, in_words
+from hanse_federation.receiving import OpenedBatch
+from hanse_federation.sending import CreditWindow, Sender, Source, everything, read_heads
+from hanse_federation.status import save_lost, save_quarantine
+from hanse_protos.federation.v1 import link_pb2, link_pb2_grpc
+from hanse_protos.federation.v1.link_pb2 import Hello, HubFrame, UnitFrame, Welcome
+
+SERVICE = link_pb2.DESCRIPTOR.services_by_name["FederationService"].full_name
+
+MAX_STORE_TRIES = 3
+"""How often a batch is tried: a deadlock with a routing decision passes."""
+
+logger = structlog.get_logger(__name__)
+
+
+class Hub:
+    """The server that units dial."""
+
+    def __init__(self, runtime: Runtime, *, timing: Timing | None = None) -> None:
+        self._servicer = FederationServicer(runtime, timing or Timing())
+        settings = runtime.settings
+        self._server = RpcServer(
+            settings.hub_listen_address,
+            settings.tls,
+            by_token(runtime.verifier),
+            [Served(SERVICE, link_pb2_grpc.add_FederationServiceServicer_to_server, self._servicer)],
+            require_client_certificate=True,
+        )
+        self.port = self._server.port
+
+    async def start(self) -> None:
+        """Take links."""
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """End every link, and stop. What was not acknowledged comes again."""
+        await self._servicer.close()
+        await self._server.stop()
+
+
+class FederationServicer(link_pb2_grpc.FederationServiceServicer):
+    """Serves the links, one live link for each unit: a newer one ends the older, whose line is dead."""
+
+    def __init__(self, runtime: Runtime, timing: Timing) -> None:
+        self._runtime = runtime
+        self._timing = timing
+        self._links: dict[str, asyncio.Task[None]] = {}
+
+    async def Exchange(  # noqa: N802 - named as in the contract.
+        self, request_iterator: AsyncIterator[UnitFrame], context: Context
+    ) -> AsyncIterator[HubFrame]:
+        link = UnitLink(self._runtime, self._timing, peer_unit(context.auth_context()))
+        task = asyncio.create_task(self._converse(link, request_iterator), name=f"link of {link.unit}")
+        task.add_done_callback(lambda _: link.outgoing.put_nowait(None))
+        try:
+            while frame := await link.outgoing.get():
+                yield frame
+            if task.cancelled():
+                raise Unavailable("a newer link of this unit has taken over, or the hub is going down")
+            task.result()
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _converse(self, link: "UnitLink", requests: AsyncIterator[UnitFrame]) -> None:
+        """Be the hub's end of a unit's link until it ends; keep the reason, and raise it."""
+        problem = f"{UnitUnreachable.reason}: the line broke"
+        try:
+            hello = await link.greeted(requests)
+            await self._take_over(link.unit)
+            await link.run(hello)
+        except Exception as error:
+            problem = in_words(error)
+            raise
+        finally:
+            logger.info("a link is down", unit=link.unit, problem=problem)
+            await self._let_go(link.unit, problem)
+
+    async def _take_over(self, unit: str) -> None:
+        """Make this task the unit's one live link."""
+        older = self._links.get(unit)
+        self._links[unit] = _current_task()
+        if older:
+            logger.info("a newer link takes over", unit=unit)
+            older.cancel()
+            await asyncio.wait([older])
+
+    async def _let_go(self, unit: str, problem: str) -> None:
+        """Keep why a link ended, unless a newer one has taken over."""
+        if self._links.get(unit, _current_task()) is not _current_task():
+            return
+        self._links.pop(unit, None)
+        try:
+            await self._runtime.database.write(save_lost, End.HUB, unit, problem, utc_now())
+        except DATABASE_ERRORS as error:
+            logger.warning("headquarters' database does not answer", problem=in_words(error))
+
+    async def close(self) -> None:
+        """End every link."""
+        links = list(self._links.values())
+        for link in links:
+            link.cancel()
+        if links:
+            await asyncio.wait(links)
+
+
+def _current_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    if task is None:
+        raise HanseError("a link lives in a task")
+    return task
+
+
+@dataclass
+class UnitLink:
+    """The hub's end of one unit's link."""
+
+    runtime: Runtime
+    timing: Timing
+    unit: str
+    outgoing: asyncio.Queue[HubFrame | None] = field(default_factory=asyncio.Queue)
+
+    def __post_init__(self) -> None:
+        self._database = self.runtime.database
+        self._policies = PolicyStore(SCHEMA)
+        self._downstream = Source(LOG, downstream_name(self.unit))
+
+    async def greeted(self, requests: AsyncIterator[UnitFrame]) -> Hello:
+        """Return the unit's first frame. Raises FrameForeign, UnitUnknown, ValidationFailed."""
+        self._frames = self._own_frames(requests)
+        frame: UnitFrame = await next_frame(self._frames, self.timing.welcome_seconds)
+        if frame.WhichOneof("frame") != "hello" or frame.hello.protocol_version != PROTOCOL_VERSION:
+            raise ValidationFailed(f"a link begins with a Hello of version {PROTOCOL_VERSION}")
+        await self._database.read(self._admit)
+        return frame.hello
+
+    async def _own_frames(self, requests: AsyncIterator[UnitFrame]) -> AsyncIterator[UnitFrame]:
+        """Pass on frames that speak for the unit in the certificate. Raises FrameForeign at another one."""
+        async for frame in requests:
+            if frame.unit != self.unit:
+                raise FrameForeign(unit=frame.unit, certificate=self.unit)
+            yield frame
+
+    def _admit(self, session: Session) -> None:
+        """Raise UnitUnknown unless the policy in force lists the unit.
+
+        Before the first policy every unit that the group's authority has certified may connect: the policy that lists
+        the units reaches them over these links.
+        """
+        if self._policies.current_version(session):
+            self._policies.current(session).profile(self.unit)
+
+    async def run(self, hello: Hello) -> None:
+        """Answer the unit and be its link until it ends; the reason is raised."""
+        received = await self._database.read(self._received_heads)
+        sender = Sender(self._database, [self._downstream], CreditWindow(hello.credit), everything)
+        await sender.begin(heads_by_stream([hello.received]))
+        heads = [stream_head(stream, head) for stream, head in received.items()]
+        welcome = Welcome(received=heads, credit=CREDIT_RECORDS, downstream=self._downstream.stream)
+        self.outgoing.put_nowait(HubFrame(welcome=welcome))
+        link = LinkEnd(
+            end=End.HUB,
+            unit=self.unit,
+            database=self._database,
+            wakeup=self.runtime.wakeup,
+            timing=self.timing,
+            sender=sender,
+            wrap=HubFrame,
+            open=partial(open_from_unit, self.unit),
+            store=self._store,
+            on_fork=self._quarantine,
+            own_heads=lambda: self._database.read(read_heads, [self._downstream]),
+            received=received,
+            outgoing=self.outgoing,
+        )
+        await link.run(self._frames)
+
+    def _received_heads(self, session: Session) -> dict[str, Head]:
+        columns = LOG.head.c
+        query = select(columns.stream, columns.epoch, columns.sequence, columns.hash)
+        rows = session.execute(query.where(columns.stream.startswith(f"{self.unit}/streams/", autoescape=True)))
+        # Headquarters' own streams stand beside the units' copies: they are sent to nobody but those they are for.
+        names = {stream_name(self.unit, service) for service in UPSTREAM_SERVICES}
+        return {row.stream: Head(row.epoch, row.sequence, row.hash) for row in rows if row.stream in names}
+
+    async def _store(self, batches: Sequence[OpenedBatch]) -> None:
+        """Store batches, and again where the database refuses it for a reason that passes."""
+        for tries_left in reversed(range(MAX_STORE_TRIES)):
+            try:
+                await self._database.write(absorb, batches, self._policies, utc_now)
+            except DATABASE_ERRORS as error:
+                problem = from_database(error)
+                if not tries_left or not isinstance(problem, DatabaseUnavailable):
+                    raise problem from error
+            else:
+                return
+
+    async def _quarantine(self, stream: str, fork: LogFork | LogQuarantined) -> None:
+        """Put a stream into quarantine, and end the link with the reason; the agent comes back without the stream."""
+        fork.metadata["stream"] = stream
+        await self._database.write(save_quarantine, stream, str(fork))
+        raise fork

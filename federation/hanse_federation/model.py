@@ -1,0 +1,180 @@
+"""The tables of the federation, at both ends of a link: in a unit, and at headquarters.
+
+The schema's log tables hold, in a unit: its copy of headquarters' stream to it. At headquarters: the copies of every
+unit's streams, the stream to each unit, and headquarters' own routing decisions (`units/hq/streams/federation`).
+Headquarters' own desk is a unit too, so its copy of `units/hq/streams/to-hq` and the stream itself are the same rows:
+what its agent receives, it has already.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, LargeBinary, Text, func
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from hanse.columns import ProtoEnum
+from hanse.log.tables import LogTables, Time
+from hanse.names import HEADQUARTERS, stream_name
+from hanse.schema import ServiceSchema
+from hanse_protos.federation.v1 import group_pb2
+from hanse_protos.ticket.v1 import ticket_pb2
+
+SCHEMA = ServiceSchema("federation")
+LOG: LogTables = SCHEMA.log
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+UPSTREAM_SERVICES = ("policy", "ticket", "settlement", "knowledge")
+"""The services whose streams a unit sends. Its other schemas have logs too, which never leave it."""
+
+ROUTING_STREAM = stream_name(HEADQUARTERS, SCHEMA.name)
+"""Headquarters' own decisions: the stream of this schema's commands, so it is named after the schema."""
+
+LINK_FOLLOWER = "link"
+"""In the log's cursor table: how far the other end has acknowledged a stream. It is kept to be shown; a link always
+resumes from what the receiver says."""
+
+
+class Base(DeclarativeBase):
+    """The tables of the federation."""
+
+    metadata = SCHEMA.metadata
+
+
+class End(StrEnum):
+    """The two ends of a link. At headquarters one database holds both, since its own desk has an agent too."""
+
+    AGENT = "AGENT"
+    HUB = "HUB"
+
+
+class LinkState(Base):
+    """A link as one of its ends knows it."""
+
+    __tablename__ = "link"
+
+    end: Mapped[str] = mapped_column(Text, primary_key=True)
+    unit: Mapped[str] = mapped_column(Text, primary_key=True)
+    connected: Mapped[bool] = mapped_column(Boolean)
+    change_time: Mapped[datetime] = mapped_column(Time)
+    contact_time: Mapped[datetime | None] = mapped_column(Time)
+    last_error: Mapped[str] = mapped_column(Text, default="")
+    connections: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class KnownHead(Base):
+    """How far a unit said that one of its streams goes."""
+
+    __tablename__ = "known_head"
+
+    stream: Mapped[str] = mapped_column(Text, primary_key=True)
+    unit: Mapped[str] = mapped_column(Text, index=True)
+    sequence: Mapped[int] = mapped_column(BigInteger)
+
+
+class Quarantine(Base):
+    """A stream whose two holders disagree. Nothing is sent or taken until a person has removed the row."""
+
+    __tablename__ = "quarantine"
+
+    stream: Mapped[str] = mapped_column(Text, primary_key=True)
+    problem: Mapped[str] = mapped_column(Text)
+    create_time: Mapped[datetime] = mapped_column(Time, server_default=func.now())
+
+
+# From here on headquarters only.
+
+
+class GroupTicket(Base):
+    """A ticket of any unit, as its last event left it."""
+
+    __tablename__ = "group_ticket"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    home: Mapped[str] = mapped_column(Text)
+    open_time: Mapped[datetime] = mapped_column(Time)
+    update_time: Mapped[datetime] = mapped_column(Time)
+    waiting_microseconds: Mapped[int] = mapped_column(BigInteger)
+    summary: Mapped[bytes] = mapped_column(LargeBinary)
+
+    # One index more would cost a catch-up a tenth of its rate: the tickets of one home are picked out of this one.
+    __table_args__ = (Index("group_ticket_by_open_time", open_time, name),)
+
+
+class HandOver(Base):
+    """One change of the unit that works on a ticket. The place in the log of the ticket's home orders them."""
+
+    __tablename__ = "hand_over"
+
+    ticket: Mapped[str] = mapped_column(Text, primary_key=True)
+    epoch: Mapped[int] = mapped_column(Integer, primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    home: Mapped[str] = mapped_column(Text)
+    from_unit: Mapped[str] = mapped_column(Text)
+    to_unit: Mapped[str] = mapped_column(Text)
+
+
+class GroupCharge(Base):
+    """A charge with the legs that were posted so far; each is a serialized google.type.Money."""
+
+    __tablename__ = "group_charge"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    home: Mapped[str] = mapped_column(Text)
+    provider: Mapped[str] = mapped_column(Text)
+    confirm_time: Mapped[datetime] = mapped_column(Time)
+    payable: Mapped[bytes | None] = mapped_column(LargeBinary)
+    receivable: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+    __table_args__ = (Index("group_charge_by_confirm_time", confirm_time, name),)
+
+
+class PolicyAcknowledgement(Base):
+    """A unit has put a version of the policy in force."""
+
+    __tablename__ = "policy_acknowledgement"
+
+    unit: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    acknowledge_time: Mapped[datetime] = mapped_column(Time)
+
+
+class GroupEngagement(Base):
+    """An engagement as headquarters' routing knows it. `summary` holds the ticket as its last event had it."""
+
+    __tablename__ = "group_engagement"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    ticket: Mapped[str] = mapped_column(Text, index=True)
+    home: Mapped[str] = mapped_column(Text)
+    state: Mapped[int] = mapped_column(ProtoEnum(ticket_pb2.EngagementState))
+    provider: Mapped[str] = mapped_column(Text)
+    offer: Mapped[int] = mapped_column(Integer, default=0)
+    request_time: Mapped[datetime] = mapped_column(Time)
+    update_time: Mapped[datetime] = mapped_column(Time)
+    summary: Mapped[bytes] = mapped_column(LargeBinary)
+
+    __table_args__ = (Index("group_engagement_by_request_time", request_time, name),)
+
+
+class Offer(Base):
+    """One offer of an engagement to a provider."""
+
+    __tablename__ = "offer"
+
+    engagement: Mapped[str] = mapped_column(ForeignKey(GroupEngagement.name), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    provider: Mapped[str] = mapped_column(Text)
+    round: Mapped[int] = mapped_column(Integer)
+    final: Mapped[bool] = mapped_column(Boolean)
+    state: Mapped[int] = mapped_column(ProtoEnum(group_pb2.OfferState))
+    offer_time: Mapped[datetime] = mapped_column(Time)
+    expire_time: Mapped[datetime] = mapped_column(Time)
+
+
+SEEKING = frozenset({ticket_pb2.REQUESTED, ticket_pb2.OFFERED, ticket_pb2.DECLINED, ticket_pb2.EXPIRED})
+"""The states in which an engagement still looks for a provider."""
+WORKED_ON = frozenset({ticket_pb2.ACCEPTED, ticket_pb2.DELIVERED})
+"""The states in which a provider has it."""
+STANDING = frozenset({group_pb2.OPEN, group_pb2.ACCEPTED})
+"""The states in which an offer binds its provider: what that provider tells is forwarded, and it is told."""

@@ -1,0 +1,56 @@
+"""Headquarters' views of the group, kept up to date in the transaction that stores what they are made of.
+
+A view is never behind the log that it is made of, and never ahead: a batch of records, what it changes in the views,
+and the new head of the stream are one transaction. So an acknowledged event is in every view.
+
+A projection says which payloads it is made of, and takes those of a whole batch at once, in order: it folds them in
+memory and writes one statement. Most events of most batches concern one or two projections, and an event that concerns
+none is never opened.
+
+| Projection | made of | answers |
+|---|---|---|
+| `group_ticket` | every event on a ticket | which tickets there are, and how long they waited |
+| `hand_over` | TicketHandedOver | who gave what to whom, and what came back |
+| `group_charge` | ChargePosted | whether the legs of a charge match |
+| `policy_acknowledgement` | PolicyAcknowledged | which unit works under which version |
+
+What routing needs is not a projection, since it decides something: see `hanse_federation.engagements`.
+
+When a projection fails the batch fails: nothing of it is stored, and the link ends with the reason.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from google.protobuf.message import Message
+from sqlalchemy.orm import Session
+
+from hanse_federation.projections import group_charge, group_ticket, hand_over, policy_acknowledgement
+from hanse_federation.receiving import Arrival
+
+
+class Projection(NamedTuple):
+    """A view, by the payloads that it is made of."""
+
+    payloads: frozenset[type[Message]]
+    project: Callable[[Session, Sequence[Arrival]], None]
+
+
+PROJECTIONS = (
+    Projection(group_ticket.PAYLOADS, group_ticket.project),
+    Projection(hand_over.PAYLOADS, hand_over.project),
+    Projection(group_charge.PAYLOADS, group_charge.project),
+    Projection(policy_acknowledgement.PAYLOADS, policy_acknowledgement.project),
+)
+
+PROJECTED = frozenset[type[Message]]().union(*(projection.payloads for projection in PROJECTIONS))
+"""Every payload that some projection is made of."""
+
+
+def project(session: Session, facts: Iterable[Arrival]) -> None:
+    """Bring every view up to date with facts that arrived, in their order."""
+    facts = list(facts)
+    for projection in PROJECTIONS:
+        concerned = [fact for fact in facts if type(fact.payload) in projection.payloads]
+        if concerned:
+            projection.project(session, concerned)

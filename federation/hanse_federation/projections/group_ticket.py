@@ -1,0 +1,64 @@
+"""Tickets of the group: each as its last event left it. One unit writes a ticket, in order, so the last one wins."""
+
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from hanse.names import home_of
+from hanse_federation.receiving import Arrival, instant_of
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1.ticket_pb2 import TicketSummary
+
+PAYLOADS = frozenset(
+    {
+        told.TicketOpened,
+        told.TicketCommented,
+        told.TicketAssigned,
+        told.TicketEscalated,
+        told.TicketPaused,
+        told.TicketResumed,
+        told.TicketResolved,
+        told.TicketReopened,
+        told.TicketClosed,
+        told.TicketHandedOver,
+        told.SlaWarned,
+        told.SlaBreached,
+    }
+)
+
+UPSERT = text("""
+    INSERT INTO federation.group_ticket (name, home, open_time, update_time, waiting_microseconds, summary)
+    SELECT * FROM unnest(
+        CAST(:names AS text[]), CAST(:homes AS text[]), CAST(:open_times AS timestamptz[]),
+        CAST(:update_times AS timestamptz[]), CAST(:waits AS bigint[]), CAST(:summaries AS bytea[])
+    )
+    ON CONFLICT (name) DO UPDATE SET
+        update_time = excluded.update_time,
+        waiting_microseconds = excluded.waiting_microseconds,
+        summary = excluded.summary
+""")
+
+
+class OnTicket(Protocol):
+    """A payload of an event on a ticket."""
+
+    ticket: TicketSummary
+
+
+def project(session: Session, facts: Sequence[Arrival]) -> None:
+    """Store the last summary of each ticket."""
+    last = {cast(OnTicket, fact.payload).ticket.name: fact for fact in facts}
+    tickets = [cast(OnTicket, fact.payload).ticket for fact in last.values()]
+    session.execute(
+        UPSERT,
+        {
+            "names": list(last),
+            "homes": [home_of(name) for name in last],
+            "open_times": [instant_of(ticket.open_time) for ticket in tickets],
+            "update_times": [fact.occur_time for fact in last.values()],
+            "waits": [ticket.waiting_duration.ToMicroseconds() for ticket in tickets],
+            "summaries": [ticket.SerializeToString() for ticket in tickets],
+        },
+    )

@@ -1,0 +1,93 @@
+"""The federation over gRPC, beside the link itself: how it is doing, what headquarters sees, what it decides."""
+
+from hanse.names import HEADQUARTERS
+from hanse.rpc.call import cause_of
+from hanse.rpc.interceptor import Context
+from hanse.rpc.server import Served
+from hanse.runtime import Runtime
+from hanse.work import CommandExecutor
+from hanse_federation import group, linking, routing
+from hanse_federation.forwarding import forward_decisions
+from hanse_protos.federation.v1 import group_pb2 as pb
+from hanse_protos.federation.v1 import group_pb2_grpc as rpc
+
+_SERVICES = pb.DESCRIPTOR.services_by_name
+
+
+class LinkServicer(rpc.LinkServiceServicer):
+    """A unit's view of its link."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def GetLink(self, request: pb.GetLinkRequest, context: Context) -> pb.Link:
+        return await self._runtime.database.read(linking.get_link, self._runtime.unit)
+
+
+class GroupServicer(rpc.GroupServiceServicer):
+    """Headquarters' views of the group."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._database = runtime.database
+
+    async def ListUnits(self, request: pb.ListUnitsRequest, context: Context) -> pb.ListUnitsResponse:
+        return await self._database.read(group.list_units, request)
+
+    async def ListGroupTickets(
+        self, request: pb.ListGroupTicketsRequest, context: Context
+    ) -> pb.ListGroupTicketsResponse:
+        return await self._database.read(group.list_group_tickets, request)
+
+    async def ListGroupEngagements(
+        self, request: pb.ListGroupEngagementsRequest, context: Context
+    ) -> pb.ListGroupEngagementsResponse:
+        return await self._database.read(group.list_group_engagements, request)
+
+    async def ListMatchedCharges(
+        self, request: pb.ListMatchedChargesRequest, context: Context
+    ) -> pb.ListMatchedChargesResponse:
+        return await self._database.read(group.list_matched_charges, request)
+
+    async def GetTrafficReport(self, request: pb.GetTrafficReportRequest, context: Context) -> pb.TrafficReport:
+        return await self._database.read(group.get_traffic_report, request)
+
+
+class RoutingServicer(rpc.RoutingServiceServicer):
+    """Headquarters' routing decisions."""
+
+    def __init__(self, runtime: Runtime, executor: CommandExecutor) -> None:
+        self._database = runtime.database
+        self._executor = executor
+
+    async def OfferEngagement(self, request: pb.OfferEngagementRequest, context: Context) -> pb.OfferEngagementResponse:
+        return await self._executor.execute(
+            routing.offer_engagement, request, cause_of(request), pb.OfferEngagementResponse
+        )
+
+    async def ExpireOffer(self, request: pb.ExpireOfferRequest, context: Context) -> pb.ExpireOfferResponse:
+        return await self._executor.execute(routing.expire_offer, request, cause_of(request), pb.ExpireOfferResponse)
+
+    async def ListOpenEngagements(
+        self, request: pb.ListOpenEngagementsRequest, context: Context
+    ) -> pb.ListOpenEngagementsResponse:
+        return await self._database.read(routing.list_open_engagements, request)
+
+
+def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
+    """Return what a unit's server serves of the federation; headquarters' serves the group and the routing too.
+
+    `executor` runs the commands of the schema "federation"; what they tell is passed on to the units they concern.
+    """
+    link = Served(_SERVICES["LinkService"].full_name, rpc.add_LinkServiceServicer_to_server, LinkServicer(runtime))
+    if runtime.unit != HEADQUARTERS:
+        return [link]
+    executor.after_append = forward_decisions
+    return [
+        link,
+        Served(_SERVICES["GroupService"].full_name, rpc.add_GroupServiceServicer_to_server, GroupServicer(runtime)),
+        Served(
+            _SERVICES["RoutingService"].full_name,
+            rpc.add_RoutingServiceServicer_to_server,
+            RoutingServicer(runtime, executor),
+        ),
+    ]

@@ -1,0 +1,84 @@
+"""What leaves a unit: deny by default, field by field, by the policy that is in force in the unit.
+
+An event itself holds no free text and no person, and always travels. Its sealed fields hold the text, and stay, unless
+a sharing rule grants the field of this kind of event to somebody. What is withheld is still proved: the event keeps
+the digest, so the chain verifies everywhere.
+
+Whom a grant reaches:
+
+| Audience | leaves the unit | headquarters passes it on to |
+|---|---|---|
+| COUNTERPART | on an engagement, or on a ticket that another unit works on | the other side |
+| GROUP | always | every unit that the event goes to |
+| HEADQUARTERS | always | nobody |
+
+Where no policy is in force nothing is granted. A policy that takes a grant back holds for what is sent from then on.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+
+from sqlalchemy.orm import Session
+
+from hanse.log.events import payload_of, short_type
+from hanse.names import home_of
+from hanse.policy.standards import Standards
+from hanse.policy.store import PolicyStore
+from hanse_federation.sending import Row, Share
+from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
+from hanse_protos.policy.v1.policy_pb2 import SharingRule
+from hanse_protos.ticket.v1.events_pb2 import TicketCommented
+
+COUNTERPART, GROUP = SharingRule.COUNTERPART, SharingRule.GROUP
+ENGAGEMENTS = "/engagements/"
+
+
+def sharing(policies: PolicyStore) -> Callable[[Session], Share]:
+    """Return what chooses, by the policy in force, the sealed fields that leave the unit."""
+
+    @lru_cache(maxsize=2)
+    def by(standards: Standards) -> Share:
+        return lambda row: _granted(standards, row)
+
+    def choose(session: Session) -> Share:
+        return by(policies.current(session)) if policies.current_version(session) else _nothing
+
+    return choose
+
+
+def _nothing(_row: Row) -> Sequence[SealedField]:
+    return ()
+
+
+def _granted(standards: Standards, row: Row) -> Sequence[SealedField]:
+    event_type = short_type(row["type"])
+    return [
+        field
+        for field in SealedFields.FromString(row["sealed"]).fields
+        if _leaves(standards.grants(event_type, field.field), row)
+    ]
+
+
+def _leaves(audiences: Iterable[SharingRule.Audience.ValueType], row: Row) -> bool:
+    audiences = set(audiences)
+    return bool(audiences - {COUNTERPART}) or (COUNTERPART in audiences and _has_counterpart(row))
+
+
+def _has_counterpart(row: Row) -> bool:
+    if ENGAGEMENTS in row["resource"]:
+        return True
+    # The only event on a ticket itself that reaches the other side is a comment.
+    if row["type"] != TicketCommented.DESCRIPTOR.full_name:
+        return False
+    comment = payload_of(Event.FromString(row["event"]))
+    return isinstance(comment, TicketCommented) and comment.ticket.holder != home_of(comment.ticket.name)
+
+
+def passed_on(
+    standards: Standards | None, event_type: str, fields: Iterable[SealedField], *, to_counterpart: bool
+) -> list[SealedField]:
+    """Return which of the sealed fields that reached headquarters go on to a unit."""
+    if standards is None:
+        return []
+    reach = {COUNTERPART, GROUP} if to_counterpart else {GROUP}
+    return [field for field in fields if standards.grants(short_type(event_type), field.field) & reach]

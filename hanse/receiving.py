@@ -1,0 +1,167 @@
+"""Receiving a told message: once, or after several tries into the dead letters, and never lost.
+
+Two things can go wrong, and they are kept apart:
+
+- **The message can't be applied**: an effect raises. It is tried `MAX_TRIES` times, within a few seconds, as the
+  reason may pass (another queue may bring what it needs). Then it is recorded in the schema's `dead_letter` table and
+  logged, and the next message has its turn. A person decides what becomes of it.
+- **The database is away**: nothing can be applied and nothing recorded. The message is tried until the database is
+  back; it is not acknowledged meanwhile, and nothing overtakes it.
+
+`receive` returns only when one of the two outcomes is committed. Whoever acknowledges after it has returned loses
+nothing; whoever dies before receives the message again, and the inbox knows it.
+
+This is the blocking side of nameko's reactions (`hanse.reacting`), without nameko.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+import structlog
+from google.protobuf.message import DecodeError, Message
+from opentelemetry.trace import SpanKind
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+
+from hanse.database import IDLE_IN_TRANSACTION_TIMEOUT_MS, LOCK_TIMEOUT_MS, with_driver
+from hanse.inbox import Effect, Inbox
+from hanse.log.events import Fact
+from hanse.schema import ServiceSchema
+from hanse.telemetry import span
+from hanse.work import Work
+from hanse_protos.log.v1.log_pb2 import Event, LogRecord
+
+MAX_TRIES = 5
+"""How often a message is tried before it counts as poison."""
+MIN_DELAY_SECONDS = 0.1
+MAX_DELAY_SECONDS = 2.0
+"""How long it waits between two tries: all five take about three seconds, so poison holds up nobody for long."""
+
+CONNECT_TIMEOUT_SECONDS = 5
+MAX_ERROR_CHARACTERS = 4_000
+"""How much of an error a dead letter keeps: the reason is in it, a dump of a large message is not."""
+
+# PostgreSQL's classes and codes of errors that are about the server and pass by themselves: no connection, rolled back
+# as a deadlock's victim, a lock that took too long, out of resources, shutting down, an I/O error.
+_PASSING_STATES = ("08", "40", "55P03", "53", "57P", "58")
+
+Effects = Mapping[type[Message], Effect]
+
+logger = structlog.get_logger(__name__)
+
+
+def open_engine(database_url: str) -> Engine:
+    """Return an engine for a service's reactions. They run one at a time, so one connection is enough."""
+    options = (
+        f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
+    )
+    return create_engine(
+        with_driver(database_url, "psycopg"),
+        pool_size=1,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "options": f"{options} -c jit=off"},
+    )
+
+
+class Receiver:
+    """Receives what one service of one unit is told."""
+
+    def __init__(
+        self, engine: Engine, schema: ServiceSchema, unit: str, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._engine = engine
+        self._schema = schema
+        self._inbox = Inbox(schema, unit)
+        self._sleep = sleep
+
+    def receive(self, message: bytes, effects: Effects, reaction: str) -> None:
+        """Apply a serialized LogRecord by the effect of its payload's type, or record it as a dead letter.
+
+        A type that has no effect here is recorded in the inbox all the same. `reaction` names who received it.
+        """
+        rounds = 0
+        while True:
+            try:
+                self._apply_or_bury(message, effects, reaction)
+            except DBAPIError as error:
+                # Also when not even the dead letter could be written: the tables may not be there yet.
+                logger.warning("a message waits for the database", reaction=reaction, error=str(error.orig))
+                self._sleep(_delay_seconds(rounds))
+                rounds += 1
+            else:
+                return
+
+    def _apply_or_bury(self, message: bytes, effects: Effects, reaction: str) -> None:
+        try:
+            record = LogRecord.FromString(message)
+            event = Event.FromString(record.event)
+            event_id = UUID(event.event_id)
+        except (DecodeError, ValueError) as error:
+            self._bury(_id_of_garbage(message), message, reaction, error, tries=1)
+            return
+        with span(f"receive {reaction}", event.trace_context, SpanKind.CONSUMER, event=event.event_id, type=event.type):
+            poison = self._try(record, effects, reaction)
+            if poison is not None:
+                self._bury(event_id, message, reaction, poison, tries=MAX_TRIES)
+
+    def _try(self, record: LogRecord, effects: Effects, reaction: str) -> Exception | None:
+        """Apply a record, and return the error of the last try where none succeeds."""
+        for number in range(1, MAX_TRIES + 1):
+            try:
+                with Session(self._engine, expire_on_commit=False) as session, session.begin():
+                    self._inbox.apply(session, record, _choose(effects))
+            except Exception as error:
+                if _is_passing(error):
+                    raise
+                logger.warning("a message was not applied", reaction=reaction, tries=number, error=_describe(error))
+                if number == MAX_TRIES:
+                    return error
+                self._sleep(_delay_seconds(number - 1))
+            else:
+                return None
+        return None
+
+    def _bury(self, event_id: UUID, message: bytes, reaction: str, error: Exception, *, tries: int) -> None:
+        values = {"record": message, "error": _describe(error), "tries": tries}
+        statement = upsert(self._schema.dead_letter).values(event_id=event_id, reaction=reaction, **values)
+        with Session(self._engine) as session, session.begin():
+            session.execute(statement.on_conflict_do_update(index_elements=["event_id", "reaction"], set_=values))
+        logger.error("a message became a dead letter", reaction=reaction, event_id=str(event_id), exc_info=error)
+
+
+def _choose(effects: Effects) -> Effect:
+    def effect(work: Work, fact: Fact) -> None:
+        chosen = effects.get(type(fact.payload))
+        if chosen is not None:
+            chosen(work, fact)
+
+    return effect
+
+
+def _is_passing(error: Exception) -> bool:
+    """Return whether an error is about the database server, not about the message."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or state is None or state.startswith(_PASSING_STATES)
+
+
+def _delay_seconds(tries: int) -> float:
+    """Return the wait after a try, counted from 0."""
+    delay: float = min(MAX_DELAY_SECONDS, MIN_DELAY_SECONDS * 3 ** min(tries, 10))
+    return delay
+
+
+def _describe(error: Exception) -> str:
+    # PostgreSQL's text can't hold a NUL, and an error may quote one.
+    return f"{type(error).__name__}: {error}".replace("\0", "\\0")[:MAX_ERROR_CHARACTERS]
+
+
+def _id_of_garbage(message: bytes) -> UUID:
+    """Return an id for a message that holds none, the same for the same bytes."""
+    return uuid5(NAMESPACE_OID, sha256(message).hexdigest())

@@ -1,0 +1,19 @@
+"""The group policy in one unit: headquarters publishes versions, every unit puts them in force.
+
+A version of the policy goes through three states:
+
+- **published**: headquarters has checked the document, numbered it and told the group (`PolicyPublished`). Publishing
+  puts nothing in force, not even at headquarters: every unit, headquarters' own desk among them, learns of it over the
+  federation link, so that there is one way and no unit that is treated differently.
+- **in force**: a unit has received it and stored its copy. It tells so (`PolicyAcknowledged`), which headquarters
+  counts, and which the unit's other services take their own copies from.
+- **superseded**: a newer version is in force. Nothing is ever deleted: a ticket that was opened under version 3, and a
+  charge that was earned under it, are judged by version 3 for ever.
+
+What is in force is the greatest version that has arrived. A unit whose line is down goes on under the version that it
+has, and catches up in order. A document that does not hold together is refused whole with `PolicyInvalid`, which names
+every place; nothing of it is stored. Two publications at once take two numbers, one after the other.
+
+`model` holds the tables, `commands` publishes and enacts, `queries` shows. The two doors are `servicer` and
+`reactions`.
+"""

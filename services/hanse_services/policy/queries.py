@@ -1,0 +1,60 @@
+"""Showing the policy: the version in force, any version, all versions."""
+
+from typing import cast
+
+from sqlalchemy import Row, Select, func, select
+from sqlalchemy.orm import Session
+
+from hanse.errors import PolicyMissing, ResourceNotFound
+from hanse.rpc.paging import decode_token, encode_token, page_size
+from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, ListPoliciesRequest, ListPoliciesResponse, Policy
+from hanse_services.policy.model import SCHEMA, PublishedPolicy
+
+CURRENT = "policies/current"
+
+_enacted = SCHEMA.policy.c
+_version = func.coalesce(PublishedPolicy.version, _enacted.version)
+
+
+def get_policy(session: Session, request: GetPolicyRequest) -> Policy:
+    """Return a version, or the one in force here.
+
+    Raises ResourceNotFound for a version that this unit does not know, and PolicyMissing before the first.
+    """
+    if request.name == CURRENT:
+        current = select(func.max(_enacted.version)).scalar_subquery()
+        row = session.execute(_versions().where(_enacted.version == current)).one_or_none()
+        if row is None:
+            raise PolicyMissing
+        return _policy_of(row)
+    version = int(request.name.removeprefix("policies/"))
+    row = session.execute(_versions().where(_version == version)).one_or_none()
+    if row is None:
+        raise ResourceNotFound(resource=request.name)
+    return _policy_of(row)
+
+
+def list_policies(session: Session, request: ListPoliciesRequest) -> ListPoliciesResponse:
+    """Return the versions that this unit knows, the newest first. Raises PageTokenInvalid."""
+    size = page_size(request.page_size)
+    query = _versions().order_by(_version.desc()).limit(size + 1)
+    if after := decode_token(request.page_token, [int]):
+        query = query.where(_version < after[0])
+    policies = [_policy_of(row) for row in session.execute(query)]
+    page = policies[:size]
+    token = encode_token(page[-1].version) if len(policies) > size else ""
+    return ListPoliciesResponse(policies=page, next_page_token=token)
+
+
+def _versions() -> Select[tuple[bytes, object]]:
+    """Select what is published (at headquarters) and what is in force, a row for each version."""
+    policy = func.coalesce(PublishedPolicy.policy, _enacted.policy).label("policy")
+    joined = SCHEMA.policy.outerjoin(PublishedPolicy, PublishedPolicy.version == _enacted.version, full=True)
+    return cast("Select[tuple[bytes, object]]", select(policy, _enacted.enact_time).select_from(joined))
+
+
+def _policy_of(row: Row[tuple[bytes, object]]) -> Policy:
+    policy = Policy.FromString(row.policy)
+    if row.enact_time:
+        policy.acknowledge_time.FromDatetime(row.enact_time)
+    return policy

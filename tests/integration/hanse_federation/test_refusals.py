@@ -1,0 +1,163 @@
+"""What the hub refuses, why, and that nothing of it stays."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from hanse.identity import CertificateAuthority
+from hanse.rpc.client import RemoteError
+from hanse_protos.federation.v1.link_pb2 import Acknowledgement, Heartbeat, Hello, RecordBatch, UnitFrame
+from hanse_protos.log.v1.log_pb2 import StreamHead
+from tests.integration.hanse_federation.group import Group, Unit, batch_of, converse, hello
+from tests.support import MakeUnitFolder
+
+MUNICH = "units/munich"
+
+
+@pytest.fixture
+async def munich(group: Group) -> AsyncIterator[Unit]:
+    """Munich without an agent: the test speaks for it."""
+    yield await group.unit(MUNICH, agent=False)
+
+
+async def refusal(
+    group: Group, unit_folder: MakeUnitFolder, *batches: RecordBatch, certificate: str = MUNICH
+) -> RemoteError:
+    """Speak for Munich with somebody's certificate; return why the hub ended the link."""
+    frames = [hello(MUNICH), *(UnitFrame(unit=MUNICH, batch=batch) for batch in batches)]
+    with pytest.raises(RemoteError) as raised:
+        await converse(group, frames, certificate=unit_folder(certificate), until="never")
+    return raised.value
+
+
+async def test_a_sound_batch_is_acknowledged_with_its_hash(
+    group: Group, munich: Unit, unit_folder: MakeUnitFolder
+) -> None:
+    batch = batch_of(MUNICH, 3)
+    frames = [hello(MUNICH), UnitFrame(unit=MUNICH, batch=batch)]
+    answer = await converse(group, frames, certificate=unit_folder(MUNICH))
+    assert (answer.acknowledgement.head.sequence, answer.acknowledgement.head.hash) == (3, batch.records[2].hash)
+
+
+async def test_a_frame_for_another_unit_is_refused(group: Group, munich: Unit, unit_folder: MakeUnitFolder) -> None:
+    error = await refusal(group, unit_folder, batch_of(MUNICH), certificate="units/shanghai")
+    assert (error.code, error.reason) == (grpc.StatusCode.PERMISSION_DENIED, "FRAME_FOREIGN")
+    assert await munich.taken() == []
+
+
+async def test_a_stream_of_another_unit_is_refused(group: Group, munich: Unit, unit_folder: MakeUnitFolder) -> None:
+    error = await refusal(group, unit_folder, batch_of("units/shanghai"))
+    assert error.reason == "FRAME_FOREIGN"
+
+
+async def test_a_fact_that_another_unit_wrote_is_refused(
+    group: Group, munich: Unit, unit_folder: MakeUnitFolder
+) -> None:
+    error = await refusal(group, unit_folder, batch_of(MUNICH, writer="units/shanghai"))
+    assert error.reason == "FRAME_FOREIGN"
+    assert await munich.taken() == []
+
+
+async def test_a_tampered_record_is_a_fork_and_nothing_is_stored(
+    group: Group, munich: Unit, unit_folder: MakeUnitFolder
+) -> None:
+    batch = batch_of(MUNICH, 3)
+    batch.records[1].event = batch.records[2].event
+    error = await refusal(group, unit_folder, batch)
+    assert (error.code, error.reason) == (grpc.StatusCode.DATA_LOSS, "LOG_FORK")
+    assert error.metadata["stream"] == batch.stream
+    assert await munich.taken() == []
+
+
+async def test_a_stream_that_forked_stays_in_quarantine(
+    group: Group, munich: Unit, unit_folder: MakeUnitFolder
+) -> None:
+    forged = batch_of(MUNICH, previous=b"x" * 32)
+    assert (await refusal(group, unit_folder, forged)).reason == "LOG_FORK"
+    assert (await refusal(group, unit_folder, batch_of(MUNICH))).reason == "LOG_QUARANTINED"
+    assert await munich.taken() == []
+
+
+async def test_another_history_of_what_was_acknowledged_is_a_fork(
+    group: Group, munich: Unit, unit_folder: MakeUnitFolder
+) -> None:
+    await converse(
+        group, [hello(MUNICH), UnitFrame(unit=MUNICH, batch=batch_of(MUNICH, 2))], certificate=unit_folder(MUNICH)
+    )
+    before = await munich.taken()
+    assert (await refusal(group, unit_folder, batch_of(MUNICH, 5))).reason == "LOG_FORK"
+    assert await munich.taken() == before
+
+
+async def test_a_unit_that_lost_acknowledged_records_is_a_fork(
+    group: Group, munich: Unit, unit_folder: MakeUnitFolder
+) -> None:
+    batch = batch_of(MUNICH, 3)
+    await converse(group, [hello(MUNICH), UnitFrame(unit=MUNICH, batch=batch)], certificate=unit_folder(MUNICH))
+    behind = StreamHead(stream=batch.stream, epoch=1, sequence=2, hash=batch.records[1].hash)
+    frames = [hello(MUNICH), UnitFrame(unit=MUNICH, heartbeat=Heartbeat(heads=[behind]))]
+    with pytest.raises(RemoteError) as raised:
+        await converse(group, frames, certificate=unit_folder(MUNICH), until="never")
+    assert raised.value.reason == "LOG_FORK"
+
+
+async def test_a_gap_is_refused_with_the_position_to_resume_from(
+    group: Group, munich: Unit, unit_folder: MakeUnitFolder
+) -> None:
+    error = await refusal(group, unit_folder, batch_of(MUNICH, first=7))
+    assert (error.reason, error.metadata["expected"]) == ("LOG_GAP", "1")
+    assert await munich.taken() == []
+
+
+async def test_a_record_that_holds_no_event_is_refused(group: Group, munich: Unit, unit_folder: MakeUnitFolder) -> None:
+    batch = batch_of(MUNICH)
+    from hanse.log.chain import chain_hash  # noqa: PLC0415
+
+    batch.records[0].event = b"\xff\xff"
+    batch.records[0].hash = chain_hash(b"", batch.stream, 1, 1, b"\xff\xff")
+    assert (await refusal(group, unit_folder, batch)).reason == "VALIDATION_FAILED"
+
+
+async def test_a_link_that_begins_without_hello_is_refused(
+    group: Group, munich: Unit, unit_folder: MakeUnitFolder
+) -> None:
+    frames = [UnitFrame(unit=MUNICH, acknowledgement=Acknowledgement(head=StreamHead()))]
+    with pytest.raises(RemoteError) as raised:
+        await converse(group, frames, certificate=unit_folder(MUNICH), until="never")
+    assert raised.value.reason == "VALIDATION_FAILED"
+
+
+async def test_a_frame_that_breaks_its_contract_is_refused(
+    group: Group, munich: Unit, unit_folder: MakeUnitFolder
+) -> None:
+    frames = [UnitFrame(unit=MUNICH, hello=Hello(protocol_version=1, credit=0))]
+    with pytest.raises(RemoteError) as raised:
+        await converse(group, frames, certificate=unit_folder(MUNICH), until="never")
+    assert raised.value.reason == "VALIDATION_FAILED"
+
+
+async def test_without_a_certificate_nobody_gets_in(group: Group) -> None:
+    with pytest.raises(RemoteError) as raised:
+        await converse(group, [hello(MUNICH)], certificate=None)
+    assert raised.value.code == grpc.StatusCode.UNAVAILABLE
+
+
+async def test_with_a_certificate_of_another_authority_nobody_gets_in(group: Group, tmp_path: Path) -> None:
+    CertificateAuthority.create(tmp_path / "forger").issue(MUNICH, tmp_path / "munich")
+    with pytest.raises(RemoteError) as raised:
+        await converse(group, [hello(MUNICH)], certificate=tmp_path / "munich")
+    assert raised.value.code == grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_unit_that_the_policy_does_not_list_is_refused(group: Group, unit_folder: MakeUnitFolder) -> None:
+    await group.enact()
+    with pytest.raises(RemoteError) as raised:
+        await converse(group, [hello("units/lyon")], certificate=unit_folder("units/lyon"))
+    assert raised.value.reason == "UNIT_UNKNOWN"
+
+
+async def test_before_the_first_policy_the_certificate_decides(group: Group, unit_folder: MakeUnitFolder) -> None:
+    answer = await converse(group, [hello("units/lyon")], certificate=unit_folder("units/lyon"), until="welcome")
+    assert answer.welcome.downstream == "units/hq/streams/to-lyon"

@@ -1,0 +1,287 @@
+"""Headquarters asks one unit after the other; each hears what concerns it, and only what it may."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from hanse.errors import ResourceNotFound
+from hanse.log.sealing import texts_of
+from hanse.names import HEADQUARTERS
+from hanse.policy import load_yaml
+from hanse_federation.group import list_group_engagements
+from hanse_federation.model import LOG
+from hanse_federation.routing import expire_offer, list_open_engagements, offer_engagement
+from hanse_protos.federation.v1 import group_pb2 as pb
+from hanse_protos.policy.v1.policy_pb2 import Policy, PolicyPublished
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import ticket_pb2 as ticket
+from tests.integration.hanse_federation.group import Group, Unit, engagement_summary, eventually, start_unit, summary
+from tests.support import POLICY_YAML, small_policy
+
+NAME = "units/shanghai/tickets/t1/engagements/e1"
+TICKET = "units/shanghai/tickets/t1"
+OFFER_MINUTES = 15
+
+SHARING = """
+sharing:
+  - {events: [EngagementRequested, EngagementDelivered, TicketCommented], fields: ["*"], audience: COUNTERPART}
+  - {events: [ArticlePublished], fields: [title], audience: GROUP}
+"""
+
+
+def sharing_policy() -> Policy:
+    """Return the small policy, with rules that grant something."""
+    return Policy(name="policies/1", version=1, document=load_yaml(POLICY_YAML + SHARING))
+
+
+@pytest.fixture
+async def hq_desk(group: Group) -> Unit:
+    """Headquarters' own desk."""
+    return await start_unit(group, HEADQUARTERS)
+
+
+@pytest.fixture
+async def requested(group: Group, shanghai: Unit, munich: Unit) -> str:
+    """An engagement that Shanghai asks for; headquarters knows it, and nobody was asked yet."""
+    await group.enact(sharing_policy())
+    await shanghai.enact(sharing_policy())
+    await munich.enact(sharing_policy())
+    request = told.EngagementRequested(engagement=engagement_summary(NAME))
+    await shanghai.tell((NAME, request), sealed={"title": "显示屏黑屏", "description": "开机后无显示"})
+    await shanghai.caught_up()
+    return NAME
+
+
+async def offer(group: Group, name: str = NAME) -> pb.Offer:
+    """Let headquarters make the next offer."""
+    answer = await group.execute(offer_engagement, pb.OfferEngagementRequest(name=name), pb.OfferEngagementResponse)
+    return answer.offer
+
+
+async def expire(group: Group, number: int) -> pb.Offer:
+    """Let headquarters end an offer."""
+    request = pb.ExpireOfferRequest(name=NAME, offer=number)
+    return (await group.execute(expire_offer, request, pb.ExpireOfferResponse)).offer
+
+
+async def answer(unit: Unit, payload_type: Any, number: int, state: int, **sealed: str) -> None:
+    """Let a provider tell something on its offer."""
+    engagement = engagement_summary(NAME, provider=unit.name, offer=number, state=state)
+    await unit.tell((NAME, payload_type(engagement=engagement)), sealed=sealed)
+    await unit.caught_up()
+
+
+async def state(group: Group) -> pb.GroupEngagement:
+    """Return what headquarters knows of the engagement."""
+    request = pb.ListGroupEngagementsRequest(parent="units/-")
+    return (await group.hq.database.read(list_group_engagements, request)).engagements[0]
+
+
+async def test_an_offer_reaches_the_provider_with_the_request_and_the_home_unit_without(
+    group: Group, requested: str, munich: Unit, shanghai: Unit
+) -> None:
+    made = await offer(group)
+    await munich.caught_up()
+    await shanghai.caught_up()
+    assert (made.provider, made.number, made.state, made.final) == ("units/munich", 1, pb.OPEN, False)
+    assert await munich.told_types() == ["EngagementRequested", "EngagementOffered"]
+    assert await shanghai.told_types() == ["EngagementOffered"]
+
+
+async def test_the_counterpart_reads_what_was_granted(group: Group, requested: str, munich: Unit) -> None:
+    await offer(group)
+    await munich.caught_up()
+    assert texts_of((await munich.told())[0].sealed) == {"title": "显示屏黑屏", "description": "开机后无显示"}
+
+
+async def test_a_forwarded_fact_keeps_its_bytes(group: Group, requested: str, munich: Unit, shanghai: Unit) -> None:
+    await offer(group)
+    await munich.caught_up()
+    assert (await munich.told())[0].event == (await shanghai.sent())[0].event
+
+
+async def test_offering_while_an_offer_stands_changes_nothing(group: Group, requested: str) -> None:
+    assert await offer(group) == await offer(group)
+
+
+async def test_two_rounds_end_at_the_final_owner(group: Group, requested: str, hq_desk: Unit, munich: Unit) -> None:
+    made = []
+    for _ in range(5):
+        made.append(await offer(group))
+        group.later(minutes=OFFER_MINUTES)
+        await expire(group, made[-1].number)
+    providers = [(each.provider, each.final) for each in made]
+    first_round = [("units/hq", False), ("units/munich", False)]
+    assert sorted(providers[:2]) == first_round
+    assert sorted(providers[2:4]) == first_round
+    assert providers[4] == ("units/hq", True)
+
+
+async def test_the_final_offer_never_runs_out(group: Group, requested: str) -> None:
+    for number in range(1, 5):
+        await offer(group)
+        group.later(minutes=OFFER_MINUTES)
+        await expire(group, number)
+    final = await offer(group)
+    group.later(minutes=OFFER_MINUTES)
+    after = await expire(group, final.number)
+    assert (after.state, after.expire_time.ToDatetime() - final.expire_time.ToDatetime()) == (
+        pb.OPEN,
+        timedelta(minutes=OFFER_MINUTES),
+    )
+    assert await offer(group) == after
+
+
+async def test_a_provider_is_sent_the_request_once(group: Group, requested: str, munich: Unit, hq_desk: Unit) -> None:
+    for number in range(1, 5):
+        await offer(group)
+        group.later(minutes=OFFER_MINUTES)
+        await expire(group, number)
+    await munich.caught_up()
+    assert (await munich.told_types()).count("EngagementRequested") == 1
+    assert (await munich.told_types()).count("EngagementOffered") == 2
+
+
+async def test_an_offer_that_still_has_time_does_not_expire(group: Group, requested: str) -> None:
+    await offer(group)
+    assert (await expire(group, 1)).state == pb.OPEN
+
+
+async def test_an_acceptance_reaches_the_home_unit_and_settles_the_engagement(
+    group: Group, requested: str, munich: Unit, shanghai: Unit
+) -> None:
+    await offer(group)
+    await answer(munich, told.EngagementAccepted, 1, ticket.ACCEPTED)
+    await shanghai.caught_up()
+    assert (await shanghai.told_types())[-1] == "EngagementAccepted"
+    response = await group.execute(offer_engagement, pb.OfferEngagementRequest(name=NAME), pb.OfferEngagementResponse)
+    assert response.settled
+    assert (await state(group)).engagement.state == ticket.ACCEPTED
+
+
+async def test_a_late_acceptance_is_taken_back_and_the_home_unit_never_hears_of_it(
+    group: Group, requested: str, munich: Unit, shanghai: Unit, hq_desk: Unit
+) -> None:
+    await offer(group)
+    if (await state(group)).engagement.provider != "units/munich":
+        group.later(minutes=OFFER_MINUTES)
+        await expire(group, 1)
+        await offer(group)
+    number = (await state(group)).engagement.offer
+    group.later(minutes=OFFER_MINUTES)
+    await expire(group, number)
+    await answer(munich, told.EngagementAccepted, number, ticket.ACCEPTED)
+    await munich.caught_up()
+    await shanghai.caught_up()
+    assert (await munich.told_types())[-1] == "EngagementOfferWithdrawn"
+    assert "EngagementAccepted" not in await shanghai.told_types()
+    assert (await state(group)).engagement.state == ticket.EXPIRED
+
+
+async def test_a_decline_opens_the_way_for_the_next_offer(
+    group: Group, requested: str, munich: Unit, shanghai: Unit
+) -> None:
+    first = await offer(group)
+    await answer(munich, told.EngagementDeclined, 1, ticket.DECLINED, text="keine Zeit")
+    second = await offer(group)
+    assert (first.provider, second.provider) == ("units/munich", "units/hq")
+    assert [each.state for each in (await state(group)).offers] == [pb.DECLINED, pb.OPEN]
+
+
+async def test_ungranted_text_stays_in_the_unit(group: Group, requested: str, munich: Unit) -> None:
+    await offer(group)
+    await answer(munich, told.EngagementDeclined, 1, ticket.DECLINED, text="keine Zeit")
+    sealed = await group.hq.database.read(lambda session: list(session.scalars(select(LOG.record.c.sealed))))
+    assert sum(field is not None for field in sealed) == 1
+    assert not any(b"keine Zeit" in (field or b"") for field in sealed)
+
+
+async def test_the_solution_travels_home_and_the_confirmation_back(
+    group: Group, requested: str, munich: Unit, shanghai: Unit
+) -> None:
+    await offer(group)
+    await answer(munich, told.EngagementAccepted, 1, ticket.ACCEPTED)
+    await answer(munich, told.EngagementWorkNoted, 1, ticket.ACCEPTED, text="Kabel geprüft")
+    await answer(munich, told.EngagementDelivered, 1, ticket.DELIVERED, text="Kabel getauscht")
+    confirmed = engagement_summary(NAME, provider="units/munich", offer=1, state=ticket.CONFIRMED)
+    await shanghai.tell((NAME, told.EngagementConfirmed(engagement=confirmed)))
+    await shanghai.caught_up()
+    await munich.caught_up()
+    home = await shanghai.told()
+    assert (await shanghai.told_types())[1:] == ["EngagementAccepted", "EngagementWorkNoted", "EngagementDelivered"]
+    assert [texts_of(record.sealed) for record in home[2:]] == [{}, {"text": "Kabel getauscht"}]
+    assert (await munich.told_types())[-1] == "EngagementConfirmed"
+    assert (await state(group)).engagement.state == ticket.CONFIRMED
+
+
+async def test_a_comment_goes_to_the_provider_at_work_and_not_before(
+    group: Group, requested: str, munich: Unit, shanghai: Unit
+) -> None:
+    async def comment(text: str, holder: str) -> None:
+        commented = told.TicketCommented(ticket=summary(TICKET, holder=holder), public=True)
+        await shanghai.tell((TICKET, commented), sealed={"text": text})
+        await shanghai.caught_up()
+        await munich.caught_up()
+
+    await offer(group)
+    await comment("还没有人处理", "units/shanghai")
+    await answer(munich, told.EngagementAccepted, 1, ticket.ACCEPTED)
+    await comment("客户在等", "units/munich")
+    told_munich = await munich.told()
+    assert (await munich.told_types())[2:] == ["TicketCommented"]
+    assert texts_of(told_munich[-1].sealed) == {"text": "客户在等"}
+
+
+async def test_a_withdrawn_engagement_takes_its_open_offer_back(
+    group: Group, requested: str, munich: Unit, shanghai: Unit
+) -> None:
+    await offer(group)
+    withdrawn = engagement_summary(NAME, state=ticket.WITHDRAWN)
+    await shanghai.tell((NAME, told.EngagementWithdrawn(engagement=withdrawn)))
+    await shanghai.caught_up()
+    await munich.caught_up()
+    assert (await munich.told_types())[-1] == "EngagementWithdrawn"
+    await answer(munich, told.EngagementAccepted, 1, ticket.ACCEPTED)
+    await munich.caught_up()
+    assert (await munich.told_types())[-1] == "EngagementOfferWithdrawn"
+
+
+async def test_only_seeking_engagements_are_open(group: Group, requested: str, munich: Unit) -> None:
+    async def open_names() -> list[str]:
+        request = pb.ListOpenEngagementsRequest()
+        return list((await group.hq.database.read(list_open_engagements, request)).engagements)
+
+    assert await open_names() == [NAME]
+    await offer(group)
+    await answer(munich, told.EngagementAccepted, 1, ticket.ACCEPTED)
+    assert await open_names() == []
+
+
+async def test_an_unknown_engagement_cannot_be_offered(group: Group) -> None:
+    with pytest.raises(ResourceNotFound):
+        await offer(group, NAME)
+
+
+async def test_an_imported_engagement_is_kept_and_told_to_nobody(group: Group, munich: Unit, shanghai: Unit) -> None:
+    imported = engagement_summary(NAME, provider="units/munich", state=ticket.CONFIRMED)
+    await shanghai.tell((NAME, told.EngagementImported(engagement=imported)))
+    await shanghai.caught_up()
+    assert (await state(group)).engagement.provider == "units/munich"
+    assert await munich.told() == []
+
+
+async def test_a_policy_reaches_every_unit_and_one_that_it_names_for_the_first_time(
+    group: Group, hq_desk: Unit, shanghai: Unit
+) -> None:
+    munich = await group.unit("units/munich", agent=False)
+    await hq_desk.tell(("policies/1", PolicyPublished(policy=small_policy())), service="policy")
+    await hq_desk.caught_up()
+    munich.start()
+    for unit in (munich, shanghai, hq_desk):
+
+        async def heard(unit: Unit = unit) -> bool:
+            return await unit.told_types() == ["PolicyPublished"]
+
+        await eventually(heard)

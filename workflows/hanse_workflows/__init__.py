@@ -1,0 +1,30 @@
+"""Waiting: Temporal waits, PostgreSQL knows.
+
+A deadline is a row in a service's database, computed from the policy. What lives here only sleeps until it, asks the
+service to do what is due, and sleeps again. So a process of ours decides nothing and knows nothing that could be lost:
+
+    sla         per ticket with a running clock, in the unit's namespace: `TicketService.EvaluateClocks`, then wait
+                until the next deadline, or until the ticket has changed
+    escalation  per request for an engagement, in headquarters' namespace: `RoutingService.OfferEngagement`, then wait
+                for the answer; at the offer's time, `ExpireOffer`, and offer to the next
+
+Each goes **asking** (an activity calls the service) and **waiting** (a timer, a signal, or both) by turns until the
+service says that nothing is left to wait for; then it has **ended**. A process is called by what it waits for,
+`sla:units/shanghai/tickets/3k9m2x-4t7qzd`, so starting it twice is starting it once.
+
+    starter     follows the logs: an event of a ticket starts its process, or wakes it to ask again
+    reconciler  compares the services' open clocks and engagements with the processes that run, and starts what lacks
+    worker      connects to Temporal and runs the processes, the starter and the reconciler: `Waiting`, for one unit
+
+What happens when something fails:
+
+- **A service is down.** Its activity is tried again for ever, every 30 seconds at most. The request id is the same
+  each time, so a command whose answer got lost is not done twice.
+- **A service refuses** (no such ticket, not allowed): no repetition can help, and the process fails with the service's
+  reason. Where the service still lists the clock as open, the reconciler starts the process again.
+- **Temporal is down.** The starter keeps its place in the log, and the unit works on. Afterwards everything that has
+  become due is done at once, in its order.
+- **Temporal's store is lost.** The reconciler starts every process again; the deadlines are the services' own.
+- **We are killed.** Temporal keeps the timers, and the starter's cursor is saved after its effect, never before: the
+  worst is that a process is woken once too often, which asks a question and changes nothing.
+"""

@@ -1,0 +1,82 @@
+"""What an event in a ticket log means to the processes: pure functions, one table for each process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from google.protobuf.message import Message
+
+from hanse.log.events import payload_of, short_type
+from hanse.log.follow import StoredRecord
+from hanse.names import TicketName, home_of
+from hanse_protos.ticket.v1 import ticket_pb2
+from hanse_workflows.processes import Process, escalation_of, sla_of
+
+_OWN_DOING = frozenset({"SlaWarned", "SlaBreached"})
+"""What the evaluation itself tells, and what moves no deadline."""
+
+_OVER = frozenset({ticket_pb2.RESOLVED, ticket_pb2.CLOSED})
+"""The states in which a ticket's clocks have stopped: a process that does not run is not missed."""
+
+_ESCALATION_AWAITED = {
+    "EngagementRequested": True,
+    "EngagementDeclined": True,
+    "EngagementAccepted": False,
+    "EngagementWithdrawn": False,
+}
+"""The events that concern an escalation, and whether it has to go on after each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """That a process should ask its service again."""
+
+    process: Process
+    awaited: bool
+    """Whether it has to run from here on; otherwise it is only told, if it still runs."""
+    traceparent: str
+    """The trace of what happened, or empty."""
+
+
+def sla_hint(record: StoredRecord, unit: str) -> Hint | None:
+    """Return what a record of the unit's own log means to a ticket's `sla` process.
+
+    The log also holds what the unit did on other units' tickets, as a provider: their clocks run at home.
+    """
+    if home_of(record.resource) != unit or short_type(record.type) in _OWN_DOING:
+        return None
+    event = record.decoded()
+    payload = payload_of(event)
+    if payload is None:
+        return None
+    process = sla_of(str(TicketName.parse(record.resource)))
+    return Hint(process, _summary_of(payload).state not in _OVER, event.trace_context)
+
+
+def escalation_hint(record: StoredRecord) -> Hint | None:
+    """Return what a record of any unit's ticket log means to an engagement's `escalation` process."""
+    awaited = _ESCALATION_AWAITED.get(short_type(record.type))
+    if awaited is None:
+        return None
+    return Hint(escalation_of(record.resource), awaited, record.decoded().trace_context)
+
+
+def merged(hints: Iterable[Hint]) -> list[Hint]:
+    """Return one hint for each process, in the order of their first: awaited as in its last.
+
+    A process asks for the present state however many events lie behind it. So an imported ticket, from its opening to
+    its end, is told once and starts nothing. The trace is the first one: that of the opening, where it is among them.
+    """
+    by_process: dict[str, Hint] = {}
+    for hint in hints:
+        first = by_process.get(hint.process.id, hint)
+        by_process[hint.process.id] = replace(hint, traceparent=first.traceparent or hint.traceparent)
+    return list(by_process.values())
+
+
+def _summary_of(payload: Message) -> ticket_pb2.TicketSummary:
+    """Return the ticket after an event: every event of the ticket log carries it, those of engagements inside."""
+    holder = payload if "ticket" in payload.DESCRIPTOR.fields_by_name else getattr(payload, "engagement", None)
+    summary = getattr(holder, "ticket", None)
+    return summary if isinstance(summary, ticket_pb2.TicketSummary) else ticket_pb2.TicketSummary()

@@ -1,0 +1,128 @@
+"""The starter: follows the ticket logs, and starts and wakes the processes that they concern.
+
+In every unit it follows the unit's own log for `sla`; at headquarters also the copies of all units' logs, for
+`escalation`. It takes a batch, tells each process that is concerned once, and saves its place: after the effect, so
+that a crash repeats hints and loses none. Within a log a process hears of things in their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+from opentelemetry.trace import SpanKind
+from sqlalchemy import MetaData
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from temporalio.service import RPCError
+
+from hanse.database import Database
+from hanse.log.follow import (
+    StoredRecord,
+    Wakeup,
+    last_position,
+    list_streams,
+    read_after,
+    read_cursor,
+    save_cursor,
+)
+from hanse.log.tables import LogTables
+from hanse.names import stream_name
+from hanse.telemetry import span
+from hanse_workflows.backoff import Backoff
+from hanse_workflows.hints import Hint, escalation_hint, merged, sla_hint
+from hanse_workflows.processes import Processes
+
+FOLLOWER = "starter"
+BATCH_RECORDS = 500
+"""How many records are taken at a time: enough to fold an imported ticket's history into one hint."""
+MAX_CONCURRENT_CALLS = 16
+"""How many processes are told at the same time; the development server has one file and gains nothing from more."""
+
+_TICKET_SERVICE = "ticket"
+_TICKET_LOG = LogTables(MetaData(schema=_TICKET_SERVICE))
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A log to follow: which of its streams, and what a record means."""
+
+    log: LogTables
+    streams: Callable[[Session], list[str]]
+    hint: Callable[[StoredRecord], Hint | None]
+
+
+def own_tickets(unit: str) -> Source:
+    """Return the unit's own ticket log, as the source of what its `sla` processes need to know."""
+    streams = [stream_name(unit, _TICKET_SERVICE)]
+    return Source(_TICKET_LOG, lambda _session: streams, partial(sla_hint, unit=unit))
+
+
+def group_tickets(federation_log: LogTables) -> Source:
+    """Return headquarters' copies of the units' ticket logs, as the source of what `escalation` needs to know."""
+    return Source(federation_log, partial(_copied_ticket_streams, log=federation_log), escalation_hint)
+
+
+def _copied_ticket_streams(session: Session, log: LogTables) -> list[str]:
+    return [stream for stream in list_streams(session, log) if stream.endswith(stream_name("", _TICKET_SERVICE))]
+
+
+class Starter:
+    """Follows the sources until it is cancelled."""
+
+    def __init__(self, database: Database, wakeup: Wakeup, processes: Processes, sources: list[Source]) -> None:
+        self._database = database
+        self._wakeup = wakeup
+        self._processes = processes
+        self._sources = sources
+        self._calls = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
+
+    async def run(self) -> None:
+        """Follow. While the database or Temporal is away it keeps its place and tries again."""
+        backoff = Backoff()
+        async for _ in self._wakeup.ticks():
+            try:
+                await self.catch_up()
+                backoff.reset()
+            except (RPCError, SQLAlchemyError, OSError) as error:
+                delay_seconds = backoff.after_failure()
+                logger.warning("the starter waits", error=str(error), seconds=round(delay_seconds, 1))
+                await asyncio.sleep(delay_seconds)
+
+    async def catch_up(self) -> None:
+        """Tell the processes everything that is in the logs by now."""
+        for source in self._sources:
+            for stream in await self._database.read(source.streams):
+                while await self._take_batch(source, stream) == BATCH_RECORDS:
+                    pass
+
+    async def _take_batch(self, source: Source, stream: str) -> int:
+        """Tell the processes what the next records mean, save the place, and return how many records there were."""
+        records = await self._database.read(_next_records, source.log, stream)
+        if not records:
+            return 0
+        hints = merged(hint for hint in map(source.hint, records) if hint)
+        # Let every call end before the first failure counts: none may still run when the batch is repeated.
+        results = await asyncio.gather(*map(self._tell, hints), return_exceptions=True)
+        for failure in results:
+            if isinstance(failure, BaseException):
+                raise failure
+        await self._database.write(save_cursor, source.log, FOLLOWER, stream, last_position(records))
+        return len(records)
+
+    async def _tell(self, hint: Hint) -> None:
+        async with self._calls:
+            with span(f"tell {hint.process.workflow}", hint.traceparent, SpanKind.CONSUMER):
+                if hint.awaited:
+                    await self._processes.wake(hint.process)
+                else:
+                    await self._processes.wake_running(hint.process)
+
+
+def _next_records(session: Session, log: LogTables, stream: str) -> list[StoredRecord]:
+    return read_after(session, log, stream, read_cursor(session, log, FOLLOWER, stream), BATCH_RECORDS)

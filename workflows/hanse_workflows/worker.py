@@ -1,0 +1,145 @@
+"""The worker of one unit: connects to Temporal, and runs the unit's processes with what starts and heals them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import structlog
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RegisterNamespaceRequest
+from temporalio.client import Client
+from temporalio.contrib.opentelemetry import TracingInterceptor
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from hanse.log.tables import LogTables
+from hanse.runtime import Runtime
+from hanse_workflows.backoff import Backoff
+from hanse_workflows.escalation.activities import EscalationActivities
+from hanse_workflows.escalation.workflow import EscalationWorkflow
+from hanse_workflows.processes import Processes, task_queue_of
+from hanse_workflows.reconciler import INTERVAL_SECONDS, Reconciler, open_clocks, open_engagements
+from hanse_workflows.sla.activities import SlaActivities
+from hanse_workflows.sla.workflow import SlaWorkflow
+from hanse_workflows.starter import Starter, group_tickets, own_tickets
+
+MAX_CACHED_PROCESSES = 500
+"""How many sleeping processes stay in memory, about 20 kB each; the others are replayed from history when they wake."""
+MAX_CONCURRENT_ACTIVITIES = 16
+"""How many requests are made of the unit's services at the same time: their pool of connections is about as large."""
+STICKY_TIMEOUT = timedelta(seconds=2)
+"""How long a process that wakes waits for the worker that has it in memory, before any other replays it. Temporal's
+default of 10 seconds is what every deadline would be late by after a worker was killed."""
+DRAIN = timedelta(seconds=5)
+"""How long activities may finish when the worker stops."""
+RETENTION = timedelta(days=3)
+"""How long Temporal keeps a process that has ended, for people to look at."""
+
+SHARED_MODULES = ("hanse", "hanse_protos", "google", "grpc", "opentelemetry", "structlog")
+"""Imported once, not again for each process: they are large, and keep no state that a process could see."""
+SANDBOX = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*SHARED_MODULES))
+
+logger = structlog.get_logger(__name__)
+
+
+class Waiting:
+    """All waiting of one unit. At headquarters it needs the log tables that the units' copies are kept in."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        federation_log: LogTables | None = None,
+        *,
+        reconcile_interval_seconds: float = INTERVAL_SECONDS,
+    ) -> None:
+        self._runtime = runtime
+        self._federation_log = federation_log
+        self._reconcile_interval_seconds = reconcile_interval_seconds
+
+    async def run(self) -> None:
+        """Run until cancelled. While Temporal is away, try to reach it; what is running drains before it returns."""
+        backoff = Backoff()
+        async with self._runtime.channel("waiting") as channel:
+            while True:
+                try:
+                    client = await self._connect()
+                    backoff.reset()
+                    await self._work(client, channel)
+                except (RPCError, RuntimeError) as error:
+                    # Temporal's client reports a refused connection, and its worker a lost one, as RuntimeError.
+                    delay_seconds = backoff.after_failure()
+                    logger.warning("waiting for Temporal", error=str(error), seconds=round(delay_seconds, 1))
+                    await asyncio.sleep(delay_seconds)
+
+    async def _connect(self) -> Client:
+        settings = self._runtime.settings
+        client = await Client.connect(
+            settings.temporal_address,
+            namespace=settings.temporal_namespace,
+            identity=f"{self._runtime.unit}/services/waiting",
+            # The older of the two integrations: it takes the process's own tracer provider as it is.
+            interceptors=[TracingInterceptor()],
+        )
+        await ensure_namespace(client)
+        return client
+
+    async def _work(self, client: Client, channel: grpc.aio.Channel) -> None:
+        processes = Processes(client, self._runtime.unit)
+        starter = self._starter(processes)
+        reconciler = self._reconciler(processes, channel)
+        async with self._worker(client, channel), asyncio.TaskGroup() as tasks:
+            tasks.create_task(starter.run(), name="starter")
+            tasks.create_task(reconciler.run(), name="reconciler")
+
+    def _starter(self, processes: Processes) -> Starter:
+        sources = [own_tickets(self._runtime.unit)]
+        if self._federation_log:
+            sources.append(group_tickets(self._federation_log))
+        return Starter(self._runtime.database, self._runtime.wakeup, processes, sources)
+
+    def _reconciler(self, processes: Processes, channel: grpc.aio.Channel) -> Reconciler:
+        works = [open_clocks(channel)]
+        if self._federation_log:
+            works.append(open_engagements(channel))
+        return Reconciler(processes, works, interval_seconds=self._reconcile_interval_seconds)
+
+    def _worker(self, client: Client, channel: grpc.aio.Channel) -> Worker:
+        return make_worker(client, self._runtime.unit, channel, with_escalation=self._federation_log is not None)
+
+
+def make_worker(client: Client, unit: str, channel: grpc.aio.Channel, *, with_escalation: bool) -> Worker:
+    """Return the worker of a unit, whose activities call services over the channel."""
+    workflows: list[type] = [SlaWorkflow]
+    activities: list[Callable[..., Any]] = [SlaActivities(channel).evaluate_clocks]
+    if with_escalation:
+        routing = EscalationActivities(channel)
+        workflows += [EscalationWorkflow]
+        activities += [routing.offer_engagement, routing.expire_offer]
+    return Worker(
+        client,
+        task_queue=task_queue_of(unit),
+        workflows=workflows,
+        activities=activities,
+        workflow_runner=SANDBOX,
+        max_cached_workflows=MAX_CACHED_PROCESSES,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        max_concurrent_activities=MAX_CONCURRENT_ACTIVITIES,
+        graceful_shutdown_timeout=DRAIN,
+    )
+
+
+async def ensure_namespace(client: Client) -> None:
+    """Make the client's namespace if it is missing. Raises RPCError where that is not allowed."""
+    try:
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        request = RegisterNamespaceRequest(namespace=client.namespace)
+        request.workflow_execution_retention_period.FromTimedelta(RETENTION)
+        await client.workflow_service.register_namespace(request)
+        logger.info("made the namespace", namespace=client.namespace)
