@@ -29,5 +29,5 @@ def _path_of(violation: Any) -> str:
 
 
 def _step_of(element: Any) -> str:
-    subscript = element.WhichOneof("subscript")
-    return f"{element.field_name}[{getattr(element, subscript)}]" if subscript else str(element.field_name)
+    subscript = element.subscript
+    return f"{element.field_name}[{subscript.value}]" if subscript else str(element.field_name)

@@ -63,10 +63,13 @@ class Channel(redis.Channel):
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Ask for the head of the queue. The name is the base class's; its poller knows this command by it."""
         [queue] = self.active_queues
+        self._ask("BLMOVE", queue, queue, "RIGHT", "RIGHT", timeout or self.brpop_timeout)
+
+    def _ask(self, *command: str | float) -> None:
         connection = self.client.connection
         self._in_poll = connection
         self._brpop_sent_at = monotonic()
-        connection.send_command("BLMOVE", queue, queue, "RIGHT", "RIGHT", timeout or self.brpop_timeout)
+        connection.send_command(*command)
 
     def _brpop_read(self, **options: Any) -> bool:
         """Deliver the head of the queue, or raise Empty."""
@@ -95,10 +98,13 @@ class Channel(redis.Channel):
             self._head = None
 
     def ask_ahead(self) -> None:
-        """Ask for the next head now: the poller asks when it wakes, and with nothing asked it sleeps for a second."""
+        """Ask for the next head now: the poller asks when it wakes, and with nothing asked it sleeps for a second.
+
+        Without waiting for one, so that a backlog costs no writes: `BLMOVE` goes to the append-only file, `LINDEX` not.
+        """
         connection = self.client.connection
         if self.active_queues and not self._in_poll and connection is not None and connection._sock is not None:
-            self._brpop_start()
+            self._ask("LINDEX", self.active_queues[0], -1)
 
     def close(self) -> None:
         """Close without waiting for an answer: what it would bring is in the queue."""

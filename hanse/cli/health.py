@@ -103,7 +103,7 @@ async def _compare_logs(
         here = await _heads(desk)
         own = [head for name, head in here.items() if name.startswith(f"{health.unit}/")]
         health.streams, health.records = len(own), sum(head.sequence for head in own)
-        copies = {status.received.stream: status.received for status in seen.streams} if seen else {}
+        copies = {each.received.stream: each.received for each in seen.streams if each.received.sequence} if seen else {}
         downstream = downstream_name(health.unit)
         pairs = [(desk, headquarters, name, copy) for name, copy in copies.items()]
         if downstream in here:

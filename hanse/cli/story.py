@@ -419,7 +419,11 @@ class Story:
             self.result.health = await gather(self.folder, verify=True)
             return all(health.green for health in self.result.health)
 
-        await self._eventually(green, "everything is green")
+        try:
+            await self._eventually(green, "everything is green")
+        except StoryFailed as error:
+            problems = [f"{health.unit}: {problem}" for health in self.result.health for problem in health.problems]
+            raise StoryFailed(f"{error} ({'; '.join(problems) or 'something is behind'})") from error
         records = sum(health.verified_records or 0 for health in self.result.health)
         self.narrator.say(f"{records} log records verified: every unit against headquarters, and back")
 

@@ -1,5 +1,6 @@
 """What the desk may do with its tickets. Each command changes the ticket and tells what it did, in one transaction."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -28,6 +29,7 @@ def create_ticket(work: Work, request: rpc.CreateTicketRequest) -> pb.Ticket:
     """
     if request.parent != work.unit:
         raise ResourceNotFound(resource=request.parent)
+    _act_for(work, request.partner)
     asked, standards = request.ticket, work.standards
     ticket = new_ticket(work, str(TicketName(work.unit, new_id())), asked, request.partner)
     ticket.customer = _customer_of(work, request)
@@ -36,6 +38,12 @@ def create_ticket(work: Work, request: rpc.CreateTicketRequest) -> pb.Ticket:
     opened = told.TicketOpened(ticket=summary_of(ticket))
     work.tell(ticket.name, opened, title=ticket.title, description=ticket.description)
     return ticket_to_proto(ticket, standards, work.now)
+
+
+def _act_for(work: Work, partner: str) -> None:
+    """Let the partner be who did it, where the gateway asks on a partner's behalf."""
+    if partner:
+        work.cause = replace(work.cause, actor=partner)
 
 
 def new_ticket(work: Work, name: str, asked: pb.Ticket, partner: str) -> Ticket:
@@ -96,6 +104,7 @@ def _customer_of(work: Work, request: rpc.CreateTicketRequest) -> str | None:
 def comment_ticket(work: Work, request: rpc.CommentTicketRequest) -> pb.Ticket:
     """Comment on a ticket. A public comment by an agent is the first response; one by a customer ends a wait for it."""
     ticket = own_ticket(work, request.name)
+    _act_for(work, request.partner)
     by_customer = bool(request.partner)
     if by_customer and ticket.partner != request.partner:
         raise ResourceNotFound(resource=request.name)

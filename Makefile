@@ -1,0 +1,64 @@
+# The front door: `make help`. Every target sets up what it needs.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-fast check format protos bench histories lock replay clean
+
+help: ## Show what there is to do
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Hanse needs Python 3.11 or newer; name one with PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "This Python has no venv: apt-get install python3-venv (the one step that needs root)"; exit 1; }
+	@echo "Setting up: the first time takes a minute or two."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $(STAMP)
+
+setup: $(STAMP) ## Make the virtual environment from the locked, hashed requirements; needs no root
+
+demo: $(STAMP) ## Start headquarters, Shanghai and Munich, and show the whole job on them
+	$(BIN)/hanse demo
+
+up: $(STAMP) ## Keep a group running to play with, until Ctrl-C
+	$(BIN)/hanse up
+
+test: $(STAMP) ## Pass all tests, on real servers
+	$(BIN)/pytest tests
+
+test-fast: $(STAMP) ## Pass the tests that need no server
+	$(BIN)/pytest tests/unit
+
+check: $(STAMP) ## Lint, types, imports, contracts, drift of what is generated
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	PYTHON=../$(BIN)/python protos/check.sh
+
+format: $(STAMP) ## Put the code into its one format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+protos: $(STAMP) ## Generate the code of the contracts again
+	PYTHON=../$(BIN)/python protos/generate.sh
+
+histories: $(STAMP) ## Record the workflow histories anew that the replay tests hold changes against
+	$(BIN)/python -m tests.replay.record
+
+bench: $(STAMP) ## Measure against floors in the same run; see docs/reference/performance.md
+	$(BIN)/python -m tests.benchmarks
+
+replay: $(STAMP) ## Import the sample incident log and show headquarters' report; FILE= and UNITS= choose another
+	$(BIN)/hanse replay $(or $(FILE),docs/reference/sample-incidents.csv) --units $(or $(UNITS),3)
+
+lock: $(STAMP) ## Lock the newest dependencies again, with hashes; needs uv
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
+
+clean: ## Remove the virtual environment and the group of `make up`
+	rm -rf $(VENV) .hanse .hanse-replay
