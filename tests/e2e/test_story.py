@@ -1,4 +1,4 @@
-"""The main job, from end to end, on a real group: headquarters and two subsidiaries, eight servers and processes each."""
+"""The main job, from end to end, on a real group: headquarters and two subsidiaries, real servers and processes."""
 
 from __future__ import annotations
 
