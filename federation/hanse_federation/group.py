@@ -162,7 +162,7 @@ def get_traffic_report(session: Session, request: pb.GetTrafficReportRequest) ->
 
 def _traffic_by_home(session: Session) -> list[pb.UnitTraffic]:
     handed_over = dict(
-        session.execute(select(HandOver.home, func.count(HandOver.ticket.distinct())).group_by(HandOver.home)).tuples()
+        session.execute(select(HandOver.home, func.count(HandOver.ticket.distinct())).group_by(HandOver.home)).all()
     )
     waited = func.sum(GroupTicket.waiting_microseconds)
     query = select(GroupTicket.home, func.count(), waited).group_by(GroupTicket.home).order_by(GroupTicket.home)

@@ -99,8 +99,8 @@ def _loads(session: Session) -> dict[str, int]:
     """Return how many engagements each unit works on or has been asked for."""
     busy = (ticket.OFFERED, ticket.ACCEPTED)
     query = select(GroupEngagement.provider, func.count()).where(GroupEngagement.state.in_(busy))
-    # Not `dict(result)`: a result has keys(), so dict() would take it for a mapping.
-    return {provider: count for provider, count in session.execute(query.group_by(GroupEngagement.provider))}
+    # A result has keys(), so that dict() would take it for a mapping; its list of rows has not.
+    return dict(session.execute(query.group_by(GroupEngagement.provider)).all())
 
 
 def expire_offer(work: Work, request: group.ExpireOfferRequest) -> group.ExpireOfferResponse:

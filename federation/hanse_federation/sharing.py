@@ -38,7 +38,7 @@ def sharing(policies: PolicyStore) -> Callable[[Session], Share]:
 
     @lru_cache(maxsize=2)
     def by(standards: Standards) -> Share:
-        return lambda row: _granted(standards, row)
+        return lambda row: granted(standards, row)
 
     def choose(session: Session) -> Share:
         return by(policies.current(session)) if policies.current_version(session) else _nothing
@@ -50,7 +50,8 @@ def _nothing(_row: Row) -> Sequence[SealedField]:
     return ()
 
 
-def _granted(standards: Standards, row: Row) -> Sequence[SealedField]:
+def granted(standards: Standards, row: Row) -> Sequence[SealedField]:
+    """Return the sealed fields of a record that leave the unit under a policy."""
     event_type = short_type(row["type"])
     return [
         field

@@ -6,7 +6,7 @@ from hanse.work import CommandExecutor
 from hanse_gateway.partner.authentication import ApiKeys
 from hanse_gateway.partner.desk import Desk
 from hanse_gateway.partner.events import EventStreams
-from hanse_gateway.partner.servicers import PartnerAdminServicer, PartnerServicer
+from hanse_gateway.partner.servicer import PartnerAdminServicer, PartnerServicer
 from hanse_protos.gateway.v1 import gateway_pb2_grpc as stubs
 
 PARTNER_SERVICE = "hanse_protos.gateway.v1.PartnerService"

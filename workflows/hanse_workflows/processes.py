@@ -57,11 +57,11 @@ class Processes:
         self._task_queue = task_queue_of(unit)
 
     async def start(self, process: Process) -> None:
-        """Start a process, unless it runs: then nothing happens."""
+        """Start a process, unless it runs: then nothing happens. It begins by asking its service."""
         await self._start(process, signal=None)
 
     async def wake(self, process: Process) -> None:
-        """Wake a process, and start it first where it does not run."""
+        """Have a process ask its service from now on: wake it, or start it where it does not run."""
         await self._start(process, signal=process.wake_signal)
 
     async def wake_running(self, process: Process) -> None:

@@ -13,5 +13,5 @@ a ticket that is not its own does not exist for it.
   it goes on there, without a gap and without a repeat. When the desk goes away, the stream ends with UNAVAILABLE; when
   the partner goes away, its stream is over at the next event.
 
-`servicers` are the two doors: for partners, and for those who admit them.
+`servicer` has the two doors: for partners, and for those who admit them.
 """

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, case, delete, func, literal, literal_colum
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from hanse_services.knowledge.model import Article, KnownWord, Publication, SearchDocument
+from hanse_services.knowledge.model import Article, Publication, SearchDocument
 from hanse_services.knowledge.words import in_letters, query_words, words_of
 
 MAX_INDEXED_WORDS = 20_000
@@ -64,12 +64,15 @@ def _weighed(words: Sequence[str], weight: str) -> ColumnElement[Any]:
     return func.setweight(func.to_tsvector(_SIMPLE, " ".join(words)), literal_column(f"'{weight}'"))
 
 
+_LEARN = text("""
+    INSERT INTO knowledge.known_word (word) SELECT unnest(CAST(:words AS text[])) ON CONFLICT DO NOTHING
+""")
+
+
 def _learn(session: Session, words: set[str]) -> None:
     """Add words to the known ones. They are never forgotten: a word that stands nowhere any more finds nothing."""
-    if words:
-        # In order, so that two publications at the same time wait for each other and don't deadlock.
-        rows = [{"word": word} for word in sorted(words)]
-        session.execute(upsert(KnownWord).on_conflict_do_nothing(), rows)
+    # In order, so that two publications at the same time wait for each other and don't deadlock.
+    session.execute(_LEARN, {"words": sorted(words)})
 
 
 def remove_from_index(session: Session, article: str) -> None:

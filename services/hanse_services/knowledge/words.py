@@ -10,7 +10,6 @@ import unicodedata
 from collections.abc import Iterable
 
 import opencc
-import rjieba
 
 MAX_WORD_CHARACTERS = 64
 """Longer words are cut: nobody looks for them, and PostgreSQL takes 2,046 bytes at most."""
@@ -58,11 +57,19 @@ def words_of(text: str, limit: int) -> list[str]:
     """Return the words of a text in order, normalised, `limit` at most. They consist of letters and digits only."""
     words: list[str] = []
     for match in _WORD.finditer(normalise(text)):
-        cut = rjieba.cut_for_search(match[0]) if match["han"] else [match[0]]
+        cut = _cut_chinese(match[0]) if match["han"] else [match[0]]
         words.extend(word[:MAX_WORD_CHARACTERS] for word in cut if word.isalnum())
         if len(words) >= limit:
             break
     return words[:limit]
+
+
+def _cut_chinese(text: str) -> list[str]:
+    # Imported at the first Chinese text: its dictionary takes 35 MB, in each process that has it.
+    import rjieba  # noqa: PLC0415
+
+    words: list[str] = rjieba.cut_for_search(text)
+    return words
 
 
 def query_words(query: str, limit: int) -> list[str]:

@@ -12,6 +12,7 @@ from sqlalchemy import Text, cast, literal, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
 from hanse.log.events import payload_of, short_type
+from hanse.log.follow import read_head
 from hanse.log.sealing import texts_of
 from hanse.names import short_unit
 from hanse.rpc.paging import decode_token, encode_token, page_size
@@ -72,23 +73,34 @@ def list_partner_events(
     """Return the next events on a partner's tickets that the customer may see, in the order of the log."""
     columns = SCHEMA.log.record.c
     [epoch, sequence] = decode_token(request.page_token, [int, int]) or [1, 0]
+    # Read before the events are: where none follow, all until here has been looked through, and never is again.
+    head = read_head(session, SCHEMA.log, stream)
+    size = page_size(request.page_size)
     visible = [f"hanse_protos.ticket.v1.{name}" for name in CUSTOMER_SEES]
     query = (
         select(columns.epoch, columns.sequence, columns.event, columns.sealed)
         .join(Ticket, Ticket.name == columns.resource)
-        .where(columns.stream == stream, columns.epoch >= epoch, columns.type.in_(visible))
-        .where((columns.epoch > epoch) | (columns.sequence > sequence), Ticket.partner == request.partner)
+        .where(columns.stream == stream, columns.type.in_(visible), Ticket.partner == request.partner)
+        .where(tuple_(columns.epoch, columns.sequence) > tuple_(int(epoch), int(sequence)))
+        .where(tuple_(columns.epoch, columns.sequence) <= tuple_(head.epoch, head.sequence))
         .order_by(columns.epoch, columns.sequence)
-        .limit(page_size(request.page_size))
+        .limit(size)
     )
-    entries = []
-    for row in session.execute(query):
-        epoch, sequence = row.epoch, row.sequence
-        entry = entry_of(row.event, row.sealed)
-        if entry.type != "TicketCommented" or entry.summary == _PUBLIC_COMMENT:
-            entry.page_token = encode_token(epoch, sequence)
-            entries.append(entry)
-    return rpc.ListPartnerEventsResponse(entries=entries, next_page_token=encode_token(epoch, sequence))
+    rows = session.execute(query).all()
+    entries = [entry for row in rows if (entry := _entry_for_customer(row))]
+    last = (rows[-1].epoch, rows[-1].sequence) if len(rows) == size else (head.epoch, head.sequence)
+    return rpc.ListPartnerEventsResponse(entries=entries, next_page_token=encode_token(*last))
+
+
+def _entry_for_customer(row: Any) -> pb.TimelineEntry | None:
+    """Return a stored event as the customer may see it, or None: what is said inside stays inside."""
+    entry = entry_of(row.event, row.sealed)
+    if entry.type == "TicketCommented" and entry.summary != _PUBLIC_COMMENT:
+        return None
+    if entry.type == "TicketPaused" and entry.summary != _WAITS_FOR_CUSTOMER:
+        entry.text = ""
+    entry.page_token = encode_token(row.epoch, row.sequence)
+    return entry
 
 
 def entry_of(event_bytes: bytes, sealed: bytes | None) -> pb.TimelineEntry:
@@ -112,6 +124,7 @@ def entry_of(event_bytes: bytes, sealed: bytes | None) -> pb.TimelineEntry:
 
 
 _PUBLIC_COMMENT = "commented to the customer"
+_WAITS_FOR_CUSTOMER = "waits for customer"
 
 
 def _opened(payload: Any) -> str:
