@@ -49,7 +49,7 @@ protos: $(STAMP) ## Generate the code of the contracts again
 	PYTHON=../$(BIN)/python protos/generate.sh
 
 histories: $(STAMP) ## Record the workflow histories anew that the replay tests hold changes against
-	$(BIN)/python -m tests.replay.record
+	$(BIN)/python -m tests.replay.record_histories
 
 bench: $(STAMP) ## Measure against floors in the same run; see docs/reference/performance.md
 	$(BIN)/python -m tests.benchmarks

@@ -21,7 +21,7 @@ class PolicyStore:
         """Return the version in force, 0 before the first. It is asked once per transaction."""
         version = session.info.get(self._key)
         if version is None:
-            version = session.scalar(select(func.coalesce(func.max(self._table.c.version), 0)))
+            version = session.scalar(select(func.max(self._table.c.version))) or 0
             session.info[self._key] = version
         return int(version)
 

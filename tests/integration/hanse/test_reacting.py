@@ -19,9 +19,7 @@ from hanse.receiving import MAX_TRIES
 from hanse.relay import FOLLOWER
 from hanse_protos.ticket.v1 import events_pb2 as events
 from tests.integration.hanse.told import POISON, SLOW, SUBSCRIPTIONS, TELLER
-from tests.integration.hanse.told_unit import REPOSITORY, STREAMS, Broker, ToldUnit, broker, eventually, told_unit
-
-__all__ = ["broker", "told_unit"]
+from tests.integration.hanse.told_unit import REPOSITORY, STREAMS, Broker, ToldUnit, eventually
 
 TICKET = "units/shanghai/tickets/a"
 STOP_SECONDS = 10.0
@@ -187,7 +185,8 @@ def test_the_queues_have_the_names_that_nameko_gives_them() -> None:
             @event_handler("ticket", "ticket.*")
             def on_ticket(self, message): ...
 
-        [handler] = ServiceContainer(Told, {"AMQP_URI": "amqp://"}).entrypoints
+        container = ServiceContainer(Told, {"AMQP_URI": "amqp://"})
+        [handler] = container.entrypoints
         handler.setup()
         print(handler.queue.name, handler.queue.exchange.name, handler.queue.exchange.type, handler.queue.routing_key)
     """)

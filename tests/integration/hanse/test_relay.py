@@ -13,11 +13,9 @@ from hanse.relay import BATCH_RECORDS, FOLLOWER
 from hanse_protos.log.v1.log_pb2 import Event, LogRecord
 from hanse_protos.ticket.v1 import events_pb2 as events
 from tests.integration.hanse.told import SUBSCRIPTIONS, TELLER
-from tests.integration.hanse.told_unit import STREAMS, UNIT, ToldUnit, broker, told_unit
+from tests.integration.hanse.told_unit import STREAMS, UNIT, ToldUnit
 from tests.integration.rabbitmq import RabbitMQ
 from tests.support import OCCUR_TIME
-
-__all__ = ["broker", "told_unit"]
 
 TICKET = "units/shanghai/tickets/a"
 ENGAGEMENTS, TICKETS = SUBSCRIPTIONS

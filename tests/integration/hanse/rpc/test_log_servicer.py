@@ -1,0 +1,70 @@
+"""The log service lists and verifies whatever the unit's schemas hold."""
+
+import grpc
+import pytest
+from sqlalchemy import text
+
+from hanse.identity import Role
+from hanse.log.append import append
+from hanse.log.events import Origin, new_event
+from hanse.rpc.client import RemoteError, remote_errors
+from hanse.rpc.log_servicer import served
+from hanse.runtime import Runtime
+from hanse_federation.model import LOG, MIGRATIONS, SCHEMA
+from hanse_protos.log.v1.log_pb2 import ListStreamsRequest, VerifyStreamRequest, VerifyStreamResponse
+from hanse_protos.log.v1.log_pb2_grpc import LogServiceStub
+from hanse_protos.ticket.v1.events_pb2 import TicketOpened
+from tests.support import OCCUR_TIME, MakeRuntime, Serve
+
+UNIT = "units/munich"
+STREAM = f"{UNIT}/streams/ticket"
+
+
+@pytest.fixture
+async def runtime(make_runtime: MakeRuntime) -> Runtime:
+    """A unit whose one schema holds one stream of five records."""
+    runtime = make_runtime(UNIT, (SCHEMA, MIGRATIONS))
+    entries = [
+        new_event(Origin(UNIT, f"{UNIT}/agents/li"), f"{UNIT}/tickets/t{number}", TicketOpened(), OCCUR_TIME)
+        for number in range(5)
+    ]
+    await runtime.database.write(append, LOG, STREAM, entries)
+    return runtime
+
+
+@pytest.fixture
+async def stub(runtime: Runtime, serve: Serve) -> LogServiceStub:
+    """The service, as somebody of operations calls it."""
+    caller = await serve(runtime, [served(runtime.database, [LOG])])
+    return LogServiceStub(caller.channel(Role.OPERATIONS))
+
+
+async def verify(stub: LogServiceStub, stream: str = STREAM) -> VerifyStreamResponse:
+    """Ask for a stream to be verified."""
+    with remote_errors():
+        return await stub.VerifyStream(VerifyStreamRequest(stream=stream))
+
+
+async def test_streams_are_listed_with_their_heads(stub: LogServiceStub) -> None:
+    [head] = (await stub.ListStreams(ListStreamsRequest())).streams
+    assert (head.stream, head.epoch, head.sequence, len(head.hash)) == (STREAM, 1, 5, 32)
+
+
+async def test_an_intact_stream_verifies_to_its_head(stub: LogServiceStub) -> None:
+    [head] = (await stub.ListStreams(ListStreamsRequest())).streams
+    verified = await verify(stub)
+    assert (verified.intact, verified.records, verified.head.hash) == (True, 5, head.hash)
+
+
+async def test_an_edited_record_is_found(stub: LogServiceStub, runtime: Runtime) -> None:
+    async with runtime.database.engine.begin() as connection:
+        await connection.execute(text("UPDATE federation.log_record SET event = event || '\\x00' WHERE sequence = 3"))
+    verified = await verify(stub)
+    assert (verified.intact, verified.head.sequence) == (False, 2)
+    assert verified.problem
+
+
+async def test_an_unknown_stream_is_not_found(stub: LogServiceStub) -> None:
+    with pytest.raises(RemoteError) as raised:
+        await verify(stub, "units/munich/streams/nothing")
+    assert raised.value.code == grpc.StatusCode.NOT_FOUND

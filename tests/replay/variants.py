@@ -1,0 +1,91 @@
+"""Planted mistakes: what somebody might change about the `sla` workflow, and must not without a patch marker.
+
+Each calls itself `sla`, as a changed workflow would.
+"""
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from hanse_workflows.calls import ACTIVITY_TIMEOUT
+    from hanse_workflows.sla.activities import SlaActivities
+    from hanse_workflows.sla.types import EvaluateInput, Evaluation, SlaInput, SlaOutcome
+    from hanse_workflows.waiting import wait_for
+
+
+class _Variant:
+    """What the variants have in common with the workflow."""
+
+    _is_changed = False
+
+    async def _evaluate(self, ticket: str) -> Evaluation:
+        return await workflow.execute_activity_method(
+            SlaActivities.evaluate_clocks, EvaluateInput(ticket), start_to_close_timeout=ACTIVITY_TIMEOUT
+        )
+
+    def _take_note(self) -> None:
+        self._is_changed = True
+
+
+@workflow.defn(name="sla")
+class SleepsFirst(_Variant):
+    """Waits a moment before it asks."""
+
+    @workflow.run
+    async def run(self, process: SlaInput) -> SlaOutcome:
+        await workflow.sleep(timedelta(seconds=1))
+        while not (evaluation := await self._evaluate(process.ticket)).ended:
+            await wait_for(lambda: self._is_changed, evaluation.next_due_time)
+        return SlaOutcome(process.ticket, 0)
+
+    @workflow.signal
+    def changed(self) -> None:
+        self._take_note()
+
+
+@workflow.defn(name="sla")
+class AsksSomethingElse(_Variant):
+    """Asks by another activity."""
+
+    @workflow.run
+    async def run(self, process: SlaInput) -> SlaOutcome:
+        await workflow.execute_activity(
+            "check_clocks", EvaluateInput(process.ticket), start_to_close_timeout=ACTIVITY_TIMEOUT
+        )
+        return SlaOutcome(process.ticket, 0)
+
+    @workflow.signal
+    def changed(self) -> None:
+        self._take_note()
+
+
+@workflow.defn(name="sla")
+class NeverWaits(_Variant):
+    """Asks again at once."""
+
+    @workflow.run
+    async def run(self, process: SlaInput) -> SlaOutcome:
+        while not (await self._evaluate(process.ticket)).ended:
+            pass
+        return SlaOutcome(process.ticket, 0)
+
+    @workflow.signal
+    def changed(self) -> None:
+        self._take_note()
+
+
+@workflow.defn(name="sla")
+class MiscountsItsQuestions(_Variant):
+    """Does what it should, and reports something wrong: the kind of change that a replay does not see."""
+
+    @workflow.run
+    async def run(self, process: SlaInput) -> SlaOutcome:
+        while not (evaluation := await self._evaluate(process.ticket)).ended:
+            self._is_changed = False
+            await wait_for(lambda: self._is_changed, evaluation.next_due_time)
+        return SlaOutcome(process.ticket, -1)
+
+    @workflow.signal
+    def changed(self) -> None:
+        self._take_note()

@@ -1,0 +1,88 @@
+"""The time-skipping server, and a worker on it whose services are in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import grpc
+import pytest
+from temporalio.api.testservice.v1 import LockTimeSkippingRequest, UnlockTimeSkippingRequest
+from temporalio.client import WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+
+from hanse_workflows.processes import Process, Processes
+from hanse_workflows.worker import make_worker
+from tests.workflows.fakes import FakeRouting, FakeTickets, channel_to
+
+UNIT = "units/hq"
+RESULT_SECONDS = 20.0
+"""How long a process may take in real time, whatever time it skips."""
+_numbers = count(1)
+
+
+@pytest.fixture
+async def skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """A server whose time jumps to the next timer while a test waits for a result or sleeps.
+
+    It starts in a tenth of a second, and each test has its own: processes that a test leaves would haunt the next one.
+    """
+    program = Path(sys.executable).parent / "temporal-test-server"
+    async with await WorkflowEnvironment.start_time_skipping(test_server_existing_path=str(program)) as environment:
+        yield environment
+
+
+@dataclass
+class Stage:
+    """What a test of a process works with."""
+
+    environment: WorkflowEnvironment
+    channel: grpc.aio.Channel
+    tickets: FakeTickets
+    routing: FakeRouting
+    ticket: str = field(default_factory=lambda: f"{UNIT}/tickets/t{next(_numbers)}")
+
+    @property
+    def engagement(self) -> str:
+        return f"{self.ticket}/engagements/e1"
+
+    @property
+    def processes(self) -> Processes:
+        return Processes(self.environment.client, UNIT)
+
+    def handle(self, process: Process) -> WorkflowHandle[object, object]:
+        return self.environment.client.get_workflow_handle(process.id)
+
+    async def result_of(self, process: Process) -> object:
+        """Let time skip until the process has ended, and return its outcome."""
+        service = self.environment.client.test_service
+        await service.unlock_time_skipping(UnlockTimeSkippingRequest())
+        try:
+            async with asyncio.timeout(RESULT_SECONDS):
+                return await self.handle(process).result()
+        finally:
+            await service.lock_time_skipping(LockTimeSkippingRequest())
+
+    async def in_future(self, **parts: float) -> datetime:
+        """Return a time that lies ahead by the server's clock."""
+        return await self.environment.get_current_time() + timedelta(**parts)
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Run a worker."""
+        async with make_worker(self.environment.client, UNIT, self.channel, with_escalation=True):
+            yield
+
+
+@pytest.fixture
+async def stage(skipping: WorkflowEnvironment) -> AsyncIterator[Stage]:
+    tickets, routing = FakeTickets(skipping.get_current_time), FakeRouting(skipping.get_current_time)
+    async with AsyncExitStack() as stack:
+        channel = await stack.enter_async_context(channel_to(tickets, routing))
+        yield Stage(skipping, channel, tickets, routing)
