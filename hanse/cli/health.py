@@ -103,7 +103,8 @@ async def _compare_logs(
         here = await _heads(desk)
         own = [head for name, head in here.items() if name.startswith(f"{health.unit}/")]
         health.streams, health.records = len(own), sum(head.sequence for head in own)
-        copies = {each.received.stream: each.received for each in seen.streams if each.received.sequence} if seen else {}
+        received = [stream.received for stream in seen.streams] if seen else []
+        copies = {head.stream: head for head in received if head.sequence}
         downstream = downstream_name(health.unit)
         pairs = [(desk, headquarters, name, copy) for name, copy in copies.items()]
         if downstream in here:

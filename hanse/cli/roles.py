@@ -13,6 +13,7 @@ Reactions are nameko's and have a process of their own (`python -m hanse_service
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -83,8 +84,19 @@ def relay_of(runtime: Runtime) -> Relay:
     return Relay(runtime.database, runtime.wakeup, runtime.settings.broker_url, followed, SUBSCRIPTIONS)
 
 
+def spare_the_collector() -> None:
+    """Keep what was imported out of the garbage collector's way, and let it run less often.
+
+    Opening a batch of events makes many short-lived objects and no cycles; looking for cycles took half of its time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+
+
 async def run(settings: Settings, roles: Sequence[Role]) -> None:
     """Run roles of a unit until SIGTERM or SIGINT."""
+    spare_the_collector()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

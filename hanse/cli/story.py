@@ -281,6 +281,9 @@ class Story:
         await self._eventually(unreachable, "headquarters notices")
         self.narrator.say("Headquarters shows Munich as unreachable")
         await self._work_in_munich()
+        waiting = await self._waiting_in_munich()
+        self._require(waiting > 0, "what happens behind a cut line waits there")
+        self.narrator.say(f"{waiting} events wait in Munich's log for the line to come back")
         ticket = await self._open_another()
         self.narrator.say(f"Shanghai goes on with other tickets: {ticket.name}")
         before = await self._timeline()
@@ -304,6 +307,11 @@ class Story:
             rpc.DeliverEngagementRequest(name=name, solution=SOLUTION, request_id=request_id())
         )
         self.narrator.say("Munich works on: two work notes, and the solution")
+
+    async def _waiting_in_munich(self) -> int:
+        """Return how many events Munich has that headquarters has not acknowledged."""
+        link = await self.huber.link.GetLink(group_pb2.GetLinkRequest())
+        return sum(stream.sequence - stream.acknowledged for stream in link.streams)
 
     async def _open_another(self) -> pb.Ticket:
         asked = pb.Ticket(title="发票抬头需要修改", category="billing", priority=pb.P4, language="zh")

@@ -7,6 +7,7 @@ import grpc
 import pytest
 
 from hanse.identity import CertificateAuthority
+from hanse.log.chain import chain_hash
 from hanse.rpc.client import RemoteError
 from hanse_protos.federation.v1.link_pb2 import Acknowledgement, Heartbeat, Hello, RecordBatch, UnitFrame
 from hanse_protos.log.v1.log_pb2 import StreamHead
@@ -113,8 +114,6 @@ async def test_a_gap_is_refused_with_the_position_to_resume_from(
 
 async def test_a_record_that_holds_no_event_is_refused(group: Group, munich: Unit, unit_folder: MakeUnitFolder) -> None:
     batch = batch_of(MUNICH)
-    from hanse.log.chain import chain_hash  # noqa: PLC0415
-
     batch.records[0].event = b"\xff\xff"
     batch.records[0].hash = chain_hash(b"", batch.stream, 1, 1, b"\xff\xff")
     assert (await refusal(group, unit_folder, batch)).reason == "VALIDATION_FAILED"

@@ -2,11 +2,14 @@
 
 from sqlalchemy import text
 
+from hanse.log.verify import verify
 from hanse.names import HEADQUARTERS
 from hanse_federation import linking
 from hanse_federation.group import list_units
+from hanse_federation.model import LOG
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.federation.v1.link_pb2 import UnitFrame
+from hanse_protos.knowledge.v1.knowledge_pb2 import ArticleDrafted
 from tests.integration.hanse_federation.group import Group, Unit, batch_of, converse, eventually, hello
 from tests.support import MakeUnitFolder
 
@@ -78,19 +81,15 @@ async def test_a_unit_restored_from_an_old_backup_keeps_its_other_streams(munich
 
     await eventually(quarantined)
     await munich.open_tickets(3, first=200)
-    await munich.tell(*((f"units/munich/articles/{number}", _drafted()) for number in range(3)), service="knowledge")
+    await munich.tell(
+        *((f"units/munich/articles/{number}", ArticleDrafted()) for number in range(3)), service="knowledge"
+    )
 
     async def article_arrived() -> bool:
         return len(await munich.taken("knowledge")) == 3
 
     await eventually(article_arrived)
     assert await munich.taken() == before
-
-
-def _drafted() -> object:
-    from hanse_protos.knowledge.v1.knowledge_pb2 import ArticleDrafted  # noqa: PLC0415
-
-    return ArticleDrafted()
 
 
 async def test_headquarters_own_desk_is_a_unit_like_any_other(group: Group) -> None:
@@ -135,7 +134,4 @@ async def test_a_unit_sees_its_own_link(munich: Unit) -> None:
 async def test_both_ends_verify(munich: Unit) -> None:
     await munich.open_tickets(30)
     await munich.caught_up()
-    from hanse.log.verify import verify  # noqa: PLC0415
-    from hanse_federation.model import LOG  # noqa: PLC0415
-
     assert (await munich.hq.database.read(verify, LOG, "units/munich/streams/ticket")).records == 30

@@ -1,0 +1,46 @@
+"""Who is asked next."""
+
+import pytest
+
+from hanse.policy import Standards, load_yaml
+from hanse_federation.model import Offer
+from hanse_federation.routing import Candidate, next_candidate
+from hanse_protos.policy.v1.policy_pb2 import TicketFacts
+from tests.support import POLICY_YAML
+
+
+@pytest.fixture
+def standards() -> Standards:
+    """A policy of two rounds, in which headquarters and Munich can be asked, and headquarters ends it."""
+    return Standards(1, load_yaml(POLICY_YAML))
+
+
+def following(standards: Standards, loads: dict[str, int], *asked: tuple[str, int]) -> Candidate:
+    """Return who is asked after the offers so far: provider and round each."""
+    facts = standards.facts(priority="P2", category="display", language="zh", tier=2, home="units/shanghai")
+    return next_candidate(
+        standards, facts, loads, [Offer(provider=provider, round=number) for provider, number in asked]
+    )
+
+
+def test_the_best_candidate_is_asked_first(standards: Standards) -> None:
+    assert following(standards, {"units/hq": 3}) == Candidate("units/munich", 1, final=False)
+
+
+def test_who_was_asked_in_this_round_is_left_out(standards: Standards) -> None:
+    assert following(standards, {}, ("units/hq", 1)) == Candidate("units/munich", 1, final=False)
+
+
+def test_the_next_round_asks_everybody_again(standards: Standards) -> None:
+    assert following(standards, {}, ("units/hq", 1), ("units/munich", 1)) == Candidate("units/hq", 2, final=False)
+
+
+def test_after_the_rounds_the_final_owner_takes_it(standards: Standards) -> None:
+    asked = [(provider, number) for number in (1, 2) for provider in ("units/hq", "units/munich")]
+    assert following(standards, {}, *asked) == Candidate("units/hq", 3, final=True)
+
+
+def test_where_nobody_is_eligible_the_final_owner_takes_it_at_once() -> None:
+    nobody = Standards(1, load_yaml(POLICY_YAML.replace("ticket.skill in provider.skills", "false")))
+    facts = TicketFacts(priority="P2", category="display", home="units/shanghai")
+    assert next_candidate(nobody, facts, {}, []) == Candidate("units/hq", 3, final=True)

@@ -1,0 +1,81 @@
+"""What leaves a unit, and what headquarters passes on."""
+
+from typing import Any
+
+import pytest
+
+from hanse.log.events import Origin, new_event
+from hanse.log.sealing import seal
+from hanse.policy import Standards, load_yaml
+from hanse_federation.sharing import granted, passed_on
+from hanse_protos.ticket.v1 import events_pb2 as told
+from tests.support import OCCUR_TIME, POLICY_YAML
+
+RULES = """
+sharing:
+  - {events: [EngagementRequested, TicketOpened, TicketCommented], fields: ["*"], audience: COUNTERPART}
+  - {events: [ArticlePublished], fields: [title], audience: GROUP}
+  - {events: [TicketResolved], fields: [text], audience: HEADQUARTERS}
+"""
+TICKET = "units/shanghai/tickets/t1"
+
+
+@pytest.fixture
+def standards() -> Standards:
+    """A policy that grants some fields."""
+    return Standards(1, load_yaml(POLICY_YAML + RULES))
+
+
+def leaving(standards: Standards, resource: str, payload: Any) -> set[str]:
+    """Return the fields of a fact that leave its unit."""
+    entry = new_event(Origin("units/shanghai", "li"), resource, payload, OCCUR_TIME, {"title": "a", "text": "b"})
+    row = {"type": entry.type, "resource": resource, "event": entry.event, "sealed": entry.sealed}
+    return {field.field for field in granted(standards, row)}
+
+
+def on_ticket(payload_type: Any, holder: str) -> Any:
+    """Return a payload on the ticket."""
+    payload = payload_type()
+    payload.ticket.name, payload.ticket.holder = TICKET, holder
+    return payload
+
+
+def test_what_no_rule_names_stays(standards: Standards) -> None:
+    assert leaving(standards, TICKET, told.TicketPaused()) == set()
+
+
+def test_a_grant_to_headquarters_leaves_field_by_field(standards: Standards) -> None:
+    assert leaving(standards, TICKET, told.TicketResolved()) == {"text"}
+
+
+def test_a_grant_to_the_counterpart_needs_an_engagement(standards: Standards) -> None:
+    assert leaving(standards, f"{TICKET}/engagements/e1", told.EngagementRequested()) == {"title", "text"}
+    assert leaving(standards, TICKET, on_ticket(told.TicketOpened, "units/shanghai")) == set()
+
+
+@pytest.mark.parametrize(("holder", "fields"), [("units/shanghai", set()), ("units/munich", {"title", "text"})])
+def test_a_comment_leaves_while_another_unit_works_on_the_ticket(
+    standards: Standards, holder: str, fields: set[str]
+) -> None:
+    assert leaving(standards, TICKET, on_ticket(told.TicketCommented, holder)) == fields
+
+
+@pytest.mark.parametrize(
+    ("event_type", "to_counterpart", "fields"),
+    [
+        ("EngagementRequested", True, {"title", "text"}),
+        ("EngagementRequested", False, set()),
+        ("ArticlePublished", False, {"title"}),
+        ("TicketResolved", True, set()),
+    ],
+)
+def test_headquarters_passes_on_what_the_receiver_was_granted(
+    standards: Standards, event_type: str, to_counterpart: bool, fields: set[str]
+) -> None:
+    sealed = seal({"title": "a", "text": "b"}).fields
+    passed = passed_on(standards, event_type, sealed, to_counterpart=to_counterpart)
+    assert {field.field for field in passed} == fields
+
+
+def test_without_a_policy_nothing_is_passed_on() -> None:
+    assert passed_on(None, "ArticlePublished", seal({"title": "a"}).fields, to_counterpart=True) == []
