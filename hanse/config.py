@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = None
     """Where traces go, `http://collector:4317`. Off where unset."""
     log_level: str = "info"
+    """What is logged at least: `debug`, `info`, `warning` or `error`."""
 
     @property
     def is_headquarters(self) -> bool:

@@ -12,8 +12,7 @@ import typer
 
 from hanse.cli.desk import Desk
 from hanse.config import SETTINGS_FILE_VARIABLE, Settings, load_settings
-from hanse.errors import FailedPrecondition
-from hanse.local.group import GroupFolder
+from hanse.local.group import GroupFolder, GroupNotFound
 
 DEFAULT_FOLDER = Path(".hanse")
 GROUP_VARIABLE = "HANSE_GROUP"
@@ -22,14 +21,6 @@ GroupOption = Annotated[Path, typer.Option("--group", envvar=GROUP_VARIABLE, hel
 UnitOption = Annotated[str, typer.Option("--unit", "-u", help="The unit to ask, for example shanghai.")]
 PersonOption = Annotated[str, typer.Option("--as", help="Who you are, for example li.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-
-
-class GroupNotFound(FailedPrecondition):
-    """There is no group in the folder."""
-
-    reason = "GROUP_NOT_FOUND"
-    message = "There is no group here."
-    hint = "Start one with `hanse up`, or name its folder with --group."
 
 
 def settings_of(group: Path, unit: str) -> Settings:

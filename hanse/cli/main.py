@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import click
 import grpc
 import typer
 from pydantic import ValidationError
@@ -34,31 +33,22 @@ replay.register(app)
 
 FAILED = 1
 USAGE = 2
-INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line; print what goes wrong as a message, never as a trace."""
     try:
-        code = app(standalone_mode=False)
-    except click.exceptions.Abort:
-        code = INTERRUPTED
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        app()
     except (HanseError, RemoteError) as error:
         print_error(str(error), error.hint, error.reason)
-        code = FAILED
+        sys.exit(FAILED)
     except grpc.RpcError as error:
         remote = remote_error(error)
         print_error(str(remote), remote.hint, remote.reason)
-        code = FAILED
+        sys.exit(FAILED)
     except ValidationError as error:
         print_error(f"the settings are not complete: {error}", "See docs/reference/settings.md.", "SETTINGS_INVALID")
-        code = USAGE
-    sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(USAGE)
 
 
 if __name__ == "__main__":

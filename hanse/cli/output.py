@@ -42,7 +42,10 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text
         view.add_column(column, overflow="fold")
     for row in rows:
         view.add_row(*row)
-    console.print(view)
+    if view.row_count:
+        console.print(view)
+    else:
+        console.print(Text.assemble((title, "bold"), ": none"))
 
 
 def print_error(message: str, hint: str, reason: str = "") -> None:

@@ -53,7 +53,7 @@ def _row(health: UnitHealth) -> list[str | Text]:
     return [
         name_of(health),
         output.yes_no(health.serving),
-        output.yes_no(health.reachable and health.linked, "up", f"unreachable since {health.contact[:19]}"),
+        output.yes_no(health.reachable and health.linked, "up", f"unreachable since {health.contact[11:19]}"),
         str(health.lag_up),
         str(health.lag_down),
         f"v{health.acknowledged_version}"

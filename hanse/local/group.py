@@ -27,7 +27,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pydantic import BaseModel
 
 from hanse.config import SETTINGS_FILE_VARIABLE
-from hanse.errors import LocalServerFailed
+from hanse.errors import FailedPrecondition, LocalServerFailed
 from hanse.identity import CertificateAuthority, create_signing_key
 from hanse.local.broker import EmbeddedBroker
 from hanse.local.line import Line
@@ -47,6 +47,14 @@ Progress = Callable[[str], None]
 Probe = Callable[[], Awaitable[bool]]
 Migrate = Callable[[str], None]
 """Brings the database of a URL to the newest version of every schema."""
+
+
+class GroupNotFound(FailedPrecondition):
+    """There is no group in the folder."""
+
+    reason = "GROUP_NOT_FOUND"
+    message = "There is no group here."
+    hint = "Start one with `hanse up`, or name its folder with --group."
 
 
 class UnitPorts(BaseModel):
@@ -108,7 +116,9 @@ class GroupFolder:
         return self.unit(unit) / "settings.toml"
 
     def read(self) -> GroupFile:
-        """Return what the group remembers."""
+        """Return what the group remembers. Raises GroupNotFound."""
+        if not self.file.exists():
+            raise GroupNotFound(f"there is no group in {self.path}")
         return GroupFile.model_validate_json(self.file.read_text())
 
 

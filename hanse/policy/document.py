@@ -74,6 +74,9 @@ def dump_yaml(document: PolicyDocument) -> str:
     return yaml.dump(_plain(written), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=LINE_CHARACTERS)
 
 
+LINE_ENDS_OF_YAML = ("\x85", "\u2028", "\u2029")
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes as people do: short lists on one line, and no quotes around what only YAML itself would misread."""
 
@@ -82,8 +85,14 @@ class _Dumper(yaml.SafeDumper):
         short = all(isinstance(text, str) for text in texts) and sum(map(len, texts)) <= ONE_LINE_LIST_CHARACTERS
         return self.represent_sequence("tag:yaml.org,2002:seq", texts, flow_style=short)
 
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        # YAML takes these for the ends of lines too, and keeps them only where they are escaped.
+        style = '"' if any(end in text for end in LINE_ENDS_OF_YAML) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
 
 _Dumper.add_representer(list, _Dumper.represent_list)
+_Dumper.add_representer(str, _Dumper.represent_text)
 # Of YAML's guesses at types, the reader looks at one: that nothing is written.
 _Dumper.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag == _NULL]

@@ -34,6 +34,9 @@ REMEMBERED_GRANTS = 4_096
 
 EVERYTHING = "*"
 
+# How many categories an error names: enough to choose from, few enough for a status.
+NAMED_CATEGORIES = 20
+
 
 class Standards:
     """One version of the policy, compiled. Build it once, share it freely."""
@@ -88,7 +91,12 @@ class Standards:
         """
         skill = self._skills.get(category)
         if skill is None:
-            raise CategoryUnknown(category=category, policy_version=str(self.version))
+            raise CategoryUnknown(
+                f"The policy in force has no category {category!r}.",
+                hint=f"Choose one of {', '.join(list(self._skills)[:NAMED_CATEGORIES])}.",
+                category=category,
+                policy_version=str(self.version),
+            )
         self.profile(home)
         return TicketFacts(
             priority=priority, category=category, skill=skill, language=language, tier=tier, home=home, product=product

@@ -145,7 +145,7 @@ def next_due_time(ticket: Ticket) -> datetime | None:
 
 def clocks_to_proto(standards: Standards, ticket: Ticket, now: datetime) -> Iterator[pb.Clock]:
     """Yield the ticket's clocks, each with its segments and what they add up to."""
-    for row in ticket.clocks:
+    for row in sorted(ticket.clocks, key=lambda clock: clock.kind):
         segments = list(_before(ticket.segments, row.stop_time))
         parts = [clock.segment_used(segment, standards.calendars, now) for segment in segments]
         message = pb.Clock(

@@ -1,6 +1,6 @@
 """The tables of the service desk, the states, and which transitions are allowed."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -165,6 +165,15 @@ class Step:
         """Whether it is time, and it has not been done."""
         return self.done_time is None and self.due_time is not None and datetime.fromisoformat(self.due_time) <= now
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the step as it is kept. `asdict` copies deeply, which took a quarter of opening a ticket."""
+        return {
+            "action": self.action,
+            "percent": self.percent,
+            "due_time": self.due_time,
+            "done_time": self.done_time,
+        }
+
 
 class Clock(Base):
     """A promise to the customer: a row with its deadline. What is used up follows from the ticket's segments."""
@@ -188,7 +197,7 @@ class Clock(Base):
 
     def keep_steps(self, steps: list[Step]) -> None:
         """Store the steps."""
-        self.steps = [asdict(step) for step in steps]
+        self.steps = [step.as_json() for step in steps]
 
 
 class Engagement(Base):

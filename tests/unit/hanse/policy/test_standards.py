@@ -79,7 +79,7 @@ def test_there_may_be_no_target() -> None:
     assert Standards(2, document).target_for(facts(demo, priority="P4")) is None
 
 
-@pytest.mark.parametrize(("tier", "steps"), [(1, [(45, LadderStep.CLIMB)]), (2, [(60, LadderStep.REQUEST_ENGAGEMENT)])])
+@pytest.mark.parametrize(("tier", "steps"), [(1, [(20, LadderStep.CLIMB)]), (2, [(30, LadderStep.REQUEST_ENGAGEMENT)])])
 def test_the_ladder_depends_on_the_tier(tier: int, steps: list[tuple[int, int]]) -> None:
     assert [(step.at_percent, step.action) for step in demo.ladder_for(facts(demo, tier=tier))] == steps
 
@@ -211,6 +211,6 @@ def test_a_unit_without_its_calendar_is_refused() -> None:
 def test_the_demo_shows_a_p2_display_ticket_on_its_way() -> None:
     target = demo.target_for(facts(demo))
     assert target is not None
-    assert (target.response.seconds, target.resolution.seconds, list(target.warn_percents)) == (20, 40, [50])
+    assert (target.response.seconds, target.resolution.seconds, list(target.warn_percents)) == (20, 60, [25])
     routing = demo.document.routing
     assert (routing.offer_timeout.seconds, routing.rounds, routing.final_owner) == (6, 2, "units/hq")
