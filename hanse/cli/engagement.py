@@ -9,15 +9,7 @@ import typer
 from rich.text import Text
 
 from hanse.cli import output
-from hanse.cli.connection import (
-    DEFAULT_FOLDER,
-    GroupOption,
-    JsonOption,
-    PersonOption,
-    UnitOption,
-    ask,
-    ticket_name,
-)
+from hanse.cli.connection import At, command
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
@@ -42,17 +34,12 @@ def _show(engagement: pb.Engagement, as_json: bool) -> None:
         output.console.print(Text.assemble(("solution ", "bold"), engagement.solution))
 
 
-@app.command("list")
-def list_engagements(
-    unit: UnitOption = "munich",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "list", unit="munich")
+def list_engagements(at: At) -> None:
     """List the engagements that a unit takes part in."""
     request = rpc.ListEngagementsRequest(parent="units/-/tickets/-")
-    reply = ask(group, unit, person, lambda desk: desk.engagements.ListEngagements(request))
-    if as_json:
+    reply = at.ask(lambda desk: desk.engagements.ListEngagements(request))
+    if at.as_json:
         output.print_json(reply)
         return
     rows = (
@@ -65,126 +52,67 @@ def list_engagements(
         )
         for engagement in reply.engagements
     )
-    output.table(f"Engagements of {unit}", ["engagement", "state", "provider", "offer", "title"], rows)
+    output.table(f"Engagements of {at.unit}", ["engagement", "state", "provider", "offer", "title"], rows)
 
 
-@app.command("show")
-def show(
-    name: NameArgument,
-    unit: UnitOption = "munich",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "show", unit="munich")
+def show(at: At, name: NameArgument) -> None:
     """Show an engagement."""
     request = rpc.GetEngagementRequest(name=name)
-    _show(ask(group, unit, person, lambda desk: desk.engagements.GetEngagement(request)), as_json)
+    _show(at.ask(lambda desk: desk.engagements.GetEngagement(request)), at.as_json)
 
 
-@app.command("request")
-def request_engagement(
-    ticket: str,
-    reason: str = "",
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "request", unit="shanghai")
+def request_engagement(at: At, ticket: str, reason: str = "") -> None:
     """Home unit: ask headquarters for a provider."""
-    request = rpc.RequestEngagementRequest(parent=ticket_name(unit, ticket), request_id=str(uuid4()), reason=reason)
-    _show(ask(group, unit, person, lambda desk: desk.engagements.RequestEngagement(request)), as_json)
+    request = rpc.RequestEngagementRequest(parent=at.ticket(ticket), request_id=str(uuid4()), reason=reason)
+    _show(at.ask(lambda desk: desk.engagements.RequestEngagement(request)), at.as_json)
 
 
-@app.command("accept")
-def accept(
-    name: NameArgument,
-    unit: UnitOption = "munich",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "accept", unit="munich")
+def accept(at: At, name: NameArgument) -> None:
     """Provider: take an offer."""
     request = rpc.AcceptEngagementRequest(name=name, request_id=str(uuid4()))
-    _show(ask(group, unit, person, lambda desk: desk.engagements.AcceptEngagement(request)), as_json)
+    _show(at.ask(lambda desk: desk.engagements.AcceptEngagement(request)), at.as_json)
 
 
-@app.command("decline")
-def decline(
-    name: NameArgument,
-    reason: str,
-    unit: UnitOption = "munich",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "decline", unit="munich")
+def decline(at: At, name: NameArgument, reason: str) -> None:
     """Provider: decline an offer."""
     request = rpc.DeclineEngagementRequest(name=name, request_id=str(uuid4()), reason=reason)
-    _show(ask(group, unit, person, lambda desk: desk.engagements.DeclineEngagement(request)), as_json)
+    _show(at.ask(lambda desk: desk.engagements.DeclineEngagement(request)), at.as_json)
 
 
-@app.command("note")
-def note(
-    name: NameArgument,
-    text: str,
-    unit: UnitOption = "munich",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "note", unit="munich")
+def note(at: At, name: NameArgument, text: str) -> None:
     """Provider: note what was done."""
     request = rpc.NoteEngagementWorkRequest(name=name, request_id=str(uuid4()), text=text)
-    _show(ask(group, unit, person, lambda desk: desk.engagements.NoteEngagementWork(request)), as_json)
+    _show(at.ask(lambda desk: desk.engagements.NoteEngagementWork(request)), at.as_json)
 
 
-@app.command("deliver")
-def deliver(
-    name: NameArgument,
-    solution: str,
-    unit: UnitOption = "munich",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "deliver", unit="munich")
+def deliver(at: At, name: NameArgument, solution: str) -> None:
     """Provider: say the solution."""
     request = rpc.DeliverEngagementRequest(name=name, request_id=str(uuid4()), solution=solution)
-    _show(ask(group, unit, person, lambda desk: desk.engagements.DeliverEngagement(request)), as_json)
+    _show(at.ask(lambda desk: desk.engagements.DeliverEngagement(request)), at.as_json)
 
 
-@app.command("confirm")
-def confirm(
-    name: NameArgument,
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "confirm", unit="shanghai")
+def confirm(at: At, name: NameArgument) -> None:
     """Home unit: take the solution."""
     request = rpc.ConfirmEngagementRequest(name=name, request_id=str(uuid4()))
-    _show(ask(group, unit, person, lambda desk: desk.engagements.ConfirmEngagement(request)), as_json)
+    _show(at.ask(lambda desk: desk.engagements.ConfirmEngagement(request)), at.as_json)
 
 
-@app.command("reject")
-def reject(
-    name: NameArgument,
-    reason: str,
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "reject", unit="shanghai")
+def reject(at: At, name: NameArgument, reason: str) -> None:
     """Home unit: send the solution back."""
     request = rpc.RejectEngagementRequest(name=name, request_id=str(uuid4()), reason=reason)
-    _show(ask(group, unit, person, lambda desk: desk.engagements.RejectEngagement(request)), as_json)
+    _show(at.ask(lambda desk: desk.engagements.RejectEngagement(request)), at.as_json)
 
 
-@app.command("withdraw")
-def withdraw(
-    name: NameArgument,
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "withdraw", unit="shanghai")
+def withdraw(at: At, name: NameArgument) -> None:
     """Home unit: call it off."""
     request = rpc.WithdrawEngagementRequest(name=name, request_id=str(uuid4()))
-    _show(ask(group, unit, person, lambda desk: desk.engagements.WithdrawEngagement(request)), as_json)
+    _show(at.ask(lambda desk: desk.engagements.WithdrawEngagement(request)), at.as_json)

@@ -21,8 +21,9 @@ import hanse
 from hanse.cli import output
 from hanse.cli.connection import DEFAULT_FOLDER, GroupOption
 from hanse.cli.ledger import show_statement
+from hanse.cli.stage import StoryResult
 from hanse.cli.status import show_health
-from hanse.cli.story import Story, StoryResult
+from hanse.cli.story import Story
 from hanse.cli.ticket import show_timeline
 from hanse.config import load_settings
 from hanse.local.control import ControlServer, request_control

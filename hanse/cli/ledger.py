@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from hanse.cli import output
-from hanse.cli.connection import (
-    DEFAULT_FOLDER,
-    GroupOption,
-    JsonOption,
-    PersonOption,
-    UnitOption,
-    ask,
-    resource_name,
-)
+from hanse.cli.connection import At, command
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.settlement.v1 import settlement_pb2 as pb
 
 app = typer.Typer(help="Statements, charges and entries.", no_args_is_help=True)
 
 
-@app.command("statement")
+@command(app, "statement", unit="shanghai")
 def statement(
-    units: Annotated[
-        list[str] | None, typer.Argument(help="The units; shanghai and munich where none is named.")
-    ] = None,
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
+    at: At,
+    units: Annotated[list[str] | None, typer.Argument(help="The units; that of --unit where none is named.")] = None,
 ) -> None:
     """Show what stands between units, from each side."""
-    for unit in units or ["shanghai", "munich"]:
-        reply = _statement_of(unit, person, group)
-        if as_json:
+    for unit in units or [at.unit]:
+        reply = _statement_of(replace(at, unit=unit))
+        if at.as_json:
             output.print_json(reply)
         else:
             show_statement(reply)
 
 
-def _statement_of(unit: str, person: str, group: Path) -> pb.Statement:
-    request = pb.GetStatementRequest(parent=resource_name(unit))
-    reply: pb.Statement = ask(group, unit, person, lambda desk: desk.settlement.GetStatement(request))
+def _statement_of(at: At) -> pb.Statement:
+    request = pb.GetStatementRequest(parent=at.parent)
+    reply: pb.Statement = at.ask(lambda desk: desk.settlement.GetStatement(request))
     return reply
 
 
@@ -64,37 +52,27 @@ def show_statement(reply: pb.Statement) -> None:
     output.table(title, ["with", "receivable", "payable", "net", "charges"], rows)
 
 
-@app.command("charges")
-def charges(
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "charges", unit="shanghai")
+def charges(at: At) -> None:
     """List a unit's charges."""
-    request = pb.ListChargesRequest(parent=resource_name(unit))
-    reply = ask(group, unit, person, lambda desk: desk.settlement.ListCharges(request))
-    if as_json:
+    request = pb.ListChargesRequest(parent=at.parent)
+    reply = at.ask(lambda desk: desk.settlement.ListCharges(request))
+    if at.as_json:
         output.print_json(reply)
         return
     rows = (
         (charge.name, pb.Leg.Name(charge.leg), output.money(charge.amount), charge.rate, f"v{charge.policy_version}")
         for charge in reply.charges
     )
-    output.table(f"Charges of {unit}", ["charge", "leg", "amount", "rate", "policy"], rows)
+    output.table(f"Charges of {at.unit}", ["charge", "leg", "amount", "rate", "policy"], rows)
 
 
-@app.command("entries")
-def entries(
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "entries", unit="shanghai")
+def entries(at: At) -> None:
     """List the entries of a unit's ledger."""
-    request = pb.ListLedgerEntriesRequest(parent=resource_name(unit))
-    reply = ask(group, unit, person, lambda desk: desk.settlement.ListLedgerEntries(request))
-    if as_json:
+    request = pb.ListLedgerEntriesRequest(parent=at.parent)
+    reply = at.ask(lambda desk: desk.settlement.ListLedgerEntries(request))
+    if at.as_json:
         output.print_json(reply)
         return
     rows = (
@@ -107,17 +85,15 @@ def entries(
         )
         for entry in reply.entries
     )
-    output.table(f"Ledger of {unit}", ["posted (UTC)", "account", "debit", "credit", "charge"], rows)
+    output.table(f"Ledger of {at.unit}", ["posted (UTC)", "account", "debit", "credit", "charge"], rows)
 
 
-@app.command("matches")
-def matches(
-    person: PersonOption = "operator", group: GroupOption = DEFAULT_FOLDER, as_json: JsonOption = False
-) -> None:
+@command(app, "matches", unit="hq")
+def matches(at: At) -> None:
     """Show headquarters' check: both legs of every charge."""
     request = group_pb2.ListMatchedChargesRequest()
-    reply = ask(group, "hq", person, lambda desk: desk.group.ListMatchedCharges(request))
-    if as_json:
+    reply = at.ask(lambda desk: desk.group.ListMatchedCharges(request))
+    if at.as_json:
         output.print_json(reply)
         return
     rows = (

@@ -5,43 +5,32 @@ from __future__ import annotations
 import typer
 
 from hanse.cli import output
-from hanse.cli.connection import DEFAULT_FOLDER, GroupOption, JsonOption, PersonOption, UnitOption, ask
+from hanse.cli.connection import At, command
 from hanse_protos.log.v1 import log_pb2 as pb
 
 app = typer.Typer(help="Show and verify the event log.", no_args_is_help=True)
 
 
-@app.command("list")
-def list_streams(
-    unit: UnitOption = "hq",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "list", unit="hq")
+def list_streams(at: At) -> None:
     """List the streams that a unit holds: its own, and copies."""
-    reply = ask(group, unit, person, lambda desk: desk.logs.ListStreams(pb.ListStreamsRequest()))
-    if as_json:
+    reply = at.ask(lambda desk: desk.logs.ListStreams(pb.ListStreamsRequest()))
+    if at.as_json:
         output.print_json(reply)
         return
     rows = (
         (head.stream, str(head.epoch), str(head.sequence), head.hash.hex()[:16], output.when(head.append_time))
         for head in reply.streams
     )
-    output.table(f"Streams in {unit}", ["stream", "epoch", "records", "hash", "last (UTC)"], rows)
+    output.table(f"Streams in {at.unit}", ["stream", "epoch", "records", "hash", "last (UTC)"], rows)
 
 
-@app.command("verify")
-def verify(
-    stream: str,
-    unit: UnitOption = "hq",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "verify", unit="hq")
+def verify(at: At, stream: str) -> None:
     """Recompute the hash chain of a stream."""
     request = pb.VerifyStreamRequest(stream=stream)
-    reply = ask(group, unit, person, lambda desk: desk.logs.VerifyStream(request, timeout=600))
-    if as_json:
+    reply = at.ask(lambda desk: desk.logs.VerifyStream(request, timeout=600))
+    if at.as_json:
         output.print_json(reply)
     else:
         output.console.print(f"{reply.records} records,", output.yes_no(reply.intact, "intact", reply.problem))

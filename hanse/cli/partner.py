@@ -7,7 +7,7 @@ from uuid import uuid4
 import typer
 
 from hanse.cli import output
-from hanse.cli.connection import DEFAULT_FOLDER, GroupOption, JsonOption, PersonOption, UnitOption, ask
+from hanse.cli.connection import At, command
 from hanse_protos.gateway.v1 import gateway_pb2 as pb
 
 app = typer.Typer(help="Admit partner systems.", no_args_is_help=True)
@@ -22,28 +22,15 @@ def _show_key(partner: pb.Partner, as_json: bool) -> None:
     output.console.print("It is shown this once, and stored as a hash.", style="dim")
 
 
-@app.command("create")
-def create(
-    partner_id: str,
-    title: str,
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "create", unit="shanghai")
+def create(at: At, partner_id: str, title: str) -> None:
     """Admit a partner, and show its API key once."""
     request = pb.CreatePartnerRequest(partner_id=partner_id, partner=pb.Partner(title=title), request_id=str(uuid4()))
-    _show_key(ask(group, unit, person, lambda desk: desk.partners.CreatePartner(request)), as_json)
+    _show_key(at.ask(lambda desk: desk.partners.CreatePartner(request)), at.as_json)
 
 
-@app.command("rotate-key")
-def rotate_key(
-    partner_id: str,
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "rotate-key", unit="shanghai")
+def rotate_key(at: At, partner_id: str) -> None:
     """Make a new API key; the old one is void."""
     request = pb.RotatePartnerKeyRequest(name=f"partners/{partner_id}", request_id=str(uuid4()))
-    _show_key(ask(group, unit, person, lambda desk: desk.partners.RotatePartnerKey(request)), as_json)
+    _show_key(at.ask(lambda desk: desk.partners.RotatePartnerKey(request)), at.as_json)

@@ -9,7 +9,7 @@ from uuid import uuid4
 import typer
 
 from hanse.cli import output
-from hanse.cli.connection import DEFAULT_FOLDER, GroupOption, JsonOption, PersonOption, UnitOption, ask
+from hanse.cli.connection import At, command
 from hanse.policy import dump_yaml, lint, load_yaml
 from hanse_protos.policy.v1 import policy_pb2 as pb
 
@@ -30,34 +30,23 @@ def lint_file(file: FileArgument) -> None:
     output.console.print(f"{file} holds together")
 
 
-@app.command("publish")
-def publish(
-    file: FileArgument,
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "publish", unit="hq")
+def publish(at: At, file: FileArgument) -> None:
     """Publish the next version from headquarters to every unit."""
     request = pb.PublishPolicyRequest(document=load_yaml(file.read_text()), request_id=str(uuid4()))
-    policy = ask(group, "hq", person, lambda desk: desk.policies.PublishPolicy(request))
-    if as_json:
+    policy = at.ask(lambda desk: desk.policies.PublishPolicy(request))
+    if at.as_json:
         output.print_json(policy)
     else:
         output.console.print(f"{policy.name} is published; `hanse status` shows who has acknowledged it")
 
 
-@app.command("show")
-def show(
-    version: Annotated[str, typer.Argument(help="A version, or current.")] = "current",
-    unit: UnitOption = "hq",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "show", unit="hq")
+def show(at: At, version: Annotated[str, typer.Argument(help="A version, or current.")] = "current") -> None:
     """Show a version of the policy as a unit has it."""
     request = pb.GetPolicyRequest(name=f"policies/{version}")
-    policy = ask(group, unit, person, lambda desk: desk.policies.GetPolicy(request))
-    if as_json:
+    policy = at.ask(lambda desk: desk.policies.GetPolicy(request))
+    if at.as_json:
         output.print_json(policy)
         return
     output.console.print(f"# {policy.name}, published {output.when(policy.publish_time)} UTC by {policy.publisher}")

@@ -9,16 +9,7 @@ import typer
 from rich.text import Text
 
 from hanse.cli import output
-from hanse.cli.connection import (
-    DEFAULT_FOLDER,
-    GroupOption,
-    JsonOption,
-    PersonOption,
-    UnitOption,
-    ask,
-    resource_name,
-    ticket_name,
-)
+from hanse.cli.connection import At, command
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
@@ -58,18 +49,15 @@ def _changed(ticket: pb.Ticket, as_json: bool) -> None:
         show_ticket(ticket)
 
 
-@app.command("open")
+@command(app, "open", unit="shanghai")
 def open_ticket(
+    at: At,
     title: str,
     category: Annotated[str, typer.Option(help="A category of the group policy.")],
-    unit: UnitOption = "shanghai",
     description: str = "",
     priority: Priority = "P3",
     language: str = "",
     product: str = "",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
 ) -> None:
     """Open a ticket."""
     asked = pb.Ticket(
@@ -80,8 +68,8 @@ def open_ticket(
         product=product,
         priority=_priority(priority),
     )
-    request = rpc.CreateTicketRequest(parent=resource_name(unit), ticket=asked, request_id=str(uuid4()))
-    _changed(ask(group, unit, person, lambda desk: desk.tickets.CreateTicket(request)), as_json)
+    request = rpc.CreateTicketRequest(parent=at.parent, ticket=asked, request_id=str(uuid4()))
+    _changed(at.ask(lambda desk: desk.tickets.CreateTicket(request)), at.as_json)
 
 
 def _priority(text: str) -> pb.Priority.ValueType:
@@ -90,18 +78,12 @@ def _priority(text: str) -> pb.Priority.ValueType:
     return pb.Priority.Value(text.upper())
 
 
-@app.command("list")
-def list_tickets(
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-    page_size: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 20,
-) -> None:
+@command(app, "list", unit="shanghai")
+def list_tickets(at: At, page_size: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 20) -> None:
     """List a unit's tickets, the newest first."""
-    request = rpc.ListTicketsRequest(parent=resource_name(unit), page_size=page_size)
-    reply = ask(group, unit, person, lambda desk: desk.tickets.ListTickets(request))
-    if as_json:
+    request = rpc.ListTicketsRequest(parent=at.parent, page_size=page_size)
+    reply = at.ask(lambda desk: desk.tickets.ListTickets(request))
+    if at.as_json:
         output.print_json(reply)
         return
     rows = (
@@ -115,34 +97,22 @@ def list_tickets(
         )
         for ticket in reply.tickets
     )
-    output.table(f"Tickets of {unit}", ["ticket", "state", "priority", "tier", "holder", "title"], rows)
+    output.table(f"Tickets of {at.unit}", ["ticket", "state", "priority", "tier", "holder", "title"], rows)
 
 
-@app.command("show")
-def show(
-    ticket: TicketArgument,
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "show", unit="shanghai")
+def show(at: At, ticket: TicketArgument) -> None:
     """Show a ticket with its clocks."""
-    request = rpc.GetTicketRequest(name=ticket_name(unit, ticket))
-    _changed(ask(group, unit, person, lambda desk: desk.tickets.GetTicket(request)), as_json)
+    request = rpc.GetTicketRequest(name=at.ticket(ticket))
+    _changed(at.ask(lambda desk: desk.tickets.GetTicket(request)), at.as_json)
 
 
-@app.command("timeline")
-def timeline(
-    ticket: TicketArgument,
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "timeline", unit="shanghai")
+def timeline(at: At, ticket: TicketArgument) -> None:
     """Show every step of a ticket, in every unit."""
-    request = rpc.ListTimelineEntriesRequest(parent=ticket_name(unit, ticket), page_size=1000)
-    reply = ask(group, unit, person, lambda desk: desk.tickets.ListTimelineEntries(request))
-    if as_json:
+    request = rpc.ListTimelineEntriesRequest(parent=at.ticket(ticket), page_size=1000)
+    reply = at.ask(lambda desk: desk.tickets.ListTimelineEntries(request))
+    if at.as_json:
         output.print_json(reply)
     else:
         show_timeline(reply.entries)
@@ -163,119 +133,71 @@ def show_timeline(entries: Any) -> None:
     output.table("Timeline (UTC)", ["time", "unit", "who", "policy", "what"], rows)
 
 
-@app.command("comment")
+@command(app, "comment", unit="shanghai")
 def comment(
+    at: At,
     ticket: TicketArgument,
     text: str,
     public: Annotated[bool, typer.Option("--public", help="The customer sees it.")] = False,
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
 ) -> None:
     """Comment on a ticket; the first public comment is the response."""
-    request = rpc.CommentTicketRequest(
-        name=ticket_name(unit, ticket), request_id=str(uuid4()), text=text, public=public
-    )
-    _changed(ask(group, unit, person, lambda desk: desk.tickets.CommentTicket(request)), as_json)
+    request = rpc.CommentTicketRequest(name=at.ticket(ticket), request_id=str(uuid4()), text=text, public=public)
+    _changed(at.ask(lambda desk: desk.tickets.CommentTicket(request)), at.as_json)
 
 
-@app.command("assign")
-def assign(
-    ticket: TicketArgument,
-    agent: str,
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "assign", unit="shanghai")
+def assign(at: At, ticket: TicketArgument, agent: str) -> None:
     """Give a ticket to an agent."""
     request = rpc.AssignTicketRequest(
-        name=ticket_name(unit, ticket), request_id=str(uuid4()), assignee=f"{resource_name(unit)}/agents/{agent}"
+        name=at.ticket(ticket), request_id=str(uuid4()), assignee=f"{at.parent}/agents/{agent}"
     )
-    _changed(ask(group, unit, person, lambda desk: desk.tickets.AssignTicket(request)), as_json)
+    _changed(at.ask(lambda desk: desk.tickets.AssignTicket(request)), at.as_json)
 
 
-@app.command("escalate")
-def escalate(
-    ticket: TicketArgument,
-    reason: str = "",
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "escalate", unit="shanghai")
+def escalate(at: At, ticket: TicketArgument, reason: str = "") -> None:
     """Let a ticket climb to the next tier."""
-    request = rpc.EscalateTicketRequest(name=ticket_name(unit, ticket), request_id=str(uuid4()), reason=reason)
-    _changed(ask(group, unit, person, lambda desk: desk.tickets.EscalateTicket(request)), as_json)
+    request = rpc.EscalateTicketRequest(name=at.ticket(ticket), request_id=str(uuid4()), reason=reason)
+    _changed(at.ask(lambda desk: desk.tickets.EscalateTicket(request)), at.as_json)
 
 
-@app.command("wait")
+@command(app, "wait", unit="shanghai")
 def wait(
+    at: At,
     ticket: TicketArgument,
     waiting_for: Annotated[str, typer.Argument(help="customer, vendor, user, implementation or other.")] = "customer",
     reason: str = "",
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
 ) -> None:
     """Let a ticket wait: its clocks stand."""
     request = rpc.PauseTicketRequest(
-        name=ticket_name(unit, ticket), request_id=str(uuid4()), waiting_for=waiting_for, reason=reason
+        name=at.ticket(ticket), request_id=str(uuid4()), waiting_for=waiting_for, reason=reason
     )
-    _changed(ask(group, unit, person, lambda desk: desk.tickets.PauseTicket(request)), as_json)
+    _changed(at.ask(lambda desk: desk.tickets.PauseTicket(request)), at.as_json)
 
 
-@app.command("resume")
-def resume(
-    ticket: TicketArgument,
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "resume", unit="shanghai")
+def resume(at: At, ticket: TicketArgument) -> None:
     """Go on with a ticket that waited."""
-    request = rpc.ResumeTicketRequest(name=ticket_name(unit, ticket), request_id=str(uuid4()))
-    _changed(ask(group, unit, person, lambda desk: desk.tickets.ResumeTicket(request)), as_json)
+    request = rpc.ResumeTicketRequest(name=at.ticket(ticket), request_id=str(uuid4()))
+    _changed(at.ask(lambda desk: desk.tickets.ResumeTicket(request)), at.as_json)
 
 
-@app.command("resolve")
-def resolve(
-    ticket: TicketArgument,
-    solution: str,
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "resolve", unit="shanghai")
+def resolve(at: At, ticket: TicketArgument, solution: str) -> None:
     """Say the solution: the clocks stop."""
-    request = rpc.ResolveTicketRequest(name=ticket_name(unit, ticket), request_id=str(uuid4()), solution=solution)
-    _changed(ask(group, unit, person, lambda desk: desk.tickets.ResolveTicket(request)), as_json)
+    request = rpc.ResolveTicketRequest(name=at.ticket(ticket), request_id=str(uuid4()), solution=solution)
+    _changed(at.ask(lambda desk: desk.tickets.ResolveTicket(request)), at.as_json)
 
 
-@app.command("reopen")
-def reopen(
-    ticket: TicketArgument,
-    reason: str = "",
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "reopen", unit="shanghai")
+def reopen(at: At, ticket: TicketArgument, reason: str = "") -> None:
     """Go on with a ticket whose solution did not hold."""
-    request = rpc.ReopenTicketRequest(name=ticket_name(unit, ticket), request_id=str(uuid4()), reason=reason)
-    _changed(ask(group, unit, person, lambda desk: desk.tickets.ReopenTicket(request)), as_json)
+    request = rpc.ReopenTicketRequest(name=at.ticket(ticket), request_id=str(uuid4()), reason=reason)
+    _changed(at.ask(lambda desk: desk.tickets.ReopenTicket(request)), at.as_json)
 
 
-@app.command("close")
-def close(
-    ticket: TicketArgument,
-    unit: UnitOption = "shanghai",
-    person: PersonOption = "operator",
-    group: GroupOption = DEFAULT_FOLDER,
-    as_json: JsonOption = False,
-) -> None:
+@command(app, "close", unit="shanghai")
+def close(at: At, ticket: TicketArgument) -> None:
     """End a ticket that is resolved."""
-    request = rpc.CloseTicketRequest(name=ticket_name(unit, ticket), request_id=str(uuid4()))
-    _changed(ask(group, unit, person, lambda desk: desk.tickets.CloseTicket(request)), as_json)
+    request = rpc.CloseTicketRequest(name=at.ticket(ticket), request_id=str(uuid4()))
+    _changed(at.ask(lambda desk: desk.tickets.CloseTicket(request)), at.as_json)

@@ -9,7 +9,8 @@ import pytest
 
 from hanse.cli.group import DEMO_UNITS, policies
 from hanse.cli.schemas import migrate_all
-from hanse.cli.story import HQ, MUNICH, SHANGHAI, Story, StoryResult
+from hanse.cli.stage import HQ, MUNICH, SHANGHAI, StoryResult
+from hanse.cli.story import Story
 from hanse.local.group import Group
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
