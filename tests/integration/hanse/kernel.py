@@ -36,7 +36,9 @@ def create_schema(url: str) -> None:
 
 
 def entry(what: str, **sealed: str) -> Entry:
-    return new_event(Origin(UNIT, f"{UNIT}/agents/li"), f"{UNIT}/things/{what}", StringValue(value=what), OCCUR_TIME, sealed)
+    return new_event(
+        Origin(UNIT, f"{UNIT}/agents/li"), f"{UNIT}/things/{what}", StringValue(value=what), OCCUR_TIME, sealed
+    )
 
 
 def entries(*whats: str) -> Sequence[Entry]:
@@ -57,4 +59,4 @@ def count_up(work: Work, request: StringValue) -> Int64Value:
 
 
 def counters(session: Session) -> dict[str, int]:
-    return dict(session.execute(COUNTER.select()).tuples().all())
+    return {row.name: row.value for row in session.execute(COUNTER.select())}

@@ -235,7 +235,8 @@ async def test_verifying_stops_at_the_place_that_is_named(database: Database) ->
 async def test_records_that_are_appended_while_it_verifies_do_no_harm(database: Database) -> None:
     await fill(database, *"abc")
     results, _ = await asyncio.gather(
-        asyncio.gather(*(verified(database) for _ in range(5))), asyncio.gather(*(fill(database, "x") for _ in range(5)))
+        asyncio.gather(*(verified(database) for _ in range(5))),
+        asyncio.gather(*(fill(database, "x") for _ in range(5))),
     )
     assert all(result.intact for result in results)
     count = select(func.count()).select_from(LOG.record)

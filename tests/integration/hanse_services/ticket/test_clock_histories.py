@@ -1,0 +1,58 @@
+"""Whatever happens to a ticket, its clocks are the exact sums of their segments."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import datetime, timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.model import TICKET_TRANSITIONS
+from tests.integration.hanse_services.ticket.desk import Desk, FakeClock
+from tests.integration.hanse_services.ticket.test_clocks import resolution, response, used
+
+EXAMPLES = 15
+VERBS = ("CommentTicket", "AssignTicket", "PauseTicket", "ResumeTicket", "ResolveTicket", "ReopenTicket")
+RUNNING = (pb.NEW, pb.IN_PROGRESS)
+
+history = st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 20)), max_size=8)
+"""Seconds that pass, and which of the steps comes next that the state then allows."""
+
+
+def check_segments(clock: pb.Clock, now: datetime) -> None:
+    parts = [segment.used_duration.ToTimedelta() for segment in clock.segments]
+    assert used(clock) == sum(parts, timedelta(0))
+    for segment, part in zip(clock.segments, parts, strict=True):
+        start = segment.start_time.ToDatetime(now.tzinfo)
+        end = segment.end_time.ToDatetime(now.tzinfo) if segment.HasField("end_time") else now
+        # On this calendar every hour counts.
+        assert part == (end - start if segment.running else timedelta(0)) >= timedelta(0)
+    for before, after in itertools.pairwise(clock.segments):
+        assert before.end_time.ToNanoseconds() <= after.start_time.ToNanoseconds()
+
+
+@settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(history=history)
+async def test_a_clock_is_the_sum_of_its_segments_and_of_the_time_in_which_it_ran(
+    desk: Desk, history: list[tuple[int, int]]
+) -> None:
+    desk.clock = desk.executor.clock = FakeClock()
+    ticket = await desk.open()
+    ran, ran_until_response = timedelta(0), None
+    for seconds, choice in history:
+        if ticket.state in RUNNING:
+            ran += timedelta(seconds=seconds)
+        desk.clock.advance(seconds=seconds)
+        possible = [verb for verb in VERBS if ticket.state in TICKET_TRANSITIONS[verb]]
+        verb = possible[choice % len(possible)]
+        ticket = await desk.do(verb, ticket.name, **({"public": True} if verb == "CommentTicket" else {}))
+        if ran_until_response is None and verb in ("CommentTicket", "ResolveTicket"):
+            ran_until_response = ran
+        for clock in ticket.clocks:
+            check_segments(clock, desk.clock.now)
+        assert used(resolution(ticket)) == ran
+        assert used(response(ticket)) == (ran if ran_until_response is None else ran_until_response)

@@ -1,0 +1,198 @@
+"""What the home unit's desk does about what headquarters and the provider tell of an engagement."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from tests.integration.hanse_services.ticket.desk import HEADQUARTERS, MONDAY, MUNICH, SHANGHAI, Desk, refused
+from tests.integration.hanse_services.ticket.engaged import Engaged, engaged_at
+from tests.integration.hanse_services.ticket.test_clocks import resolution, used
+
+OSLO = "units/oslo"
+
+
+async def state_of(desk: Desk, engaged: Engaged) -> pb.EngagementState.ValueType:
+    return (await desk.engagement(engaged.name)).state
+
+
+async def test_an_offer_shows_who_is_asked(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.OFFERED)
+    engagement = await desk.engagement(engaged.name)
+    assert (engagement.provider, engagement.offer, engagement.HasField("offer_expire_time")) == (MUNICH, 1, True)
+
+
+async def test_declined_and_expired_offers_are_followed_by_the_next(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.DECLINED)
+    second = Engaged(engaged.name, HEADQUARTERS, offer=2)
+    third = Engaged(engaged.name, MUNICH, offer=3)
+    states = []
+    for fact in (second.offered(), second.expired(), third.offered(), third.accepted()):
+        assert await desk.is_told(fact)
+        engagement = await desk.engagement(engaged.name)
+        states.append((engagement.state, engagement.provider))
+    assert states == [
+        (pb.OFFERED, HEADQUARTERS), (pb.EXPIRED, HEADQUARTERS), (pb.OFFERED, MUNICH), (pb.ACCEPTED, MUNICH),
+    ]  # fmt: skip
+
+
+async def test_an_acceptance_hands_the_ticket_over_and_a_delivery_hands_it_back(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.ACCEPTED)
+    assert (await desk.get(engaged.ticket)).holder == MUNICH
+    await desk.is_told(engaged.delivered())
+    ticket, engagement = await desk.get(engaged.ticket), await desk.engagement(engaged.name)
+    assert (ticket.holder, engagement.solution) == (SHANGHAI, "Changed the board")
+    assert (await desk.told_types()).count("TicketHandedOver") == 2
+
+
+async def test_a_rejection_hands_the_ticket_over_again_and_it_can_be_delivered_again(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.DELIVERED)
+    rejected = await desk.engage("RejectEngagement", engaged.name)
+    assert (rejected.state, (await desk.get(engaged.ticket)).holder) == (pb.ACCEPTED, MUNICH)
+    await desk.is_told(engaged.delivered())
+    assert (await desk.engage("ConfirmEngagement", engaged.name)).state == pb.CONFIRMED
+
+
+async def test_a_withdrawal_takes_the_ticket_back(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.ACCEPTED)
+    await desk.engage("WithdrawEngagement", engaged.name)
+    assert (await desk.get(engaged.ticket)).holder == SHANGHAI
+
+
+async def test_the_clocks_run_on_the_provider_s_calendar_from_acceptance_to_delivery(desk: Desk) -> None:
+    # Munich works from 08:00 to 16:00 UTC, Shanghai's desk always.
+    desk.clock.now = MONDAY + timedelta(hours=6)
+    engaged = await engaged_at(desk, pb.OFFERED)
+    opened = desk.clock.now
+    accepted, delivered = opened + timedelta(hours=1), opened + timedelta(hours=20)
+    desk.clock.now = opened + timedelta(hours=22)
+    await desk.is_told(engaged.accepted(at=accepted))
+    await desk.is_told(engaged.delivered(at=delivered))
+    clock = resolution(await desk.do("CommentTicket", engaged.ticket))
+    stretches = [
+        (segment.unit, segment.calendar, segment.start_time.ToDatetime(MONDAY.tzinfo) - opened, segment.used_duration)
+        for segment in clock.segments
+    ]
+    assert [(unit, calendar, start) for unit, calendar, start, _ in stretches] == [
+        (SHANGHAI, "always", timedelta(0)),
+        (MUNICH, "office", timedelta(hours=1)),
+        (SHANGHAI, "always", timedelta(hours=20)),
+    ]
+    # 14:00 to 15:00 here; 15:00 to 16:00 and 08:00 to 10:00 there; 10:00 to 12:00 here.
+    assert [part.ToTimedelta() / timedelta(hours=1) for *_, part in stretches] == [1, 3, 2]
+    assert used(clock) == timedelta(hours=6)
+
+
+async def test_what_happened_before_a_pause_began_is_counted_without_a_negative_segment(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.OFFERED)
+    desk.clock.advance(hours=2)
+    await desk.do("PauseTicket", engaged.ticket)
+    await desk.is_told(engaged.accepted(at=MONDAY + timedelta(hours=1)))
+    clock = resolution(await desk.do("CommentTicket", engaged.ticket))
+    assert [(segment.unit, segment.running) for segment in clock.segments] == [
+        (SHANGHAI, True), (SHANGHAI, False), (MUNICH, False),
+    ]  # fmt: skip
+    assert used(clock) == timedelta(hours=2)
+
+
+async def test_a_provider_that_joined_the_group_later_works_on_the_home_unit_s_calendar(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.ACCEPTED, provider=OSLO)
+    [*_, segment] = resolution(await desk.do("CommentTicket", engaged.ticket)).segments
+    assert (segment.unit, segment.calendar) == (OSLO, "always")
+
+
+@pytest.mark.parametrize("step", ["offered", "declined", "accepted", "delivered"])
+async def test_a_fact_that_is_delivered_twice_is_applied_once(desk: Desk, step: str) -> None:
+    state = {"offered": pb.REQUESTED, "declined": pb.OFFERED, "accepted": pb.OFFERED, "delivered": pb.ACCEPTED}[step]
+    engaged = await engaged_at(desk, state)
+    fact = getattr(engaged, step)()
+    assert await desk.is_told(fact)
+    before, head = await desk.engagement(engaged.name), await desk.head()
+    assert not await desk.is_told(fact)
+    assert (await desk.engagement(engaged.name), await desk.head()) == (before, head)
+
+
+WRONG_WRITERS = [
+    ("offered", pb.REQUESTED, MUNICH),
+    ("offered", pb.REQUESTED, SHANGHAI),
+    ("expired", pb.OFFERED, MUNICH),
+    ("accepted", pb.OFFERED, OSLO),
+    ("accepted", pb.OFFERED, HEADQUARTERS),
+    ("declined", pb.OFFERED, OSLO),
+    ("delivered", pb.ACCEPTED, OSLO),
+    ("confirmed", pb.DELIVERED, MUNICH),
+    ("rejected", pb.DELIVERED, MUNICH),
+    ("withdrawn", pb.ACCEPTED, MUNICH),
+    ("confirmed", pb.DELIVERED, SHANGHAI),
+]
+
+
+@pytest.mark.parametrize(("step", "state", "writer"), WRONG_WRITERS)
+async def test_a_fact_by_a_unit_that_may_not_write_it_changes_nothing(
+    desk: Desk, step: str, state: pb.EngagementState.ValueType, writer: str
+) -> None:
+    engaged = await engaged_at(desk, state)
+    before, head = await desk.engagement(engaged.name), await desk.head()
+    await desk.is_told(getattr(engaged, step)(by=writer))
+    assert (await desk.engagement(engaged.name), await desk.head()) == (before, head)
+
+
+LATE = [
+    ("accepted", pb.REQUESTED),
+    ("accepted", pb.DECLINED),
+    ("accepted", pb.EXPIRED),
+    ("accepted", pb.WITHDRAWN),
+    ("accepted", pb.DELIVERED),
+    ("declined", pb.ACCEPTED),
+    ("declined", pb.WITHDRAWN),
+    ("delivered", pb.OFFERED),
+    ("delivered", pb.CONFIRMED),
+    ("delivered", pb.WITHDRAWN),
+    ("expired", pb.ACCEPTED),
+    ("expired", pb.WITHDRAWN),
+    ("offered", pb.ACCEPTED),
+    ("offered", pb.CONFIRMED),
+    ("offer_withdrawn", pb.ACCEPTED),
+]
+
+
+@pytest.mark.parametrize(("step", "state"), LATE)
+async def test_a_fact_that_no_longer_applies_changes_nothing(
+    desk: Desk, step: str, state: pb.EngagementState.ValueType
+) -> None:
+    engaged = await engaged_at(desk, state)
+    before, head = await desk.engagement(engaged.name), await desk.head()
+    await desk.is_told(getattr(engaged, step)())
+    assert (await desk.engagement(engaged.name), await desk.head()) == (before, head)
+
+
+@pytest.mark.parametrize("step", ["declined", "accepted", "expired"])
+async def test_an_answer_to_an_earlier_offer_does_not_answer_the_present_one(desk: Desk, step: str) -> None:
+    engaged = await engaged_at(desk, pb.EXPIRED)
+    await desk.is_told(Engaged(engaged.name, MUNICH, offer=2).offered())
+    await desk.is_told(getattr(engaged, step)())
+    assert await state_of(desk, engaged) == pb.OFFERED
+
+
+async def test_an_earlier_offer_that_arrives_late_does_not_replace_the_present_one(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.REQUESTED)
+    await desk.is_told(Engaged(engaged.name, HEADQUARTERS, offer=2).offered())
+    await desk.is_told(Engaged(engaged.name, MUNICH, offer=1).offered())
+    engagement = await desk.engagement(engaged.name)
+    assert (engagement.provider, engagement.offer) == (HEADQUARTERS, 2)
+
+
+async def test_an_offer_that_crossed_the_withdrawal_does_not_revive_the_engagement(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.REQUESTED)
+    await desk.engage("WithdrawEngagement", engaged.name)
+    await desk.is_told(engaged.offered())
+    assert await state_of(desk, engaged) == pb.WITHDRAWN
+
+
+async def test_a_provider_can_not_confirm_over_grpc_what_is_not_its_to_confirm(munich: Desk) -> None:
+    engaged = await engaged_at(munich, pb.DELIVERED)
+    with refused() as refusal:
+        await munich.engage("ConfirmEngagement", engaged.name)
+    assert refusal.reason == "RESOURCE_NOT_FOUND"

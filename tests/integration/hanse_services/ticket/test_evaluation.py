@@ -1,0 +1,125 @@
+"""Evaluating clocks: each step is done once, when it is due, if it is called for then."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_protos.ticket.v1.events_pb2 import SlaWarned
+from tests.integration.hanse_services.ticket.desk import MONDAY, Desk, refused
+
+RESPONSE = 10
+"""Percent of the resolution target that are the response target."""
+TARGET = timedelta(hours=10)
+
+
+async def at(desk: Desk, name: str, percent: int) -> list[str]:
+    """Evaluate when this part of the resolution target is used up."""
+    desk.clock.now = MONDAY + TARGET * percent / 100
+    return list((await desk.evaluate(name)).actions)
+
+
+async def test_nothing_is_done_before_it_is_due(desk: Desk) -> None:
+    name = (await desk.open()).name
+    answer = await desk.evaluate(name)
+    assert (list(answer.actions), answer.ended) == ([], False)
+    # Half of the response target comes first.
+    assert answer.next_due_time.ToDatetime(MONDAY.tzinfo) == MONDAY + timedelta(minutes=30)
+    assert await desk.told_types() == ["TicketOpened"]
+
+
+async def test_each_step_is_done_at_its_time(desk: Desk) -> None:
+    name = (await desk.open()).name
+    await desk.do("CommentTicket", name, public=True)
+    done = {percent: await at(desk, name, percent) for percent in (49, 50, 60, 69, 70, 80, 90, 100)}
+    assert done == {
+        49: [],
+        50: ["WARN on RESOLUTION at 50 %"],
+        60: ["CLIMB on RESOLUTION at 60 %"],
+        69: [],
+        70: ["CLIMB on RESOLUTION at 70 %"],
+        80: [],
+        90: ["REQUEST_ENGAGEMENT on RESOLUTION at 90 %"],
+        100: ["BREACH on RESOLUTION at 100 %"],
+    }
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_each_step_is_done_once_however_often_it_is_asked_for(desk: Desk, times: int) -> None:
+    name = (await desk.open()).name
+    for percent in (0, 5, 10, 50, 60, 70, 80, 90, 100, 200):
+        desk.clock.now = MONDAY + TARGET * percent / 100
+        await asyncio.gather(*(desk.evaluate(name) for _ in range(times)))
+    told = await desk.told_types()
+    counts = {kind: told.count(kind) for kind in ("SlaWarned", "SlaBreached", "TicketEscalated", "EngagementRequested")}
+    assert counts == {"SlaWarned": 2, "SlaBreached": 2, "TicketEscalated": 2, "EngagementRequested": 1}
+
+
+async def test_a_worker_that_was_down_does_everything_late_and_once(desk: Desk) -> None:
+    name = (await desk.open()).name
+    await at(desk, name, 300)
+    assert await at(desk, name, 301) == []
+    assert (await desk.get(name)).tier == 3
+    assert (await desk.told_types()).count("EngagementRequested") == 1
+
+
+async def test_rungs_that_differ_in_their_condition_alone_are_climbed_once(desk: Desk) -> None:
+    name = (await desk.open(priority=pb.P1)).name
+    await at(desk, name, 60)
+    await at(desk, name, 75)
+    assert (await desk.get(name)).tier == 3
+    assert (await desk.told_types()).count("TicketEscalated") == 2
+
+
+async def test_a_condition_is_asked_when_its_step_is_due(desk: Desk) -> None:
+    # At tier 3 already: nothing to climb. A step that was not called for then is not made up for later.
+    name = (await desk.open()).name
+    for _ in range(2):
+        await desk.do("EscalateTicket", name)
+    await at(desk, name, 50)
+    assert [await at(desk, name, percent) for percent in (60, 70, 80)] == [[], [], []]
+    assert await at(desk, name, 90) == ["REQUEST_ENGAGEMENT on RESOLUTION at 90 %"]
+
+
+async def test_no_second_engagement_is_asked_for_while_one_is_active(desk: Desk) -> None:
+    name = (await desk.open()).name
+    await desk.engage("RequestEngagement", name)
+    await at(desk, name, 95)
+    assert (await desk.told_types()).count("EngagementRequested") == 1
+
+
+async def test_a_breach_shows_on_the_ticket(desk: Desk) -> None:
+    name = (await desk.open()).name
+    await at(desk, name, RESPONSE)
+    clocks = {clock.kind: clock.state for clock in (await desk.do("CommentTicket", name)).clocks}
+    assert clocks == {pb.Clock.RESPONSE: pb.Clock.BREACHED, pb.Clock.RESOLUTION: pb.Clock.RUNNING}
+
+
+async def test_nothing_is_due_while_a_ticket_waits(desk: Desk) -> None:
+    name = (await desk.open()).name
+    await desk.do("PauseTicket", name)
+    desk.clock.advance(days=30)
+    answer = await desk.evaluate(name)
+    assert (list(answer.actions), answer.HasField("next_due_time"), answer.ended) == ([], False, False)
+
+
+async def test_the_clocks_of_a_resolved_ticket_have_ended(desk: Desk) -> None:
+    name = (await desk.open()).name
+    await desk.do("ResolveTicket", name)
+    assert (await desk.evaluate(name)).ended
+
+
+async def test_the_clocks_of_an_absent_ticket_are_not_found(desk: Desk) -> None:
+    with refused() as refusal:
+        await desk.evaluate(f"{desk.unit}/tickets/1")
+    assert refusal.reason == "RESOURCE_NOT_FOUND"
+
+
+async def test_a_warning_says_when_the_clock_runs_out(desk: Desk) -> None:
+    name = (await desk.open()).name
+    await at(desk, name, 5)
+    warned = SlaWarned.FromString((await desk.records())[-1].decoded().payload)
+    assert (warned.percent, warned.due_time.ToDatetime(MONDAY.tzinfo)) == (50, MONDAY + timedelta(hours=1))
