@@ -37,7 +37,8 @@ def as_hanse_error(error: Exception) -> HanseError:
     """Return what a caller is told of one of DATABASE_ERRORS that did not pass."""
     if isinstance(error, IntegrityError):
         return Aborted("the change clashes with another one", hint="Read the resource again and decide anew.")
-    if isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", "")).startswith(DATA_EXCEPTION):
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if str(getattr(cause, "sqlstate", "")).startswith(DATA_EXCEPTION) or isinstance(cause, asyncpg.DataError):
         return ValidationFailed("a value of the request can't be stored", hint="Correct it; a repeat can't help.")
     return DatabaseUnavailable()
 

@@ -16,12 +16,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import NoReturn
 
-import asyncpg
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from hanse.database import Database
+from hanse.database import DATABASE_ERRORS, Database
 from hanse.errors import BrokerUnavailable
 from hanse.log.follow import StoredRecord, Wakeup, last_position, read_after, read_cursor, save_cursor
 from hanse.log.tables import LogTables
@@ -35,9 +33,6 @@ BATCH_RECORDS = 200
 MIN_BACKOFF_SECONDS = 0.2
 MAX_BACKOFF_SECONDS = 15.0
 """How long the relay waits between two tries at most: a broker that is back is noticed within this time."""
-
-DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
-"""What a database that is away raises; what asyncpg raises while it connects, SQLAlchemy does not wrap."""
 
 logger = structlog.get_logger(__name__)
 

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hanse.clock import utc_now
+from hanse.database import DATABASE_ERRORS, as_hanse_error
 from hanse.errors import (
     DatabaseUnavailable,
     FrameForeign,
@@ -31,7 +32,7 @@ from hanse_federation.absorbing import absorb, open_from_unit
 from hanse_federation.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_stream, stream_head
 from hanse_federation.link import LinkEnd, Timing, next_frame
 from hanse_federation.model import LOG, SCHEMA, UPSTREAM_SERVICES, End
-from hanse_federation.problems import DATABASE_ERRORS, from_database, in_words
+from hanse_federation.problems import in_words
 from hanse_federation.receiving import OpenedBatch
 from hanse_federation.sending import CreditWindow, Sender, Source, everything, read_heads
 from hanse_federation.status import save_lost, save_quarantine
@@ -222,7 +223,7 @@ class UnitLink:
             try:
                 await self._database.write(absorb, batches, self._policies, utc_now)
             except DATABASE_ERRORS as error:
-                problem = from_database(error)
+                problem = as_hanse_error(error)
                 if not tries_left or not isinstance(problem, DatabaseUnavailable):
                     raise problem from error
             else:

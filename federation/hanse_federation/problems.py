@@ -1,25 +1,10 @@
 """What goes wrong on a link, in words: for the unit's status, and for the other end."""
 
-import asyncpg
 import grpc
-from sqlalchemy.exc import DBAPIError
 
-from hanse.errors import DatabaseUnavailable, HanseError, ValidationFailed
+from hanse.database import DATABASE_ERRORS, as_hanse_error
+from hanse.errors import HanseError
 from hanse.rpc.client import RemoteError, remote_error
-
-DATABASE_ERRORS = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
-"""What a database raises through SQLAlchemy, and through the driver where COPY goes to it directly."""
-
-DATA_EXCEPTION = "22"
-"""The SQLSTATE class of values that the database can't take, such as a text with a zero byte."""
-
-
-def from_database(error: Exception) -> HanseError:
-    """Return a database's error as one of ours: the sender's fault, or one that passes."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(cause, asyncpg.DataError) or (getattr(cause, "sqlstate", None) or "").startswith(DATA_EXCEPTION):
-        return ValidationFailed("a record holds a value that can't be stored")
-    return DatabaseUnavailable()
 
 
 def known_problem(error: Exception) -> HanseError | RemoteError | None:
@@ -28,7 +13,7 @@ def known_problem(error: Exception) -> HanseError | RemoteError | None:
         return error
     if isinstance(error, grpc.RpcError):
         return remote_error(error)
-    return from_database(error) if isinstance(error, DATABASE_ERRORS) else None
+    return as_hanse_error(error) if isinstance(error, DATABASE_ERRORS) else None
 
 
 def in_words(error: Exception) -> str:

@@ -68,7 +68,7 @@ async def _headquarters_view(settings: Settings) -> dict[str, group_pb2.UnitStat
 async def _unit_health(group: Path, unit: str, seen: group_pb2.UnitStatus | None, *, verify: bool) -> UnitHealth:
     settings, health = settings_of(group, unit), UnitHealth(unit)
     if seen:
-        health.reachable, health.lag_up, health.lag_down = seen.reachable, seen.lag, seen.downstream_lag
+        health.reachable, health.lag_down = seen.reachable, seen.downstream_lag
         health.acknowledged_version = seen.policy_version
         health.contact = seen.contact_time.ToJsonString() if seen.HasField("contact_time") else ""
         health.last_error = seen.last_error
@@ -85,6 +85,8 @@ async def _unit_health(group: Path, unit: str, seen: group_pb2.UnitStatus | None
 async def _ask_unit(desk: Desk, health: UnitHealth) -> None:
     link = await desk.link.GetLink(group_pb2.GetLinkRequest(), timeout=ASK_TIMEOUT_SECONDS)
     health.serving, health.linked = True, link.connected
+    # The unit knows best what of it headquarters has not acknowledged, above all while the line is cut.
+    health.lag_up = sum(stream.sequence - stream.acknowledged for stream in link.streams)
     health.last_error = link.last_error or health.last_error
     try:
         request = policy_pb2.GetPolicyRequest(name="policies/current")

@@ -11,7 +11,7 @@ import itertools
 import re
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,9 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 COLUMNS = ("incident", "occur_time", "status", "sub_status", "org_line", "support_level", "impact", "product", "agent")
 REST = "rest"
 """The unit that the smaller org lines are folded into."""
+HEADQUARTERS_ID = "hq"
+MAX_UNIT_ID_CHARACTERS = 30
+MAX_UNITS = 1_000
 MAX_ROW_CHARACTERS = 10_000
 MAX_PRODUCT_CHARACTERS = 130
 """The imported ticket's title, 200 characters at most, is the incident's number, 63 at most, and the product."""
@@ -187,17 +190,22 @@ def _known(values: Mapping[str, Value], column: str, row: dict[str, str]) -> Val
     return values[row[column]]
 
 
-def unit_id(org_line: str) -> str:
-    """Return an org line as the id of a unit: "Org line A2" becomes "org-line-a2"."""
-    identifier = re.sub(r"[^a-z0-9]+", "-", org_line.lower()).strip("-")[:30]
-    return identifier if identifier[:1].isalpha() else f"line-{identifier}"
+def unit_id(org_line: str, taken: Collection[str]) -> str:
+    """Return an org line as the id of a unit that is not taken: "Org line A2" becomes "org-line-a2"."""
+    identifier = re.sub(r"[^a-z0-9]+", "-", org_line.lower()).strip("-")[:MAX_UNIT_ID_CHARACTERS].strip("-")
+    identifier = identifier if identifier[:1].isalpha() else f"line-{identifier}".strip("-")
+    candidates = (identifier, *(f"{identifier}-{number}" for number in range(2, MAX_UNITS)))
+    return next(candidate for candidate in candidates if candidate not in taken)
 
 
 def fold(log: IncidentLog, keep: int) -> dict[str, str]:
     """Return the unit's id of every org line: the `keep` with the most rows have their own, the others share `rest`."""
     rows = Counter(change.org_line for changes in log.incidents.values() for change in changes)
     biggest = sorted(rows, key=lambda line: (-rows[line], line))[:keep]
-    return {line: unit_id(line) if line in biggest else REST for line in rows}
+    ids: dict[str, str] = {}
+    for line in biggest:
+        ids[line] = unit_id(line, {REST, HEADQUARTERS_ID, *ids.values()})
+    return {line: ids.get(line, REST) for line in rows}
 
 
 @dataclass

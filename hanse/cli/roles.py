@@ -15,9 +15,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
+from typing import Any, Protocol
 
 from hanse.config import Settings
 from hanse.logs import configure_logging
@@ -110,57 +111,73 @@ async def running(settings: Settings, roles: Sequence[Role]) -> AsyncIterator[Ru
     configure_logging(settings.log_level)
     runtime = Runtime(settings)
     start_telemetry(settings.unit, "-".join(roles), settings.otlp_endpoint)
-    async with AsyncExitStack() as stack:
+    async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
+        process = _Process(runtime, group, stack)
         stack.push_async_callback(runtime.close)
-        tasks = [asyncio.create_task(runtime.wakeup.run(), name="wakeup")]
-        stack.push_async_callback(_cancel, tasks)
+        process.run("wakeup", runtime.wakeup.run())
         for role in roles:
-            await _START[role](runtime, stack, tasks)
+            await _START[role](process)
         yield runtime
 
 
-async def _serve(runtime: Runtime, stack: AsyncExitStack, _tasks: list[asyncio.Task[None]]) -> None:
-    settings = runtime.settings
-    server = RpcServer(settings.serve_address, settings.tls, by_token(runtime.verifier), services_of(runtime))
-    await server.start()
-    stack.push_async_callback(server.stop)
+class _Process:
+    """What the roles of one process are started in."""
+
+    def __init__(self, runtime: Runtime, group: asyncio.TaskGroup, stack: AsyncExitStack) -> None:
+        self.runtime = runtime
+        self._group = group
+        self._stack = stack
+
+    def run(self, name: str, part: Coroutine[Any, Any, None]) -> None:
+        """Run a part that never ends by itself; where it fails, the process does."""
+        task = self._group.create_task(part, name=name)
+        self._stack.callback(task.cancel)
+
+    async def serve(self, server: Server) -> None:
+        """Start a server, and stop it when the process ends."""
+        await server.start()
+        self._stack.push_async_callback(server.stop)
 
 
-async def _relay(runtime: Runtime, _stack: AsyncExitStack, tasks: list[asyncio.Task[None]]) -> None:
-    tasks.append(asyncio.create_task(relay_of(runtime).run(), name="relay"))
+class Server(Protocol):
+    """What listens."""
+
+    async def start(self) -> None:
+        """Start listening."""
+
+    async def stop(self) -> None:
+        """Stop, and let calls finish."""
 
 
-async def _work(runtime: Runtime, _stack: AsyncExitStack, tasks: list[asyncio.Task[None]]) -> None:
-    received = FEDERATION.log if runtime.settings.is_headquarters else None
-    tasks.append(asyncio.create_task(Waiting(runtime, received).run(), name="work"))
+async def _serve(process: _Process) -> None:
+    runtime = process.runtime
+    settings, verifier = runtime.settings, by_token(runtime.verifier)
+    await process.serve(RpcServer(settings.serve_address, settings.tls, verifier, services_of(runtime)))
 
 
-async def _federate(runtime: Runtime, stack: AsyncExitStack, tasks: list[asyncio.Task[None]]) -> None:
-    if runtime.settings.is_headquarters:
-        hub = Hub(runtime)
-        await hub.start()
-        stack.push_async_callback(hub.stop)
-    tasks.append(asyncio.create_task(Agent(runtime).run(), name="agent"))
+async def _relay(process: _Process) -> None:
+    process.run("relay", relay_of(process.runtime).run())
 
 
-async def _gateway(runtime: Runtime, stack: AsyncExitStack, _tasks: list[asyncio.Task[None]]) -> None:
-    server = gateway_server(runtime)
-    await server.start()
-    stack.push_async_callback(server.stop)
+async def _work(process: _Process) -> None:
+    received = FEDERATION.log if process.runtime.settings.is_headquarters else None
+    process.run("work", Waiting(process.runtime, received).run())
 
 
-_START: dict[Role, Callable[[Runtime, AsyncExitStack, list[asyncio.Task[None]]], Awaitable[None]]] = {
+async def _federate(process: _Process) -> None:
+    if process.runtime.settings.is_headquarters:
+        await process.serve(Hub(process.runtime))
+    process.run("agent", Agent(process.runtime).run())
+
+
+async def _gateway(process: _Process) -> None:
+    await process.serve(gateway_server(process.runtime))
+
+
+_START: dict[Role, Callable[[_Process], Awaitable[None]]] = {
     Role.SERVE: _serve,
     Role.RELAY: _relay,
     Role.WORK: _work,
     Role.FEDERATE: _federate,
     Role.GATEWAY: _gateway,
 }
-
-
-async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError):
-            await task

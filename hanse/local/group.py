@@ -34,6 +34,7 @@ from hanse.local.line import Line
 from hanse.local.ports import LOOPBACK, free_ports
 from hanse.local.postgres import EmbeddedPostgres
 from hanse.local.process import ManagedProcess
+from hanse.local.server import EmbeddedServer
 from hanse.local.temporal import EmbeddedTemporal
 from hanse.names import HEADQUARTERS, short_unit
 
@@ -132,6 +133,7 @@ class Group:
         self.units = [HEADQUARTERS, *units]
         self.lines: dict[str, Line] = {}
         self.processes: dict[str, ManagedProcess] = {}
+        self.servers: list[EmbeddedServer] = []
         self._migrate = migrate
         self._progress = progress
         self._stack = AsyncExitStack()
@@ -149,15 +151,16 @@ class Group:
         await self._stack.aclose()
 
     async def wait(self) -> None:
-        """Wait until a process of the group ends, which it should not. Raises LocalServerFailed, with its log's end."""
-        watched = {asyncio.ensure_future(process.wait()): process for process in self.processes.values()}
+        """Wait until a part of the group ends, which it should not. Raises LocalServerFailed, which names its log."""
+        parts: list[ManagedProcess | EmbeddedServer] = [*self.processes.values(), *self.servers]
+        watched = {asyncio.ensure_future(part.wait()): part for part in parts}
         try:
             done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for future in watched:
                 future.cancel()
         ended = watched[done.pop()]
-        raise LocalServerFailed(f"{ended.name} ended:\n{ended.log_tail()}", server=ended.name)
+        raise LocalServerFailed(f"{ended.name} ended; its log is {ended.log_path}", server=ended.name)
 
     async def _start(self) -> None:
         servers = self.folder.path / "servers"
@@ -167,7 +170,8 @@ class Group:
             servers / "temporal", self.file.temporal_port, namespaces=[namespace_of(unit) for unit in self.units]
         )
         broker = EmbeddedBroker(servers / "broker", self.file.broker_port)
-        for server in (postgres, temporal, broker):
+        self.servers = [postgres, temporal, broker]
+        for server in self.servers:
             await self._stack.enter_async_context(server)
         for index, unit in enumerate(self.file.units):
             if unit in self.units:

@@ -149,8 +149,10 @@ class Wakeup:
             while True:
                 waiter.clear()
                 yield
+                # Not `wait_for`: in Python 3.11 it may swallow the cancellation of a task that is woken just then.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(waiter.wait(), POLL_INTERVAL_SECONDS)
+                    async with asyncio.timeout(POLL_INTERVAL_SECONDS):
+                        await waiter.wait()
 
 
 def last_position(records: Sequence[StoredRecord]) -> Position:

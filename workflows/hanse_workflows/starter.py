@@ -15,11 +15,10 @@ from functools import partial
 import structlog
 from opentelemetry.trace import SpanKind
 from sqlalchemy import MetaData
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from temporalio.service import RPCError
 
-from hanse.database import Database
+from hanse.database import DATABASE_ERRORS, Database
 from hanse.log.follow import (
     StoredRecord,
     Wakeup,
@@ -89,7 +88,7 @@ class Starter:
             try:
                 await self.catch_up()
                 backoff.reset()
-            except (RPCError, SQLAlchemyError, OSError) as error:
+            except (RPCError, *DATABASE_ERRORS) as error:
                 delay_seconds = backoff.after_failure()
                 logger.warning("the starter waits", error=str(error), seconds=round(delay_seconds, 1))
                 await asyncio.sleep(delay_seconds)

@@ -56,7 +56,8 @@ class EventStreams:
                     continue
                 await asyncio.sleep(PAUSE_SECONDS)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(appended.wait(), KEY_CHECK_SECONDS - PAUSE_SECONDS)
+                    async with asyncio.timeout(KEY_CHECK_SECONDS - PAUSE_SECONDS):
+                        await appended.wait()
         raise Unavailable("The gateway is going away.", hint="Connect again, with the cursor of the last event.")
 
     @contextlib.contextmanager

@@ -56,6 +56,9 @@ ENGAGEMENT_TRANSITIONS: dict[str, dict[pb.EngagementState.ValueType, pb.Engageme
 }
 """For each verb: from which state it leads to which."""
 
+HEADQUARTERS_STEPS = frozenset({"OfferEngagement", "ExpireOffer", "WithdrawOffer"})
+"""The steps that headquarters takes: a desk has no such verb."""
+
 SEEKING = frozenset({pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED})
 """The engagement looks for a provider."""
 TOP_TIER = 3
@@ -240,7 +243,7 @@ State = TypeVar("State", bound=int)
 def _next_state(table: dict[str, dict[State, State]], states: Any, name: str, state: State, verb: str) -> State:
     after = table[verb].get(state)
     if after is None:
-        possible = [other for other, steps in table.items() if state in steps]
+        possible = [other for other, steps in table.items() if state in steps and other not in HEADQUARTERS_STEPS]
         raise IllegalTransition(
             f"{name} is {states.Name(state)}: {verb} is not possible",
             hint=f"Possible now: {', '.join(possible) or 'nothing, it is over'}.",

@@ -95,7 +95,7 @@ def list_partner_events(
 def _entry_for_customer(row: Any) -> pb.TimelineEntry | None:
     """Return a stored event as the customer may see it, or None: what is said inside stays inside."""
     entry = entry_of(row.event, row.sealed)
-    if entry.type == "TicketCommented" and entry.summary != _PUBLIC_COMMENT:
+    if entry.type == "TicketCommented" and entry.summary == _INSIDE_COMMENT:
         return None
     if entry.type == "TicketPaused" and entry.summary != _WAITS_FOR_CUSTOMER:
         entry.text = ""
@@ -123,7 +123,7 @@ def entry_of(event_bytes: bytes, sealed: bytes | None) -> pb.TimelineEntry:
     )
 
 
-_PUBLIC_COMMENT = "commented to the customer"
+_INSIDE_COMMENT = "commented inside"
 _WAITS_FOR_CUSTOMER = "waits for customer"
 
 
@@ -148,7 +148,7 @@ def _resumed(payload: Any) -> str:
 
 _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "TicketOpened": _opened,
-    "TicketCommented": lambda payload: _PUBLIC_COMMENT if payload.public else "commented inside",
+    "TicketCommented": lambda payload: "commented, for the customer to see" if payload.public else _INSIDE_COMMENT,
     "TicketAssigned": lambda payload: f"assigned to {payload.assignee}",
     "TicketEscalated": lambda payload: f"climbed from tier {payload.from_tier} to tier {payload.ticket.tier}",
     "TicketPaused": lambda payload: f"waits for {payload.waiting_for}",

@@ -30,9 +30,11 @@ from hanse.schema import ServiceSchema
 from hanse.work import Cause, CommandExecutor
 from hanse_federation.agent import Agent
 from hanse_federation.forwarding import forward_decisions
+from hanse_federation.group import list_units
 from hanse_federation.hub import Hub
 from hanse_federation.link import Timing
 from hanse_federation.model import LOG, MIGRATIONS, SCHEMA, UPSTREAM_SERVICES
+from hanse_protos.federation.v1.group_pb2 import ListUnitsRequest
 from hanse_protos.federation.v1.link_pb2 import Hello, HubFrame, RecordBatch, UnitFrame
 from hanse_protos.federation.v1.link_pb2_grpc import FederationServiceStub
 from hanse_protos.policy.v1.policy_pb2 import Policy
@@ -267,7 +269,12 @@ def batch_of(unit: str, count: int = 1, first: int = 1, previous: bytes = b"", w
 async def start_unit(group: Group, name: str) -> Unit:
     """Add a unit and wait until its link is up."""
     unit = await group.unit(name)
-    await unit.caught_up()
+
+    async def linked() -> bool:
+        answer = await group.hq.database.read(list_units, ListUnitsRequest())
+        return any(status.unit == name and status.reachable for status in answer.units)
+
+    await eventually(linked)
     return unit
 
 

@@ -62,7 +62,7 @@ async def test_each_step_says_who_under_which_policy_and_what(desk: Desk) -> Non
     await desk.do("CommentTicket", name, text="我们在看", public=True)
     entry = (await timeline(desk, name))[-1]
     assert (entry.actor, entry.policy_version, entry.text, entry.summary) == (
-        f"{SHANGHAI}/agents/li", 1, "我们在看", "commented to the customer",
+        f"{SHANGHAI}/agents/li", 1, "我们在看", "commented, for the customer to see",
     )  # fmt: skip
 
 

@@ -113,9 +113,14 @@ def test_the_biggest_org_lines_keep_their_names_and_the_others_share_one(tmp_pat
     assert fold(log, 2) == {"Org line A2": "org-line-a2", "B": "b", "C": REST}
 
 
-@pytest.mark.parametrize(("org_line", "unit"), [("C", "c"), ("V7 / 3", "v7-3"), ("22", "line-22"), ("Ä", "line-")])
+@pytest.mark.parametrize(("org_line", "unit"), [("C", "c"), ("V7 / 3", "v7-3"), ("22", "line-22"), ("Ä", "line"), ("x" * 29 + " y", "x" * 29)])
 def test_an_org_line_becomes_a_unit_s_id(org_line: str, unit: str) -> None:
-    assert unit_id(org_line) == unit
+    assert unit_id(org_line, ()) == unit
+
+
+def test_no_two_org_lines_share_an_id_and_none_takes_headquarters(tmp_path: Path) -> None:
+    log = read_rows(tmp_path, *(row(org_line=line) for line in ("HQ", "Rest", "A-1", "A 1")))
+    assert fold(log, 4) == {"HQ": "hq-2", "Rest": "rest-2", "A-1": "a-1-2", "A 1": "a-1"}
 
 
 def test_a_ticket_that_returns_to_a_unit_it_left_is_ping_pong(tmp_path: Path) -> None:
