@@ -14,7 +14,6 @@ from hanse_protos.log.v1.log_pb2 import Event, LogRecord
 from hanse_protos.ticket.v1 import events_pb2 as events
 from tests.integration.hanse.told import SUBSCRIPTIONS, TELLER
 from tests.integration.hanse.told_unit import STREAMS, UNIT, ToldUnit
-from tests.integration.rabbitmq import RabbitMQ
 from tests.support import OCCUR_TIME
 
 TICKET = "units/shanghai/tickets/a"
@@ -112,9 +111,8 @@ async def test_a_fact_that_nobody_waits_for_does_not_hold_up_the_log(told_unit: 
         await told_unit.relayed("ticket", 1)
 
 
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)  # Only RabbitMQ says that a queue is missing.
 async def test_rabbitmq_gets_a_deleted_queue_back_with_what_it_missed(told_unit: ToldUnit) -> None:
-    if not isinstance(told_unit.broker.server, RabbitMQ):
-        pytest.skip("only RabbitMQ says that a queue is missing")
     async with told_unit.relaying():
         await told_unit.tell("ticket", (TICKET, events.TicketOpened()))
         await told_unit.relayed("ticket", 1)
