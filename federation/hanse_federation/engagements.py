@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
-from sqlalchemy import or_, select
+from sqlalchemy import ARRAY, Text, any_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from hanse.names import home_of, ticket_of
@@ -81,9 +81,12 @@ class Engagements:
             self._load(names, tickets)
 
     def _load(self, names: Iterable[str], tickets: Iterable[str]) -> None:
-        worked_on = GroupEngagement.ticket.in_(tickets) & GroupEngagement.state.in_(WORKED_ON)
+        # Arrays, not IN: a catch-up asks for hundreds of tickets, and for another number of them each time.
+        commented = GroupEngagement.ticket == any_(bindparam("tickets", list(tickets), ARRAY(Text)))
+        named = GroupEngagement.name == any_(bindparam("names", list(names), ARRAY(Text)))
+        worked_on = commented & GroupEngagement.state.in_(WORKED_ON)
         # In one order everywhere, so that two transactions never wait for each other.
-        rows = select(GroupEngagement).where(or_(GroupEngagement.name.in_(names), worked_on))
+        rows = select(GroupEngagement).where(or_(named, worked_on))
         for row in self._session.scalars(rows.order_by(GroupEngagement.name).with_for_update()):
             self._rows[row.name] = row
         for offer in self._session.scalars(select(Offer).where(Offer.engagement.in_(self._rows))):

@@ -40,6 +40,8 @@ FIRST_YEAR = 1900
 LAST_YEAR = 2199
 # A calendar in use is asked about two or three years; the rest is for reports over imported history.
 CACHED_YEARS = 64
+# A clock asks for many instants from one start: a deadline for each of its steps.
+CACHED_STARTS = 256
 
 MINUTES_PER_DAY = 24 * 60
 
@@ -97,6 +99,7 @@ class WorkingCalendar:
         }
         self._exceptions = dict(_exceptions(calendar, path))
         self._year = lru_cache(maxsize=CACHED_YEARS)(self._compile_year)
+        self._started = lru_cache(maxsize=CACHED_STARTS)(self._find_start)
 
     def between(self, start: datetime, end: datetime) -> timedelta:
         """Give the working time between two aware instants; nothing where `end` is not after `start`.
@@ -121,16 +124,21 @@ class WorkingCalendar:
         It is `start` itself where `working` is not positive, and the end of a shift rather than the beginning of the
         next where it could be either. Raises `HorizonExceeded` where it isn't reached within `HORIZON_YEARS`.
         """
-        first = self._local_year(start)
+        first, worked = self._started(_to_microseconds(start))
         if working <= timedelta(0):
             return start.astimezone(UTC)
-        wanted = self._year(first).worked_until(_to_microseconds(start)) + working // _MICROSECOND
+        wanted = worked + working // _MICROSECOND
         for number in range(first, min(first + HORIZON_YEARS, LAST_YEAR) + 1):
             year = self._year(number)
             if wanted <= year.total:
                 return _EPOCH + timedelta(microseconds=year.instant_after(wanted))
             wanted -= year.total
         raise self._beyond_horizon()
+
+    def _find_start(self, instant: int) -> tuple[int, int]:
+        """Give the local year of an instant, and the working time of that year until then, in microseconds."""
+        year = self._local_year(_EPOCH + timedelta(microseconds=instant))
+        return year, self._year(year).worked_until(instant)
 
     def _beyond_horizon(self) -> HorizonExceeded:
         return HorizonExceeded(calendar=self.id, horizon_years=str(HORIZON_YEARS))

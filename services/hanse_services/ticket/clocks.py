@@ -118,12 +118,12 @@ def schedule(standards: Standards, ticket: Ticket) -> None:
     segments = [row.value() for row in ticket.segments]
     for row in ticket.clocks:
         if row.stop_time is None:
-            steps = row.open_steps()
+            promised, steps = row.target_duration, row.open_steps()
             for step in steps:
                 if step.done_time is None:
-                    at = _reach(standards, segments, row.target_duration * step.percent / FULL_PERCENT)
+                    at = _reach(standards, segments, promised * step.percent / FULL_PERCENT)
                     step.due_time = at.isoformat() if at else None
-            row.due_time = _reach(standards, segments, row.target_duration)
+            row.due_time = _reach(standards, segments, promised)
             row.keep_steps(steps)
 
 
