@@ -113,7 +113,10 @@ def test_the_biggest_org_lines_keep_their_names_and_the_others_share_one(tmp_pat
     assert fold(log, 2) == {"Org line A2": "org-line-a2", "B": "b", "C": REST}
 
 
-@pytest.mark.parametrize(("org_line", "unit"), [("C", "c"), ("V7 / 3", "v7-3"), ("22", "line-22"), ("Ä", "line"), ("x" * 29 + " y", "x" * 29)])
+@pytest.mark.parametrize(
+    ("org_line", "unit"),
+    [("C", "c"), ("V7 / 3", "v7-3"), ("22", "line-22"), ("Ä", "line"), ("x" * 29 + " y", "x" * 29)],
+)
 def test_an_org_line_becomes_a_unit_s_id(org_line: str, unit: str) -> None:
     assert unit_id(org_line, ()) == unit
 
