@@ -55,7 +55,7 @@ class Inbox:
         )
         work = Work(session, self.unit, cause, self._clock(), self._policies)
         effect(work, fact)
-        work.flush()
+        session.flush()
         if work.entries:
             append(session, self.schema.log, stream_name(self.unit, self.schema.name), work.entries)
         return True

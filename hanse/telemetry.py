@@ -13,7 +13,6 @@ from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -26,8 +25,7 @@ _tracer = trace.get_tracer("hanse")
 def start_telemetry(unit: str, role: str, otlp_endpoint: str | None) -> TracerProvider:
     """Install the tracer provider of this process. With no endpoint, spans get ids and go nowhere."""
     resource = Resource.create({"service.name": f"hanse-{role}", "service.namespace": "hanse", "hanse.unit": unit})
-    # A span that goes nowhere need not record anything: it only lends its ids.
-    provider = TracerProvider(resource=resource, sampler=DEFAULT_ON if otlp_endpoint else ALWAYS_OFF)
+    provider = TracerProvider(resource=resource)
     if otlp_endpoint:
         # Imported here: the exporter brings gRPC, which must not enter nameko's process.
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415

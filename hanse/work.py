@@ -4,8 +4,7 @@ A command is a plain function `command(work, request) -> response`. It loads wha
 changes it, and calls `work.tell` for each fact. It decides everything from what it loaded; it calls nobody.
 
 `CommandExecutor` runs commands that arrive together in one transaction, one after the other: they share the begin,
-the commit, the head row's lock and the inserts (`Work.add`). Under load a group is gathered for some milliseconds; a
-command that comes alone does not wait. What each caller sees is as if it had been alone:
+the commit, the head row's lock and the inserts. What each caller sees is as if it had been alone:
 
 - The first answer to a request id is stored with the change; a repeat gets it again, a reuse with another body fails.
 - When one command of a group raises, the transaction is rolled back, the others run again without it, and then it runs
@@ -22,7 +21,6 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -30,7 +28,7 @@ from uuid import UUID
 import structlog
 from google.protobuf.message import Message
 from sqlalchemy import ARRAY, Uuid, any_, bindparam, insert, select
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import Session
 
 from hanse.clock import Clock, utc_now
 from hanse.database import DATABASE_ERRORS, Database, as_hanse_error
@@ -78,20 +76,6 @@ class Work:
     now: datetime
     policies: PolicyStore
     entries: list[Entry] = field(default_factory=list)
-    new_rows: list[DeclarativeBase] = field(default_factory=list)
-    """What was added and is not written yet; the commands of a group share it."""
-
-    def add(self, *rows: DeclarativeBase) -> None:
-        """Keep new rows. Those of all commands of a group are inserted at once, a statement for each table.
-
-        That is a good deal cheaper than `session.add`; in return, the objects do not become part of the session.
-        """
-        self.new_rows.extend(rows)
-
-    def flush(self) -> None:
-        """Write what was added and changed so far, so that a query sees it."""
-        insert_rows(self.session, self.new_rows)
-        self.session.flush()
 
     @property
     def standards(self) -> Standards:
@@ -112,28 +96,6 @@ class Work:
             policy_version=self.policies.current_version(self.session),
         )
         self.entries.append(new_event(origin, resource, payload, occur_time or self.now, sealed))
-
-
-def insert_rows(session: Session, rows: list[DeclarativeBase]) -> None:
-    """Insert rows and forget them: all of a table in one statement, tables before those that refer to them."""
-    by_kind: dict[type[DeclarativeBase], list[DeclarativeBase]] = {}
-    for row in rows:
-        by_kind.setdefault(type(row), []).append(row)
-    rows.clear()
-    for kind in sorted(by_kind, key=_place_of):
-        columns = _columns_of(kind)
-        values = [{column: row.__dict__.get(column) for column in columns} for row in by_kind[kind]]
-        session.execute(insert(kind.__table__), values)  # type: ignore[arg-type]
-
-
-@lru_cache(maxsize=1024)
-def _place_of(kind: type[DeclarativeBase]) -> int:
-    return kind.metadata.sorted_tables.index(kind.__table__)  # type: ignore[arg-type]
-
-
-@lru_cache(maxsize=1024)
-def _columns_of(kind: type[DeclarativeBase]) -> tuple[str, ...]:
-    return tuple(kind.__mapper__.column_attrs.keys())
 
 
 Command = Callable[[Work, Request], Response]
@@ -309,13 +271,12 @@ class CommandExecutor:
         answers: list[Message] = []
         entries: list[Entry] = []
         rows: list[dict[str, object]] = []
-        new_rows: list[DeclarativeBase] = []
         for pending in group:
             try:
                 if earlier := answered.get(pending.request_id):
                     answers.append(_repeat(pending, *earlier))
                     continue
-                work = Work(session, self.unit, pending.cause, now, self.policies, new_rows=new_rows)
+                work = Work(session, self.unit, pending.cause, now, self.policies)
                 answer = pending.command(work, pending.request)
             except DATABASE_ERRORS:
                 raise
@@ -327,7 +288,6 @@ class CommandExecutor:
             rows.append({"request_id": pending.request_id, "fingerprint": pending.fingerprint, "response": response})
             answers.append(answer)
             entries += work.entries
-        insert_rows(session, new_rows)
         session.flush()
         if rows:
             session.execute(insert(self.schema.request), rows)

@@ -119,12 +119,11 @@ def schedule(standards: Standards, ticket: Ticket) -> None:
     for row in ticket.clocks:
         if row.stop_time is None:
             promised, steps = row.target_duration, row.open_steps()
-            row.due_time = _reach(standards, segments, promised)
             for step in steps:
                 if step.done_time is None:
-                    part = promised * step.percent / FULL_PERCENT
-                    at = row.due_time if part == promised else _reach(standards, segments, part)
+                    at = _reach(standards, segments, promised * step.percent / FULL_PERCENT)
                     step.due_time = at.isoformat() if at else None
+            row.due_time = _reach(standards, segments, promised)
             row.keep_steps(steps)
 
 

@@ -34,7 +34,7 @@ def create_ticket(work: Work, request: rpc.CreateTicketRequest) -> pb.Ticket:
     ticket = new_ticket(work, str(TicketName(work.unit, new_id())), asked, request.partner)
     ticket.customer = _customer_of(work, request)
     clocks.start_clocks(standards, ticket, work.unit)
-    work.add(ticket, *ticket.clocks, *ticket.segments)
+    work.session.add(ticket)
     opened = told.TicketOpened(ticket=summary_of(ticket))
     work.tell(ticket.name, opened, title=ticket.title, description=ticket.description)
     return ticket_to_proto(ticket, standards, work.now)

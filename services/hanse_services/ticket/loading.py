@@ -21,7 +21,7 @@ def own_ticket(work: Work, name: str, etag: str = "") -> Ticket:
 
 def find_ticket(work: Work, name: str) -> Ticket | None:
     """Load and lock a ticket, if it is here."""
-    work.flush()
+    work.session.flush()
     query = select(Ticket).where(Ticket.name == name).with_for_update()
     return work.session.scalar(query.execution_options(populate_existing=True))
 
@@ -49,7 +49,7 @@ def _checked(engagement: Engagement | None, name: str, etag: str) -> Engagement:
 
 def find_engagement(work: Work, name: str) -> Engagement | None:
     """Load and lock an engagement, if this unit takes part in it."""
-    work.flush()
+    work.session.flush()
     query = select(Engagement).where(Engagement.name == name).with_for_update()
     return work.session.scalar(query.execution_options(populate_existing=True))
 
