@@ -4,7 +4,8 @@ A command is a plain function `command(work, request) -> response`. It loads wha
 changes it, and calls `work.tell` for each fact. It decides everything from what it loaded; it calls nobody.
 
 `CommandExecutor` runs commands that arrive together in one transaction, one after the other: they share the begin,
-the commit, the head row's lock and the inserts. What each caller sees is as if it had been alone:
+the commit, the head row's lock and the inserts. Under load a group is gathered for some milliseconds; a command that
+comes alone does not wait. What each caller sees is as if it had been alone:
 
 - The first answer to a request id is stored with the change; a repeat gets it again, a reuse with another body fails.
 - When one command of a group raises, the transaction is rolled back, the others run again without it, and then it runs

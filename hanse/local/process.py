@@ -114,7 +114,7 @@ class ManagedProcess:
             try:
                 await asyncio.wait_for(self._ended(_POLL_INTERVAL_SECONDS), grace_seconds)
             except TimeoutError:
-                pass
+                pass  # It did not heed the signal, so its group is ended below.
             else:
                 return
         self._kill_group()
