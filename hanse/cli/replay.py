@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +24,7 @@ from hanse.cli import output
 from hanse.cli.connection import settings_of
 from hanse.cli.desk import Desk
 from hanse.cli.incident_log import Change, Count, IncidentLog, count, fold, read
+from hanse.cli.patience import eventually
 from hanse.errors import HanseError
 from hanse.local.group import Group
 from hanse.names import HEADQUARTERS, short_unit
@@ -41,7 +42,6 @@ IMPORT_TIMEOUT_SECONDS = 120.0
 ARRIVAL_PATIENCE_SECONDS = 600.0
 """How long headquarters may take to have everything, after the last import."""
 PATIENCE_SECONDS = 60.0
-LOOK_INTERVAL_SECONDS = 0.5
 SHOWN_BROKEN_ROWS = 20
 
 
@@ -136,7 +136,7 @@ async def ensure_policy(folder: Path, units: Sequence[str]) -> None:
             reply = await headquarters.group.ListUnits(group_pb2.ListUnitsRequest())
             return {unit.unit for unit in reply.units if unit.policy_version} >= set(units)
 
-        await _eventually(acknowledged, "every unit acknowledges the policy")
+        await eventually(acknowledged, "every unit acknowledges the policy", PATIENCE_SECONDS, ReplayFailed)
 
 
 async def import_log(folder: Path, log: IncidentLog, folded: dict[str, str], seed: UUID) -> None:
@@ -183,7 +183,7 @@ async def _import(desk: Desk, request: rpc.ImportTicketsRequest) -> rpc.ImportTi
             raise
         return True
 
-    await _eventually(imported, f"the desk of {short_unit(desk.unit)} has the policy")
+    await eventually(imported, f"the desk of {short_unit(desk.unit)} has the policy", PATIENCE_SECONDS, ReplayFailed)
     return reply
 
 
@@ -224,23 +224,13 @@ async def until_arrived(folder: Path, units: Sequence[str], headquarters: Desk) 
         return all(received.get(f"{unit}/streams/ticket", 0) >= head for unit, head in wanted.items())
 
     with output.errors.status("waiting: everything arrives at headquarters"):
-        await _eventually(arrived, "everything arrives at headquarters", ARRIVAL_PATIENCE_SECONDS)
+        await eventually(arrived, "everything arrives at headquarters", ARRIVAL_PATIENCE_SECONDS, ReplayFailed)
 
 
 async def _ticket_head(folder: Path, unit: str) -> int:
     async with Desk(settings_of(folder, unit), "replay") as desk:
         reply = await desk.logs.ListStreams(ListStreamsRequest())
     return next((head.sequence for head in reply.streams if head.stream == f"{unit}/streams/ticket"), 0)
-
-
-async def _eventually(
-    condition: Callable[[], Awaitable[bool]], what: str, patience_seconds: float = PATIENCE_SECONDS
-) -> None:
-    deadline = asyncio.get_running_loop().time() + patience_seconds
-    while not await condition():
-        if asyncio.get_running_loop().time() > deadline:
-            raise ReplayFailed(f"waited {patience_seconds:.0f} s in vain: {what}")
-        await asyncio.sleep(LOOK_INTERVAL_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from uuid import uuid4
 from hanse.cli.connection import settings_of
 from hanse.cli.desk import Desk
 from hanse.cli.health import UnitHealth
+from hanse.cli.patience import eventually
 from hanse.errors import HanseError
 from hanse.local.group import Group
 from hanse_protos.federation.v1 import group_pb2
@@ -27,7 +27,6 @@ PATIENCE_SECONDS = 30.0
 """How long the story waits for what should follow from a step, before it says that it did not."""
 LADDER_SECONDS = 60.0
 """How long it waits for the ladder: the demo's targets are seconds, on real timers."""
-LOOK_INTERVAL_SECONDS = 0.2
 
 
 class StoryFailed(HanseError):  # noqa: N818 - the errors of Hanse say what is wrong.
@@ -127,12 +126,8 @@ class Stage:
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         """Wait until a condition holds. Raises StoryFailed where it does not in time."""
-        deadline = asyncio.get_running_loop().time() + patience_seconds
         with self.narrator.waiting(what):
-            while not await condition():
-                if asyncio.get_running_loop().time() > deadline:
-                    raise StoryFailed(f"waited {patience_seconds:.0f} s in vain: {what}")
-                await asyncio.sleep(LOOK_INTERVAL_SECONDS)
+            await eventually(condition, what, patience_seconds, StoryFailed)
 
     def _require(self, holds: bool, what: str) -> None:
         if not holds:
