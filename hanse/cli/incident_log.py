@@ -27,6 +27,8 @@ HEADQUARTERS_ID = "hq"
 MAX_UNIT_ID_CHARACTERS = 30
 MAX_UNITS = 1_000
 MAX_ROW_CHARACTERS = 10_000
+MAX_CHANGES = 5_000
+"""The rows of one incident: what the desk takes as one ticket's history."""
 MAX_PRODUCT_CHARACTERS = 130
 """The imported ticket's title, 200 characters at most, is the incident's number, 63 at most, and the product."""
 
@@ -89,7 +91,7 @@ class IncidentLog:
     """What a file says."""
 
     incidents: dict[str, list[Change]] = field(default_factory=dict)
-    """The changes of each incident, in order of time; incidents in the order of their first row."""
+    """The changes of each incident by its ticket's id, in order of time; incidents in the order of their first row."""
     broken: list[BrokenRow] = field(default_factory=list)
 
     @property
@@ -124,7 +126,12 @@ def _take(log: IncidentLog, line: int, header: Sequence[str], text: str) -> None
     except ValueError as error:
         log.broken.append(BrokenRow(line, str(error)))
         return
-    log.incidents.setdefault(change.incident, []).append(change)
+    # Ids are in lower case, so case does not tell two incidents apart.
+    changes = log.incidents.setdefault(change.incident.lower(), [])
+    if len(changes) < MAX_CHANGES:
+        changes.append(change)
+    else:
+        log.broken.append(BrokenRow(line, f"incident {change.incident} has over {MAX_CHANGES:,} rows"))
 
 
 def _cells(header: Sequence[str], text: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -37,7 +37,9 @@ from hanse_protos.ticket.v1 import service_pb2 as rpc
 
 DEFAULT_FOLDER = Path(".hanse-replay")
 BATCH_TICKETS = 100
-"""How many incidents go into one request: about a thousand events, and a second of work."""
+"""How many incidents go into one request at most: about a thousand events, and a second of work."""
+BATCH_CHANGES = 10_000
+"""How many changes go into one request at most, but for one incident with more: below gRPC's 4 MB for a message."""
 IMPORT_TIMEOUT_SECONDS = 120.0
 ARRIVAL_PATIENCE_SECONDS = 600.0
 """How long headquarters may take to have everything, after the last import."""
@@ -157,7 +159,7 @@ async def _import_home(
 ) -> None:
     bar = bars.add_task(f"{short_unit(home):<12}", total=len(incidents))
     async with Desk(settings_of(folder, home), "replay") as desk:
-        for number, batch in enumerate(_batches(incidents)):
+        for number, batch in enumerate(batches(incidents)):
             request = rpc.ImportTicketsRequest(
                 parent=home,
                 tickets=(_historic(changes, folded) for changes in batch),
@@ -187,9 +189,18 @@ async def _import(desk: Desk, request: rpc.ImportTicketsRequest) -> rpc.ImportTi
     return reply
 
 
-def _batches(incidents: list[list[Change]]) -> Iterator[list[list[Change]]]:
-    for start in range(0, len(incidents), BATCH_TICKETS):
-        yield incidents[start : start + BATCH_TICKETS]
+def batches(incidents: Iterable[list[Change]]) -> Iterator[list[list[Change]]]:
+    """Put incidents together into requests, by their number and by that of their changes."""
+    batch: list[list[Change]] = []
+    changes = 0
+    for incident in incidents:
+        if batch and (len(batch) == BATCH_TICKETS or changes + len(incident) > BATCH_CHANGES):
+            yield batch
+            batch, changes = [], 0
+        batch.append(incident)
+        changes += len(incident)
+    if batch:
+        yield batch
 
 
 def _historic(changes: Sequence[Change], folded: dict[str, str]) -> rpc.HistoricTicket:

@@ -13,6 +13,7 @@ import pytest
 
 from hanse.cli.incident_log import (
     COLUMNS,
+    MAX_CHANGES,
     MAX_ROW_CHARACTERS,
     REST,
     IncidentLog,
@@ -124,6 +125,16 @@ def test_an_org_line_becomes_a_unit_s_id(org_line: str, unit: str) -> None:
 def test_no_two_org_lines_share_an_id_and_none_takes_headquarters(tmp_path: Path) -> None:
     log = read_rows(tmp_path, *(row(org_line=line) for line in ("HQ", "Rest", "A-1", "A 1")))
     assert fold(log, 4) == {"HQ": "hq-2", "Rest": "rest-2", "A-1": "a-1-2", "A 1": "a-1"}
+
+
+def test_case_tells_no_two_incidents_apart(tmp_path: Path) -> None:
+    log = read_rows(tmp_path, row(incident="INC-1"), row(incident="inc-1"))
+    assert {incident: len(changes) for incident, changes in log.incidents.items()} == {"inc-1": 2}
+
+
+def test_rows_beyond_what_a_desk_takes_as_one_history_are_named(tmp_path: Path) -> None:
+    log = read_rows(tmp_path, *([GOOD] * MAX_CHANGES), GOOD)
+    assert (log.changes, [row.line for row in log.broken]) == (MAX_CHANGES, [MAX_CHANGES + 2])
 
 
 def test_a_ticket_that_returns_to_a_unit_it_left_is_ping_pong(tmp_path: Path) -> None:
