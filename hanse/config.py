@@ -6,8 +6,9 @@ names. The embedded default writes such a file for each unit; production sets th
 
 import os
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from hanse.names import HEADQUARTERS
@@ -26,13 +27,23 @@ class Settings(BaseSettings):
     folder: Path
     """Where the unit's certificate and keys are: unit.crt, unit.key, authority.crt, token.key, token.pub."""
     database_url: str
-    """The unit's own database, `postgresql://…`."""
+    """The unit's own database, `postgresql://…`; encrypted with `?sslmode=verify-full&sslrootcert=/path` at its end."""
     broker_url: str
     """The unit's own broker: `amqp://…`, or `redis://…` on the embedded default."""
     temporal_address: str
     """The Temporal frontend, host:port."""
     temporal_namespace: str
     """The unit's namespace in Temporal."""
+    temporal_tls: bool = False
+    """Whether the connection to Temporal is encrypted. In the clear it belongs on a network that you trust."""
+    temporal_authority: Path | None = None
+    """The authority that has signed Temporal's certificate, PEM; the machine's own authorities where unset."""
+    temporal_certificate: Path | None = None
+    """The certificate that Temporal knows this unit by, PEM, where it asks for one."""
+    temporal_key: Path | None = None
+    """The key of that certificate, PEM."""
+    temporal_api_key: SecretStr | None = None
+    """The API key that Temporal knows this unit by, where it asks for one."""
     serve_address: str
     """Where the unit's services are served, host:port; its workers, its gateway and the command line call it."""
     gateway_address: str
@@ -45,6 +56,18 @@ class Settings(BaseSettings):
     """Where traces go, `http://collector:4317`. Off where unset."""
     log_level: str = "info"
     """What is logged at least: `debug`, `info`, `warning` or `error`."""
+
+    @model_validator(mode="after")
+    def _check_temporal(self) -> Self:
+        """Refuse secrets that would go over a line in the clear, and half a certificate."""
+        files = (self.temporal_authority, self.temporal_certificate, self.temporal_key)
+        if not self.temporal_tls and (any(files) or self.temporal_api_key):
+            raise ValueError(
+                "temporal_authority, temporal_certificate, temporal_key, temporal_api_key: set temporal_tls"
+            )
+        if (self.temporal_certificate is None) != (self.temporal_key is None):
+            raise ValueError("temporal_certificate and temporal_key go together")
+        return self
 
     @property
     def is_headquarters(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 import asyncpg
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -48,6 +48,17 @@ def with_driver(url: str, driver: str) -> str:
     return make_url(url).set(drivername=f"postgresql+{driver}").render_as_string(hide_password=False)
 
 
+def _split_encryption(url: str) -> tuple[str, str]:
+    """Return a URL without what libpq calls `sslmode`, `sslrootcert` and so on, and a URL of nothing else.
+
+    SQLAlchemy passes a URL's options to asyncpg as arguments, where these are not known; asyncpg reads them from a URL.
+    """
+    parsed = make_url(url)
+    options = {name: value for name, value in parsed.query.items() if name.startswith("ssl")}
+    plain = parsed.difference_update_query(options).render_as_string(hide_password=False)
+    return plain, URL.create("postgresql", query=options).render_as_string()
+
+
 class Database:
     """The database of a unit, as an asyncio process uses it."""
 
@@ -58,12 +69,13 @@ class Database:
             "lock_timeout": str(LOCK_TIMEOUT_MS),
             "jit": "off",
         }
+        plain_url, encryption = _split_encryption(url)
         self.engine = create_async_engine(
-            with_driver(url, "asyncpg"),
+            with_driver(plain_url, "asyncpg"),
             pool_size=pool_size,
             max_overflow=MAX_OVERFLOW,
             pool_pre_ping=True,
-            connect_args={"server_settings": settings},
+            connect_args={"server_settings": settings, "dsn": encryption},
         )
 
     async def read(

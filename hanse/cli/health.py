@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
-from temporalio.client import Client
 from temporalio.service import RPCError
 
 from hanse.cli.connection import settings_of
@@ -14,6 +13,7 @@ from hanse.cli.desk import Desk
 from hanse.config import Settings
 from hanse.local.group import GroupFolder
 from hanse.names import HEADQUARTERS, downstream_name, short_unit
+from hanse.temporal import connect
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.log.v1 import log_pb2
 from hanse_protos.policy.v1 import policy_pb2
@@ -141,7 +141,7 @@ async def _compare(
 async def _open_workflows(settings: Settings) -> int | None:
     """Return how many workflows are open in the unit's namespace, or None where Temporal does not answer."""
     try:
-        client = await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace, lazy=False)
+        client = await connect(settings)
         return (await client.count_workflows("ExecutionStatus = 'Running'")).count
     except (RPCError, RuntimeError):
         return None

@@ -18,6 +18,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from hanse.log.tables import LogTables
 from hanse.runtime import Runtime
+from hanse.temporal import connect
 from hanse_workflows.backoff import Backoff
 from hanse_workflows.escalation.activities import EscalationActivities
 from hanse_workflows.escalation.workflow import EscalationWorkflow
@@ -76,10 +77,8 @@ class Waiting:
                     await asyncio.sleep(delay_seconds)
 
     async def _connect(self) -> Client:
-        settings = self._runtime.settings
-        client = await Client.connect(
-            settings.temporal_address,
-            namespace=settings.temporal_namespace,
+        client = await connect(
+            self._runtime.settings,
             identity=f"{self._runtime.unit}/services/waiting",
             # The older of the two integrations: it takes the process's own tracer provider as it is.
             interceptors=[TracingInterceptor()],
