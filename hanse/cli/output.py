@@ -17,8 +17,9 @@ from rich.text import Text
 
 from hanse.names import short_unit
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+# What is printed comes from people and machines, so square brackets in it are square brackets.
+console = Console(highlight=False, markup=False)
+errors = Console(stderr=True, highlight=False, markup=False)
 
 NANOS_PER_UNIT = 1_000_000_000
 
@@ -41,7 +42,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text
     for column in columns:
         view.add_column(column, overflow="fold")
     for row in rows:
-        view.add_row(*row)
+        view.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     if view.row_count:
         console.print(view)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -10,19 +11,21 @@ import typer
 
 from hanse.cli import output
 from hanse.cli.connection import At, command
-from hanse.policy import dump_yaml, lint, load_yaml
+from hanse.errors import InvalidArgument
+from hanse.policy import diff, dump_yaml, lint, load_yaml
 from hanse_protos.policy.v1 import policy_pb2 as pb
 
 app = typer.Typer(help="Check, publish and show the group policy.", no_args_is_help=True)
 
 FileArgument = Annotated[Path, typer.Argument(help="A policy document in YAML.", exists=True, dir_okay=False)]
 BROKEN = 1
+CURRENT = "current"
 
 
 @app.command("lint")
 def lint_file(file: FileArgument) -> None:
     """Check a document, without a server."""
-    problems = lint(load_yaml(file.read_text()))
+    problems = lint(read_document(file))
     for problem in problems:
         output.print_error(problem.message, "", problem.path)
     if problems:
@@ -30,10 +33,43 @@ def lint_file(file: FileArgument) -> None:
     output.console.print(f"{file} holds together")
 
 
+@command(app, "diff", unit="hq")
+def show_difference(
+    at: At,
+    before: Annotated[str, typer.Argument(help="A file, a version such as 3, or current.")],
+    after: Annotated[str, typer.Argument(help="Likewise.")],
+) -> None:
+    """Show what differs between two documents, place by place."""
+    differences = diff(_document(at, before), _document(at, after))
+    if at.as_json:
+        output.print_json({"differences": [asdict(difference) for difference in differences]})
+    elif differences:
+        rows = ((difference.path, difference.before, difference.after) for difference in differences)
+        output.table(f"From {before} to {after}", ["place", "before", "after"], rows)
+    else:
+        output.console.print(f"{before} and {after} say the same")
+
+
+def _document(at: At, named: str) -> pb.PolicyDocument:
+    """Return a document by its file's name, or by its version as the unit has it."""
+    if not named.isdigit() and named != CURRENT:
+        return read_document(Path(named))
+    policy: pb.Policy = at.ask(lambda desk: desk.policies.GetPolicy(pb.GetPolicyRequest(name=f"policies/{named}")))
+    return policy.document
+
+
+def read_document(file: Path) -> pb.PolicyDocument:
+    """Read a document in YAML. Raises PolicyInvalid where it is none, InvalidArgument where there is no such file."""
+    try:
+        return load_yaml(file.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"{file} can't be read: {error}", hint="Name a file with a policy in YAML.") from error
+
+
 @command(app, "publish", unit="hq")
 def publish(at: At, file: FileArgument) -> None:
     """Publish the next version from headquarters to every unit."""
-    request = pb.PublishPolicyRequest(document=load_yaml(file.read_text()), request_id=str(uuid4()))
+    request = pb.PublishPolicyRequest(document=read_document(file), request_id=str(uuid4()))
     policy = at.ask(lambda desk: desk.policies.PublishPolicy(request))
     if at.as_json:
         output.print_json(policy)
@@ -42,7 +78,7 @@ def publish(at: At, file: FileArgument) -> None:
 
 
 @command(app, "show", unit="hq")
-def show(at: At, version: Annotated[str, typer.Argument(help="A version, or current.")] = "current") -> None:
+def show(at: At, version: Annotated[str, typer.Argument(help="A version, or current.")] = CURRENT) -> None:
     """Show a version of the policy as a unit has it."""
     request = pb.GetPolicyRequest(name=f"policies/{version}")
     policy = at.ask(lambda desk: desk.policies.GetPolicy(request))

@@ -18,6 +18,7 @@ A document goes through three states:
 |---|---|
 | `notation` | how people write durations, money and days of the week |
 | `document` | YAML in and out |
+| `diff` | what differs between two documents |
 | `lint` | what makes a document contradict itself |
 | `rehearsal` | the conditions, tried out before a real ticket meets them |
 | `conditions` | CEL: a thin layer over a young library |
@@ -34,6 +35,7 @@ because a ticket that quietly loses its target is worse than one that loudly has
 
 from hanse.policy.calendar import WorkingCalendar
 from hanse.policy.clock import Segment, due, segment_used, used
+from hanse.policy.diff import Difference, diff
 from hanse.policy.document import dump_yaml, load_yaml
 from hanse.policy.errors import CalendarUnknown, CategoryUnknown, ConditionFailed, HorizonExceeded, UnitUnknown
 from hanse.policy.lint import lint
@@ -43,11 +45,13 @@ __all__ = [
     "CalendarUnknown",
     "CategoryUnknown",
     "ConditionFailed",
+    "Difference",
     "HorizonExceeded",
     "Segment",
     "Standards",
     "UnitUnknown",
     "WorkingCalendar",
+    "diff",
     "due",
     "dump_yaml",
     "lint",

@@ -67,11 +67,16 @@ def load_yaml(text: str) -> PolicyDocument:
 
 def dump_yaml(document: PolicyDocument) -> str:
     """Write a policy document for people. `load_yaml` reads the same document back."""
+    return yaml.dump(as_plain(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=LINE_CHARACTERS)
+
+
+def as_plain(document: PolicyDocument) -> dict[str, Plain]:
+    """Return a document as the mappings, lists and texts that people write."""
     written = PolicyDocument()
     written.CopyFrom(document)
     for exception in _exceptions(written):
         _omit_implied_days(exception)
-    return yaml.dump(_plain(written), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=LINE_CHARACTERS)
+    return _plain(written)
 
 
 LINE_ENDS_OF_YAML = ("\x85", "\u2028", "\u2029")
