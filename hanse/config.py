@@ -5,6 +5,7 @@ names. The embedded default writes such a file for each unit; production sets th
 """
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,15 @@ from hanse.rpc.tls import TlsFiles
 SETTINGS_FILE_VARIABLE = "HANSE_SETTINGS"
 
 
+class Mode(StrEnum):
+    """How a unit stands to headquarters. Shared desks are no mode of a unit: the policy of the group names them."""
+
+    INDEPENDENT = "independent"
+    """It has no link, and publishes its policy for itself."""
+    SUBORDINATE = "subordinate"
+    """Headquarters publishes its policy and routes its engagements."""
+
+
 class Settings(BaseSettings):
     """Where a unit's parts find each other."""
 
@@ -24,6 +34,8 @@ class Settings(BaseSettings):
 
     unit: str = Field(pattern=r"^units/[a-z][a-z0-9-]{0,38}$")
     """The unit's resource name, "units/shanghai"."""
+    mode: Mode = Mode.SUBORDINATE
+    """How the unit stands to headquarters: `independent` (no link) or `subordinate`."""
     folder: Path
     """Where the unit's certificate and keys are: unit.crt, unit.key, authority.crt, token.key, token.pub."""
     database_url: str
@@ -48,8 +60,8 @@ class Settings(BaseSettings):
     """Where the unit's services are served, host:port; its workers, its gateway and the command line call it."""
     gateway_address: str
     """Where the partner gateway is served, host:port."""
-    hub_address: str
-    """Where headquarters takes the units' links, host:port, as this unit reaches it."""
+    hub_address: str = ""
+    """Where headquarters takes the units' links, host:port, as this unit reaches it. An independent unit has none."""
     hub_listen_address: str = ""
     """Where the hub listens. Headquarters only."""
     otlp_endpoint: str | None = None
@@ -67,6 +79,18 @@ class Settings(BaseSettings):
             )
         if (self.temporal_certificate is None) != (self.temporal_key is None):
             raise ValueError("temporal_certificate and temporal_key go together")
+        return self
+
+    @model_validator(mode="after")
+    def _mode_and_addresses_agree(self) -> Self:
+        """Refuse settings that contradict the mode, rather than let one of the two win in silence."""
+        if self.mode is Mode.INDEPENDENT:
+            if self.is_headquarters:
+                raise ValueError("headquarters takes the group's links, so its mode can't be independent")
+            if self.hub_address:
+                raise ValueError("an independent unit has no link: remove hub_address, or choose another mode")
+        elif not self.hub_address:
+            raise ValueError(f"a unit in the mode {self.mode} dials headquarters: set hub_address")
         return self
 
     @property

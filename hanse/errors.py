@@ -244,6 +244,24 @@ class HeadquartersOnly(FailedPrecondition):
     hint = "Send the request to headquarters."
 
 
+class UnitIndependent(FailedPrecondition):
+    reason = "UNIT_INDEPENDENT"
+    message = "This unit is independent: it has no link to headquarters."
+    hint = "Set its mode to subordinate, and hub_address, to join the group."
+
+
+class GroupPolicyInForce(FailedPrecondition):
+    reason = "GROUP_POLICY_IN_FORCE"
+    message = "The group's policy is in force in this unit, and stays in force after it has left."
+    hint = "Headquarters publishes the group's policy; a unit publishes its own only before it has ever joined."
+
+
+class NobodyToAsk(FailedPrecondition):
+    reason = "NOBODY_TO_ASK"
+    message = "The policy in force lists no unit but this one, so nobody can be asked for an engagement."
+    hint = "Solve the ticket here, or let the unit join the group."
+
+
 class AmountTooFine(FailedPrecondition):
     reason = "AMOUNT_TOO_FINE"
     message = "The amount is finer than the smallest unit of its currency."

@@ -43,6 +43,22 @@ class TicketName:
         return f"{self.unit}/tickets/{self.id}"
 
 
+OWN_POLICIES = -1_000_000_000
+"""The versions that an independent unit publishes for itself count up from here. So they are all below the group's
+first version, which supersedes them on the day on which the unit joins, and no number ever means two policies."""
+
+
+def policy_name(version: int) -> str:
+    """Return the name of a version of the policy: "policies/3", or "policies/own-3" for a unit's own third."""
+    return f"policies/{version}" if version > 0 else f"policies/own-{version - OWN_POLICIES}"
+
+
+def policy_version(name: str) -> int:
+    """Return the version from a validated name of a policy."""
+    number = name.removeprefix("policies/")
+    return OWN_POLICIES + int(number.removeprefix("own-")) if number.startswith("own-") else int(number)
+
+
 def home_of(name: str) -> str:
     """Return the unit that a resource belongs to, "units/shanghai", from the resource's name."""
     return "/".join(name.split("/", 2)[:2])

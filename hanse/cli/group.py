@@ -19,13 +19,13 @@ from rich.text import Text
 
 import hanse
 from hanse.cli import output
-from hanse.cli.connection import DEFAULT_FOLDER, GroupOption
+from hanse.cli.connection import DEFAULT_FOLDER, GroupOption, resource_name
 from hanse.cli.ledger import show_statement
 from hanse.cli.stage import StoryResult
 from hanse.cli.status import show_health
 from hanse.cli.story import Story
 from hanse.cli.ticket import show_timeline
-from hanse.config import load_settings
+from hanse.config import Mode, load_settings
 from hanse.local.control import ControlServer, request_control
 from hanse.local.group import Group, GroupFolder
 from hanse.names import short_unit
@@ -145,20 +145,37 @@ def _show_result(result: StoryResult) -> None:
 
 def up(
     units: Annotated[str, typer.Option(help="The units beside headquarters, separated by commas.")] = "shanghai,munich",
+    mode: Annotated[
+        list[str] | None, typer.Option(help="A unit's mode, oslo=independent; subordinate where not said. Repeatable.")
+    ] = None,
     group: GroupOption = DEFAULT_FOLDER,
 ) -> None:
     """Keep a group running, until Ctrl-C. What it knows stays in its folder."""
-    _interruptible(_up(group, [f"units/{name.strip()}" for name in units.split(",")]))
+    names = [resource_name(name.strip()) for name in units.split(",")]
+    _interruptible(_up(group, names, _modes(names, mode or [])))
 
 
-async def _up(folder: Path, units: list[str]) -> None:
+def _modes(units: list[str], written: list[str]) -> dict[str, Mode]:
+    """Read "oslo=independent". Raises typer.BadParameter that says what to write."""
+    modes = {}
+    for text in written:
+        name, _, mode = text.partition("=")
+        unit = resource_name(name.strip())
+        if unit not in units or mode not in list(Mode):
+            choice = f"a unit of --units, '=', and one of {', '.join(Mode)}"
+            raise typer.BadParameter(f"{text!r} is no unit's mode: write {choice}")
+        modes[unit] = Mode(mode)
+    return modes
+
+
+async def _up(folder: Path, units: list[str], modes: dict[str, Mode]) -> None:
     from hanse.cli.schemas import migrate_all  # noqa: PLC0415 - as above.
 
     def progress(text: str) -> None:
         output.console.print(text, style="dim")
 
     async with (
-        Group(folder, units, migrate_all, progress) as group,
+        Group(folder, units, migrate_all, progress, modes) as group,
         ControlServer(group.folder.control_socket, group.lines),
     ):
         _show_addresses(group)
@@ -188,14 +205,14 @@ def line(
 
 def run_roles(
     roles: Annotated[
-        list[str] | None, typer.Argument(help="serve, relay, work, federate, gateway; all by default.")
+        list[str] | None, typer.Argument(help="serve, relay, work, federate, gateway; all of the mode by default.")
     ] = None,
 ) -> None:
     """Run roles of one unit, as its settings say. This is what a Deployment runs."""
-    from hanse.cli.roles import Role, run  # noqa: PLC0415 - as above.
+    from hanse.cli.roles import Role, roles_of, run  # noqa: PLC0415 - as above.
 
-    chosen = [Role(role) for role in roles or list(Role)]
-    uvloop.run(run(load_settings(), chosen))
+    settings = load_settings()
+    uvloop.run(run(settings, [Role(role) for role in roles] if roles else roles_of(settings)))
 
 
 def migrate_database() -> None:

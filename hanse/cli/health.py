@@ -10,7 +10,7 @@ from temporalio.service import RPCError
 
 from hanse.cli.connection import settings_of
 from hanse.cli.desk import Desk
-from hanse.config import Settings
+from hanse.config import Mode, Settings
 from hanse.local.group import GroupFolder
 from hanse.names import HEADQUARTERS, downstream_name, short_unit
 from hanse.temporal import connect
@@ -27,6 +27,7 @@ class UnitHealth:
     """How one unit is."""
 
     unit: str
+    independent: bool = False
     serving: bool = False
     linked: bool = False
     reachable: bool = False
@@ -44,7 +45,9 @@ class UnitHealth:
 
     @property
     def green(self) -> bool:
-        """Whether nothing is wrong and nothing is behind."""
+        """Whether nothing is wrong and nothing is behind; an independent unit has nobody to be behind of."""
+        if self.independent:
+            return self.serving and not self.problems
         behind = self.lag_up or self.lag_down or self.policy_version != self.acknowledged_version
         return self.serving and self.linked and self.reachable and not behind and not self.problems
 
@@ -66,7 +69,8 @@ async def _headquarters_view(settings: Settings) -> dict[str, group_pb2.UnitStat
 
 
 async def _unit_health(group: Path, unit: str, seen: group_pb2.UnitStatus | None, *, verify: bool) -> UnitHealth:
-    settings, health = settings_of(group, unit), UnitHealth(unit)
+    settings = settings_of(group, unit)
+    health = UnitHealth(unit, independent=settings.mode is Mode.INDEPENDENT)
     if seen:
         health.reachable, health.lag_down = seen.reachable, seen.downstream_lag
         health.acknowledged_version = seen.policy_version
@@ -76,7 +80,10 @@ async def _unit_health(group: Path, unit: str, seen: group_pb2.UnitStatus | None
     try:
         async with Desk(settings, "status") as desk:
             await _ask_unit(desk, health)
-            await _compare_logs(group, desk, health, seen, verify=verify)
+            if health.independent:
+                await _look_at_logs(desk, health, verify=verify)
+            else:
+                await _compare_logs(group, desk, health, seen, verify=verify)
     except grpc.aio.AioRpcError as error:
         health.problems.append(f"does not answer: {error.details()}")
     return health
@@ -86,7 +93,8 @@ async def _ask_unit(desk: Desk, health: UnitHealth) -> None:
     link = await desk.link.GetLink(group_pb2.GetLinkRequest(), timeout=ASK_TIMEOUT_SECONDS)
     health.serving, health.linked = True, link.connected
     # The unit knows best what of it headquarters has not acknowledged, above all while the line is cut.
-    health.lag_up = sum(stream.sequence - stream.acknowledged for stream in link.streams)
+    if not health.independent:
+        health.lag_up = sum(stream.sequence - stream.acknowledged for stream in link.streams)
     health.last_error = link.last_error or health.last_error
     try:
         request = policy_pb2.GetPolicyRequest(name="policies/current")
@@ -95,6 +103,23 @@ async def _ask_unit(desk: Desk, health: UnitHealth) -> None:
     except grpc.aio.AioRpcError as error:
         if error.code() not in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
             raise
+
+
+async def _look_at_logs(desk: Desk, health: UnitHealth, *, verify: bool) -> None:
+    """Count the unit's own streams, and verify them where asked: nobody else has a copy."""
+    heads = await _heads(desk)
+    health.streams, health.records = len(heads), sum(head.sequence for head in heads.values())
+    if verify:
+        health.verified_records = 0
+        for stream in heads:
+            await _verify(health, desk, log_pb2.VerifyStreamRequest(stream=stream))
+
+
+async def _verify(health: UnitHealth, desk: Desk, request: log_pb2.VerifyStreamRequest) -> None:
+    answer = await desk.logs.VerifyStream(request, timeout=VERIFY_TIMEOUT_SECONDS)
+    health.verified_records = (health.verified_records or 0) + answer.records
+    if not answer.intact:
+        health.problems.append(answer.problem)
 
 
 async def _compare_logs(

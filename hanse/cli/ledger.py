@@ -61,7 +61,13 @@ def charges(at: At) -> None:
         output.print_json(reply)
         return
     rows = (
-        (charge.name, pb.Leg.Name(charge.leg), output.money(charge.amount), charge.rate, f"v{charge.policy_version}")
+        (
+            charge.name,
+            pb.Leg.Name(charge.leg),
+            output.money(charge.amount),
+            charge.rate,
+            output.policy(charge.policy_version),
+        )
         for charge in reply.charges
     )
     output.table(f"Charges of {at.unit}", ["charge", "leg", "amount", "rate", "policy"], rows)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hanse.names import short_unit
+from hanse.names import policy_name, short_unit
 
 # What is printed comes from people and machines, so square brackets in it are square brackets.
 console = Console(highlight=False, markup=False)
@@ -79,6 +79,11 @@ def money(value: Money) -> str:
 def unit(name: str) -> str:
     """Return a unit for people."""
     return short_unit(name) if name else "–"
+
+
+def policy(version: int) -> str:
+    """Return a version of the policy for people: "v3", or "own-3" for the third that a unit published for itself."""
+    return policy_name(version).removeprefix("policies/") if version < 0 else f"v{version}"
 
 
 def who(actor: str) -> str:

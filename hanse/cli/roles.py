@@ -3,7 +3,7 @@
     serve      the gRPC services
     relay      the logs, to the broker
     work       Temporal: the worker, the starter, the reconciler
-    federate   the unit's end of the link; at headquarters the hub too
+    federate   the unit's end of the link; at headquarters the hub too; an independent unit has none
     gateway    the door for partner systems
 
 The embedded default runs all of them in one process for each unit; production runs each as a Deployment of its own.
@@ -20,7 +20,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
 from typing import Any, Protocol
 
-from hanse.config import Settings
+from hanse.config import Mode, Settings
+from hanse.errors import UnitIndependent
 from hanse.logs import configure_logging
 from hanse.names import downstream_name, stream_name
 from hanse.relay import FollowedLog, Relay
@@ -95,6 +96,11 @@ def spare_the_collector() -> None:
     gc.set_threshold(20_000, 20, 100)
 
 
+def roles_of(settings: Settings) -> list[Role]:
+    """Return every role that a unit of this mode has."""
+    return [role for role in Role if role is not Role.FEDERATE or settings.mode is not Mode.INDEPENDENT]
+
+
 async def run(settings: Settings, roles: Sequence[Role]) -> None:
     """Run roles of a unit until SIGTERM or SIGINT."""
     spare_the_collector()
@@ -165,7 +171,10 @@ async def _work(process: _Process) -> None:
 
 
 async def _federate(process: _Process) -> None:
-    if process.runtime.settings.is_headquarters:
+    settings = process.runtime.settings
+    if settings.mode is Mode.INDEPENDENT:
+        raise UnitIndependent(unit=settings.unit)
+    if settings.is_headquarters:
         await process.serve(Hub(process.runtime))
     process.run("agent", Agent(process.runtime).run())
 

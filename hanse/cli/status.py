@@ -53,12 +53,24 @@ def _row(health: UnitHealth) -> list[str | Text]:
     return [
         name_of(health),
         output.yes_no(health.serving),
-        output.yes_no(health.reachable and health.linked, "up", f"unreachable since {health.contact[11:19]}"),
+        _link(health),
         str(health.lag_up),
         str(health.lag_down),
-        f"v{health.acknowledged_version}"
-        + ("" if health.acknowledged_version == health.policy_version else f" (has v{health.policy_version})"),
+        _policy(health),
         f"{health.records} in {health.streams} streams{verified}",
         "?" if health.workflows is None else f"{health.workflows} open",
         output.yes_no(health.green, "green", "not green"),
     ]
+
+
+def _link(health: UnitHealth) -> str | Text:
+    if health.independent:
+        return "independent"
+    return output.yes_no(health.reachable and health.linked, "up", f"unreachable since {health.contact[11:19]}")
+
+
+def _policy(health: UnitHealth) -> str:
+    here = output.policy(health.policy_version)
+    if health.independent or health.acknowledged_version == health.policy_version:
+        return here
+    return f"{output.policy(health.acknowledged_version)} (has {here})"

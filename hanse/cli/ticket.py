@@ -125,7 +125,7 @@ def show_timeline(entries: Any) -> None:
             output.when(entry.occur_time)[11:],
             output.unit(entry.unit),
             output.who(entry.actor).split(" ")[0],
-            f"v{entry.policy_version}",
+            output.policy(entry.policy_version),
             Text.assemble(entry.summary, (f"  {entry.text}" if entry.text else "", "dim")),
         )
         for entry in entries

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pydantic import BaseModel
 
-from hanse.config import SETTINGS_FILE_VARIABLE
+from hanse.config import SETTINGS_FILE_VARIABLE, Mode
 from hanse.errors import FailedPrecondition, LocalServerFailed
 from hanse.identity import CertificateAuthority, create_signing_key
 from hanse.local.broker import EmbeddedBroker
@@ -126,7 +126,14 @@ class GroupFolder:
 class Group:
     """Starts and stops a group."""
 
-    def __init__(self, folder: Path, units: Sequence[str], migrate: Migrate, progress: Progress) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        units: Sequence[str],
+        migrate: Migrate,
+        progress: Progress,
+        modes: Mapping[str, Mode] | None = None,
+    ) -> None:
         self.folder = GroupFolder(folder.absolute())
         folder.mkdir(parents=True, exist_ok=True)
         self.file = GroupFile.load_or_create(self.folder.file, [HEADQUARTERS, *units])
@@ -136,6 +143,7 @@ class Group:
         self.servers: list[EmbeddedServer] = []
         self._migrate = migrate
         self._progress = progress
+        self._modes = modes or {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Group:
@@ -177,7 +185,8 @@ class Group:
             if unit in self.units:
                 await self._prepare(unit, postgres, temporal.address, broker.url(index))
         for unit in self.units:
-            await self._start_line(unit)
+            if self._mode_of(unit) is not Mode.INDEPENDENT:
+                await self._start_line(unit)
         self._progress(f"starting the roles and the reactions of {len(self.units)} units")
         pairs = [pair for unit in self.units for pair in self._processes_of(unit)]
         self.processes = {process.name: process for process, _ in pairs}
@@ -196,6 +205,7 @@ class Group:
         ports = self.file.units[unit]
         settings = {
             "unit": unit,
+            "mode": self._mode_of(unit),
             "folder": str(folder),
             "database_url": database_url,
             "broker_url": broker_url,
@@ -203,12 +213,16 @@ class Group:
             "temporal_namespace": namespace_of(unit),
             "serve_address": f"{LOOPBACK}:{ports.serve}",
             "gateway_address": f"{LOOPBACK}:{ports.gateway}",
-            "hub_address": f"{LOOPBACK}:{ports.line}",
         }
+        if self._mode_of(unit) is not Mode.INDEPENDENT:
+            settings["hub_address"] = f"{LOOPBACK}:{ports.line}"
         if unit == HEADQUARTERS:
             settings["hub_listen_address"] = f"{LOOPBACK}:{self.file.hub_port}"
         lines = [f'{name} = "{value}"\n' for name, value in settings.items()]
         self.folder.settings(unit).write_text("".join(lines))
+
+    def _mode_of(self, unit: str) -> Mode:
+        return self._modes.get(unit, Mode.SUBORDINATE)
 
     def _write_identity(self, unit: str, folder: Path) -> None:
         """Issue the unit's certificate and its key for tokens, unless they are there."""

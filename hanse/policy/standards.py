@@ -109,6 +109,10 @@ class Standards:
             raise UnitUnknown(unit=unit, policy_version=str(self.version))
         return profile
 
+    def lists_others(self, unit: str) -> bool:
+        """Tell whether there is a unit beside this one: somebody who could be asked for an engagement."""
+        return any(other != unit for other in self._profiles)
+
     def calendar_of(self, unit: str) -> str:
         """Give the id of the calendar that a unit works by. Raises `UnitUnknown`."""
         return self.profile(unit).calendar

@@ -10,6 +10,10 @@ A version of the policy goes through three states:
 - **superseded**: a newer version is in force. Nothing is ever deleted: a ticket that was opened under version 3, and a
   charge that was earned under it, are judged by version 3 for ever.
 
+An **independent** unit has no headquarters: its own administrator publishes, and what is published is in force at once.
+Its versions are negative and called `policies/own-3`; the group's first version is greater than all of them, and
+supersedes them when the unit joins, while what was opened under them is judged by them for ever.
+
 What is in force is the greatest version that has arrived. A unit whose line is down goes on under the version that it
 has, and catches up in order. A document that does not hold together is refused whole with `PolicyInvalid`, which names
 every place; nothing of it is stored. Two publications at once take two numbers, one after the other.

@@ -6,10 +6,10 @@ from typing import cast
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from hanse.errors import HeadquartersOnly, PolicyInvalid
+from hanse.errors import GroupPolicyInForce, HeadquartersOnly, PolicyInvalid
 from hanse.inbox import Effect
 from hanse.log.events import Fact
-from hanse.names import HEADQUARTERS
+from hanse.names import HEADQUARTERS, OWN_POLICIES, policy_name
 from hanse.policy.lint import lint
 from hanse.work import Work
 from hanse_protos.policy.v1.policy_pb2 import (
@@ -40,12 +40,44 @@ def publish_policy(work: Work, request: PublishPolicyRequest) -> Policy:
     if work.unit != HEADQUARTERS:
         raise HeadquartersOnly(unit=work.unit)
     check_document(request.document)
-    version = _next_version(work.session)
-    policy = Policy(name=f"policies/{version}", version=version, document=request.document, publisher=work.cause.actor)
+    policy = _keep_next_version(work, request.document, after=0)
+    work.tell(policy.name, PolicyPublished(policy=policy))
+    return policy
+
+
+def publish_own_policy(work: Work, request: PublishPolicyRequest) -> Policy:
+    """Publish the next version of an independent unit's own policy, and put it in force at once.
+
+    Nobody else is told, so nothing goes round; the unit's services hear of it as of any other version. Raises
+    PolicyInvalid, also where the document lists another unit, which could not be asked for anything; and
+    GroupPolicyInForce in a unit that has been part of the group.
+    """
+    check_document(request.document)
+    _check_alone(work.unit, request.document)
+    if work.policies.current_version(work.session) > 0:
+        raise GroupPolicyInForce(unit=work.unit)
+    policy = _keep_next_version(work, request.document, after=OWN_POLICIES)
+    _enact(work, policy)
+    return policy
+
+
+def _check_alone(unit: str, document: PolicyDocument) -> None:
+    problems = [
+        PolicyProblem(path=f"units[{i}].unit", message=f"this unit is independent: list {unit} and no other")
+        for i, profile in enumerate(document.units)
+        if profile.unit != unit
+    ]
+    if problems:
+        raise _policy_invalid(problems)
+
+
+def _keep_next_version(work: Work, document: PolicyDocument, *, after: int) -> Policy:
+    """Number a document and keep it; the first version of all follows `after`."""
+    version = _next_version(work.session, after)
+    policy = Policy(name=policy_name(version), version=version, document=document, publisher=work.cause.actor)
     policy.publish_time.FromDatetime(work.now)
     row = PublishedPolicy(version=version, policy=policy.SerializeToString(), publish_time=work.now)
     work.session.add(row)
-    work.tell(policy.name, PolicyPublished(policy=policy))
     return policy
 
 
@@ -67,10 +99,10 @@ def _policy_invalid(problems: Sequence[PolicyProblem]) -> PolicyInvalid:
     )
 
 
-def _next_version(session: Session) -> int:
+def _next_version(session: Session, after: int) -> int:
     """Return the next version's number. The table's lock, held to COMMIT, keeps it from being given twice."""
     session.execute(text("LOCK TABLE policy.published_policy IN SHARE ROW EXCLUSIVE MODE"))
-    greatest = session.scalar(select(func.coalesce(func.max(PublishedPolicy.version), 0)))
+    greatest = session.scalar(select(func.coalesce(func.max(PublishedPolicy.version), after)))
     return cast(int, greatest) + 1
 
 
@@ -81,7 +113,10 @@ def policy_published(work: Work, fact: Fact) -> None:
     """
     if fact.event.unit != HEADQUARTERS:
         raise HeadquartersOnly(unit=fact.event.unit)
-    policy = cast(PolicyPublished, fact.payload).policy
+    _enact(work, cast(PolicyPublished, fact.payload).policy)
+
+
+def _enact(work: Work, policy: Policy) -> None:
     if work.policies.enact(work.session, policy):
         work.tell(policy.name, PolicyAcknowledged(policy=policy))
 

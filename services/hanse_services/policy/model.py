@@ -19,7 +19,8 @@ class Base(DeclarativeBase):
 
 
 class PublishedPolicy(Base):
-    """A version that headquarters published: at headquarters only, as publishing puts nothing in force."""
+    """A version that was published here: at headquarters, where publishing puts nothing in force, or in an independent
+    unit."""
 
     __tablename__ = "published_policy"
 

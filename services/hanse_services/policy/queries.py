@@ -6,6 +6,7 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
 from hanse.errors import PolicyMissing, ResourceNotFound
+from hanse.names import policy_version
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, ListPoliciesRequest, ListPoliciesResponse, Policy
 from hanse_services.policy.model import SCHEMA, PublishedPolicy
@@ -27,7 +28,7 @@ def get_policy(session: Session, request: GetPolicyRequest) -> Policy:
         if row is None:
             raise PolicyMissing
         return _policy_of(row)
-    version = int(request.name.removeprefix("policies/"))
+    version = policy_version(request.name)
     row = session.execute(_versions().where(_version == version)).one_or_none()
     if row is None:
         raise ResourceNotFound(resource=request.name)

@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from hanse.errors import IllegalTransition
+from hanse.errors import IllegalTransition, NobodyToAsk
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
@@ -18,7 +18,12 @@ OVER = frozenset({pb.CONFIRMED, pb.WITHDRAWN})
 
 
 def request_engagement(work: Work, request: rpc.RequestEngagementRequest) -> pb.Engagement:
-    """Ask headquarters for a provider. Raises IllegalTransition while another engagement is not over."""
+    """Ask headquarters for a provider.
+
+    Raises IllegalTransition while another engagement is not over; NobodyToAsk where the policy lists no other unit.
+    """
+    if not work.standards.lists_others(work.unit):
+        raise NobodyToAsk(unit=work.unit)
     ticket = own_ticket(work, request.parent)
     if active := active_engagement(work, ticket.name):
         raise IllegalTransition(

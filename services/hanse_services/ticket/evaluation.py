@@ -69,18 +69,29 @@ def _breach(work: Work, _standards: Standards, ticket: Ticket, clock: Clock, ste
 
 def _climb(work: Work, standards: Standards, ticket: Ticket, _clock: Clock, step: Step) -> bool:
     """Climb, where the ladder's condition holds now and the ticket is still at this unit's desk."""
-    if ticket.tier >= TOP_TIER or ticket.holder != work.unit or not _holds(standards, ticket, work.unit, step):
+    if ticket.holder != work.unit or not _holds(standards, ticket, work.unit, step):
+        return False
+    return _climb_if_possible(work, ticket, step)
+
+
+def _climb_if_possible(work: Work, ticket: Ticket, step: Step) -> bool:
+    if ticket.tier >= TOP_TIER:
         return False
     climb(work, ticket, f"{step.percent} % of the resolution target is used up")
     return True
 
 
 def _request_engagement(work: Work, standards: Standards, ticket: Ticket, _clock: Clock, step: Step) -> bool:
-    """Ask headquarters for a provider, where the ladder's condition holds now and nobody has been asked."""
+    """Ask headquarters for a provider, where the ladder's condition holds now and nobody has been asked.
+
+    An independent unit has nobody to ask. It is its own final owner: the ticket climbs once more, up to the top tier.
+    """
     if ticket.holder != work.unit or not _holds(standards, ticket, work.unit, step):
         return False
     if active_engagement(work, ticket.name):
         return False
+    if not work.standards.lists_others(work.unit):
+        return _climb_if_possible(work, ticket, step)
     ask_for_engagement(work, ticket, f"{step.percent} % of the resolution target is used up")
     return True
 

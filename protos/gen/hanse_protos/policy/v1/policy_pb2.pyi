@@ -36,9 +36,9 @@ class Policy(_message.Message):
     PUBLISHER_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The policy's name, "policies/3"."""
+    """The policy's name, "policies/3"; "policies/own-3" for the third that an independent unit published for itself."""
     version: _builtins.int
-    """The version, from 1."""
+    """The version, from 1; an independent unit's own versions are negative, so that the group's first supersedes them."""
     publisher: _builtins.str
     """Who published it."""
     @_builtins.property
@@ -735,7 +735,7 @@ class GetPolicyRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The policy's name, "policies/3" or "policies/current"."""
+    """The policy's name, "policies/3", "policies/own-3" for what an independent unit published for itself, or "policies/current"."""
     def __init__(
         self,
         *,

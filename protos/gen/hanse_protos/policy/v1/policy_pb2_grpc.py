@@ -69,7 +69,7 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PublishPolicy(self, request, context):
-        """Publishes the next version. Headquarters only.
+        """Publishes the next version: headquarters for the group, an independent unit for itself.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

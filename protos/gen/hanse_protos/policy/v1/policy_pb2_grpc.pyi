@@ -36,7 +36,7 @@ class PolicyServiceStub:
     LintPolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.LintPolicyRequest, _policy_pb2.LintPolicyResponse]
     """Checks a document without publishing it."""
     PublishPolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.PublishPolicyRequest, _policy_pb2.Policy]
-    """Publishes the next version. Headquarters only."""
+    """Publishes the next version: headquarters for the group, an independent unit for itself."""
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.GetPolicyRequest, _policy_pb2.Policy]
     """Gets a version, or "policies/current" for the one in force here."""
     ListPolicies: _grpc.UnaryUnaryMultiCallable[_policy_pb2.ListPoliciesRequest, _policy_pb2.ListPoliciesResponse]
@@ -50,7 +50,7 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     LintPolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.LintPolicyRequest, _policy_pb2.LintPolicyResponse]  # type: ignore[assignment]
     """Checks a document without publishing it."""
     PublishPolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.PublishPolicyRequest, _policy_pb2.Policy]  # type: ignore[assignment]
-    """Publishes the next version. Headquarters only."""
+    """Publishes the next version: headquarters for the group, an independent unit for itself."""
     GetPolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.GetPolicyRequest, _policy_pb2.Policy]  # type: ignore[assignment]
     """Gets a version, or "policies/current" for the one in force here."""
     ListPolicies: _aio.UnaryUnaryMultiCallable[_policy_pb2.ListPoliciesRequest, _policy_pb2.ListPoliciesResponse]  # type: ignore[assignment]
@@ -73,7 +73,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_pb2.PublishPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pb2.Policy, _abc.Awaitable[_policy_pb2.Policy]]:
-        """Publishes the next version. Headquarters only."""
+        """Publishes the next version: headquarters for the group, an independent unit for itself."""
 
     @_abc_1.abstractmethod
     def GetPolicy(
