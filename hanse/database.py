@@ -75,6 +75,8 @@ class Database:
             pool_size=pool_size,
             max_overflow=MAX_OVERFLOW,
             pool_pre_ping=True,
+            # An error that quoted its statement's parameters would carry a customer's words into a log.
+            hide_parameters=True,
             connect_args={"server_settings": settings, "dsn": encryption},
         )
 

@@ -28,6 +28,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from hanse.database import IDLE_IN_TRANSACTION_TIMEOUT_MS, LOCK_TIMEOUT_MS, with_driver
+from hanse.discreet import discreet
 from hanse.inbox import Effect, Inbox
 from hanse.log.events import Fact
 from hanse.schema import ServiceSchema
@@ -64,6 +65,7 @@ def open_engine(database_url: str) -> Engine:
         pool_size=1,
         max_overflow=0,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "options": f"{options} -c jit=off"},
     )
 
@@ -90,7 +92,7 @@ class Receiver:
                 self._apply_or_bury(message, effects, reaction)
             except DBAPIError as error:
                 # Also when not even the dead letter could be written: the tables may not be there yet.
-                logger.warning("a message waits for the database", reaction=reaction, error=str(error.orig))
+                logger.warning("a message waits for the database", reaction=reaction, error=discreet(error))
                 self._sleep(_delay_seconds(rounds))
                 rounds += 1
             else:
@@ -118,7 +120,7 @@ class Receiver:
             except Exception as error:
                 if _is_passing(error):
                     raise
-                logger.warning("a message was not applied", reaction=reaction, tries=number, error=_describe(error))
+                logger.warning("a message was not applied", reaction=reaction, tries=number, error=discreet(error))
                 if number == MAX_TRIES:
                     return error
                 self._sleep(_delay_seconds(number - 1))
@@ -159,7 +161,7 @@ def _delay_seconds(tries: int) -> float:
 
 def _describe(error: Exception) -> str:
     # PostgreSQL's text can't hold a NUL, and an error may quote one.
-    return f"{type(error).__name__}: {error}".replace("\0", "\\0")[:MAX_ERROR_CHARACTERS]
+    return discreet(error).replace("\0", "\\0")[:MAX_ERROR_CHARACTERS]
 
 
 def _id_of_garbage(message: bytes) -> UUID:

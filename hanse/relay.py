@@ -20,6 +20,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from hanse.database import DATABASE_ERRORS, Database
+from hanse.discreet import discreet
 from hanse.errors import BrokerUnavailable
 from hanse.log.follow import StoredRecord, Wakeup, last_position, read_after, read_cursor, save_cursor
 from hanse.log.tables import LogTables
@@ -77,7 +78,7 @@ class Relay:
                             failures = 0
                 except (BrokerUnavailable, *DATABASE_ERRORS) as error:
                     failures += 1
-                    logger.warning("the relay failed and will try again", error=str(error), failures=failures)
+                    logger.warning("the relay failed and will try again", error=discreet(error), failures=failures)
                 await asyncio.sleep(_backoff_seconds(failures))
         finally:
             # Behind a batch that is under way, which ends within the publisher's timeouts.

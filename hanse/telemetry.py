@@ -13,7 +13,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 TRACEPARENT = "traceparent"
@@ -44,7 +44,16 @@ def current_traceparent() -> str:
 
 @contextmanager
 def span(name: str, traceparent: str = "", kind: SpanKind = SpanKind.INTERNAL, **attributes: str) -> Iterator[None]:
-    """Run a block in a span, as a child of `traceparent`, or of the current span where it is empty."""
+    """Run a block in a span, as a child of `traceparent`, or of the current span where it is empty.
+
+    Where the block raises, the span says the type of the error: the words of an error may quote a customer's.
+    """
     parent = _propagator.extract({TRACEPARENT: traceparent}) if traceparent else otel_context.get_current()
-    with _tracer.start_as_current_span(name, context=parent, kind=kind, attributes=attributes):
-        yield
+    with _tracer.start_as_current_span(
+        name, context=parent, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
+    ) as current:
+        try:
+            yield
+        except Exception as error:
+            current.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            raise

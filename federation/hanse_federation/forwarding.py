@@ -36,7 +36,7 @@ from hanse.work import Cause, Work
 from hanse_federation.engagements import STEPS, Engagements, Ruling
 from hanse_federation.model import LOG, ROUTING_STREAM, SCHEMA, End, LinkState, Offer
 from hanse_federation.receiving import Arrival, pack_sealed
-from hanse_federation.sharing import passed_on
+from hanse_federation.sharing import SHARED_SCOPES, passed_on
 from hanse_protos.knowledge.v1 import knowledge_pb2 as knowledge
 from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
 from hanse_protos.policy.v1.policy_pb2 import PolicyPublished
@@ -102,7 +102,7 @@ def _every_unit(scene: Scene, payload: PolicyPublished, ruling: Ruling) -> Itera
 def _the_group_if_in_scope(
     scene: Scene, payload: knowledge.ArticlePublished | knowledge.ArticleRetired, ruling: Ruling
 ) -> Iterable[str]:
-    return scene.forwarding.units() if payload.article.scope in (knowledge.GROUP, knowledge.PUBLIC) else ()
+    return scene.forwarding.units() if payload.article.scope in SHARED_SCOPES else ()
 
 
 def _the_other_side(scene: Scene, payload: Message, ruling: Ruling) -> Iterable[str]:

@@ -9,7 +9,7 @@ Whom a grant reaches:
 | Audience | leaves the unit | headquarters passes it on to |
 |---|---|---|
 | COUNTERPART | on an engagement, or on a ticket that another unit works on | the other side |
-| GROUP | always | every unit that the event goes to |
+| GROUP | always; of an article, where its own scope is the group or the public | every unit that the event goes to |
 | HEADQUARTERS | always | nobody |
 
 Where no policy is in force nothing is granted. A policy that takes a grant back holds for what is sent from then on.
@@ -17,6 +17,7 @@ Where no policy is in force nothing is granted. A policy that takes a grant back
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -25,12 +26,16 @@ from hanse.names import home_of
 from hanse.policy.standards import Standards
 from hanse.policy.store import PolicyStore
 from hanse_federation.sending import Row, Share
+from hanse_protos.knowledge.v1 import knowledge_pb2 as knowledge
 from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
 from hanse_protos.policy.v1.policy_pb2 import SharingRule
 from hanse_protos.ticket.v1.events_pb2 import TicketCommented
 
 COUNTERPART, GROUP = SharingRule.COUNTERPART, SharingRule.GROUP
 ENGAGEMENTS = "/engagements/"
+ARTICLES = "/articles/"
+SHARED_SCOPES = frozenset({knowledge.GROUP, knowledge.PUBLIC})
+"""The scopes in which an article is for other units too."""
 
 
 def sharing(policies: PolicyStore) -> Callable[[Session], Share]:
@@ -62,7 +67,17 @@ def granted(standards: Standards, row: Row) -> Sequence[SealedField]:
 
 def _leaves(audiences: Iterable[SharingRule.Audience.ValueType], row: Row) -> bool:
     audiences = set(audiences)
-    return bool(audiences - {COUNTERPART}) or (COUNTERPART in audiences and _has_counterpart(row))
+    if COUNTERPART in audiences and _has_counterpart(row):
+        return True
+    return SharingRule.HEADQUARTERS in audiences or (GROUP in audiences and _is_for_the_group(row))
+
+
+def _is_for_the_group(row: Row) -> bool:
+    """Whether an event goes to the group at all: an article may be for its own unit only."""
+    if ARTICLES not in row["resource"]:
+        return True
+    payload: Any = payload_of(Event.FromString(row["event"]))
+    return payload is not None and payload.article.scope in SHARED_SCOPES
 
 
 def _has_counterpart(row: Row) -> bool:

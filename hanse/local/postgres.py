@@ -47,6 +47,9 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "60s",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # Without DETAIL, which quotes rows, and without the statements of errors: a server's log is no place for either.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
 }
 
 _CLUSTER_OPTIONS = [

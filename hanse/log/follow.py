@@ -11,6 +11,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
+from hanse.discreet import discreet
 from hanse.log.append import EMPTY_HEAD, Head
 from hanse.log.tables import NOTIFY_CHANNEL, LogTables
 from hanse_protos.log.v1.log_pb2 import Event
@@ -114,7 +115,7 @@ class Wakeup:
             try:
                 await self._listen()
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                logger.warning("listening for log records failed, polling meanwhile", error=str(error))
+                logger.warning("listening for log records failed, polling meanwhile", error=discreet(error))
             await asyncio.sleep(RECONNECT_DELAY_SECONDS)
 
     async def _listen(self) -> None:

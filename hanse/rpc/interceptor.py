@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 from opentelemetry.trace import SpanKind
 
 from hanse.database import DATABASE_ERRORS, as_hanse_error
+from hanse.discreet import discreet
 from hanse.errors import HanseError, RoleMissing, ValidationFailed
 from hanse.identity import Caller, Role
 from hanse.rpc.access import BY_CERTIFICATE, PUBLIC_PREFIXES, ROLES_BY_RPC
@@ -165,7 +166,7 @@ async def abort(context: Context, method: str, error: Exception) -> NoReturn:
     if isinstance(error, grpc.aio.AbortError):
         raise error
     if isinstance(error, DATABASE_ERRORS):
-        logger.warning("an rpc failed at the database", rpc=method, error=str(error))
+        logger.warning("an rpc failed at the database", rpc=method, error=discreet(error))
         error = as_hanse_error(error)
     elif not isinstance(error, HanseError):
         logger.exception("an rpc failed for a reason that has no type", rpc=method, exc_info=error)

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from temporalio.service import RPCError
 
 from hanse.database import DATABASE_ERRORS, Database
+from hanse.discreet import discreet
 from hanse.log.follow import (
     StoredRecord,
     Wakeup,
@@ -90,7 +91,7 @@ class Starter:
                 backoff.reset()
             except (RPCError, *DATABASE_ERRORS) as error:
                 delay_seconds = backoff.after_failure()
-                logger.warning("the starter waits", error=str(error), seconds=round(delay_seconds, 1))
+                logger.warning("the starter waits", error=discreet(error), seconds=round(delay_seconds, 1))
                 await asyncio.sleep(delay_seconds)
 
     async def catch_up(self) -> None:

@@ -14,7 +14,7 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import clocks
 from hanse_services.ticket.engagements import withdraw_seeking
 from hanse_services.ticket.holding import end_wait, stop_clocks, switch_clocks
-from hanse_services.ticket.loading import kept, own_ticket
+from hanse_services.ticket.loading import check_agent, kept, own_ticket
 from hanse_services.ticket.messages import summary_of, ticket_to_proto
 from hanse_services.ticket.model import TOP_TIER, Customer, Ticket
 
@@ -119,7 +119,8 @@ def comment_ticket(work: Work, request: rpc.CommentTicketRequest) -> pb.Ticket:
 
 
 def assign_ticket(work: Work, request: rpc.AssignTicketRequest) -> pb.Ticket:
-    """Give a ticket to an agent, who starts work on it."""
+    """Give a ticket to an agent, who starts work on it. Raises ValidationFailed for what is no agent's name."""
+    check_agent(request.assignee)
     ticket = own_ticket(work, request.name, request.etag)
     ticket.move("AssignTicket")
     ticket.assignee = request.assignee

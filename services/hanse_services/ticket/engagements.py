@@ -8,7 +8,7 @@ from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.holding import hand_over
-from hanse_services.ticket.loading import home_engagement, kept_engagement, own_ticket, provided_engagement
+from hanse_services.ticket.loading import check_agent, home_engagement, kept_engagement, own_ticket, provided_engagement
 from hanse_services.ticket.messages import engagement_summary_of, engagement_to_proto, summary_of
 from hanse_services.ticket.model import SEEKING, Engagement, Ticket
 
@@ -126,7 +126,9 @@ def withdraw_seeking(work: Work, ticket: Ticket) -> None:
 
 
 def accept_engagement(work: Work, request: rpc.AcceptEngagementRequest) -> pb.Engagement:
-    """Take an offer. Raises IllegalTransition where it has run out."""
+    """Take an offer. Raises IllegalTransition where it has run out; ValidationFailed where the assignee has no name."""
+    if request.assignee:
+        check_agent(request.assignee)
     engagement = provided_engagement(work, request.name, request.etag)
     engagement.move("AcceptEngagement")
     if engagement.offer_expire_time and engagement.offer_expire_time <= work.now and not engagement.offer_final:

@@ -1,13 +1,28 @@
 """Loading the row that a command is about, locked, and keeping what it changed."""
 
+import re
+
 from sqlalchemy import select
 
-from hanse.errors import ResourceNotFound
+from hanse.errors import ResourceNotFound, ValidationFailed
 from hanse.names import home_of
 from hanse.work import Work
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.messages import engagement_to_proto, ticket_to_proto
 from hanse_services.ticket.model import Engagement, Ticket, check_etag
+
+AGENT_NAME = re.compile(r"units/[a-z][a-z0-9-]{0,38}/agents/[a-z0-9][a-z0-9._-]{0,62}")
+"""The name of a unit's agent. It travels with events, so nothing else may be written there."""
+
+
+def check_agent(name: str) -> None:
+    """Raise ValidationFailed unless this is an agent's name."""
+    if not AGENT_NAME.fullmatch(name):
+        raise ValidationFailed(
+            "assignee is not the name of an agent",
+            hint="Name an agent, units/shanghai/agents/li: it leaves the unit with the event, and words don't.",
+            fields="assignee",
+        )
 
 
 def own_ticket(work: Work, name: str, etag: str = "") -> Ticket:

@@ -8,6 +8,7 @@ from hanse.log.events import Origin, new_event
 from hanse.log.sealing import seal
 from hanse.policy import Standards, load_yaml
 from hanse_federation.sharing import granted, passed_on
+from hanse_protos.knowledge.v1 import knowledge_pb2 as knowledge
 from hanse_protos.ticket.v1 import events_pb2 as told
 from tests.support import OCCUR_TIME, POLICY_YAML
 
@@ -79,3 +80,10 @@ def test_headquarters_passes_on_what_the_receiver_was_granted(
 
 def test_without_a_policy_nothing_is_passed_on() -> None:
     assert passed_on(None, "ArticlePublished", seal({"title": "a"}).fields, to_counterpart=True) == []
+
+
+@pytest.mark.parametrize(("scope", "fields"), [("UNIT", set()), ("GROUP", {"title"}), ("PUBLIC", {"title"})])
+def test_an_article_leaves_by_its_own_scope(standards: Standards, scope: str, fields: set[str]) -> None:
+    published = knowledge.ArticlePublished()
+    published.article.scope = knowledge.ArticleScope.Value(scope)
+    assert leaving(standards, "units/shanghai/articles/a1", published) == fields
