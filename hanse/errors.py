@@ -214,6 +214,12 @@ class EtagMismatch(Aborted):
     hint = "Read it again, and repeat the change with the new etag."
 
 
+class PolicyDraftOutdated(Aborted):
+    reason = "POLICY_DRAFT_OUTDATED"
+    message = "Another version was published since the draft was written: publishing it would undo that one unseen."
+    hint = "Compare the draft with the newest version, write it anew on that one, and have it reviewed again."
+
+
 # The request is right, but the system is not in a state for it.
 
 
@@ -236,6 +242,12 @@ class PolicyMissing(FailedPrecondition):
     reason = "POLICY_MISSING"
     message = "No policy is in force for this."
     hint = "Have headquarters publish the policy; the unit picks it up by itself."
+
+
+class PolicyReviewRequired(FailedPrecondition):
+    reason = "POLICY_REVIEW_REQUIRED"
+    message = "The policy in force demands that a second person approves of the next version."
+    hint = "Write it as a draft, and have somebody review it who did not write on it: `hanse policy draft --help`."
 
 
 class HeadquartersOnly(FailedPrecondition):

@@ -14,7 +14,7 @@ from hanse_protos.federation.v1 import group_pb2_grpc
 from hanse_protos.gateway.v1 import gateway_pb2_grpc
 from hanse_protos.knowledge.v1 import knowledge_pb2_grpc
 from hanse_protos.log.v1 import log_pb2_grpc
-from hanse_protos.policy.v1 import policy_pb2_grpc
+from hanse_protos.policy.v1 import draft_pb2_grpc, policy_pb2_grpc
 from hanse_protos.settlement.v1 import settlement_pb2_grpc
 from hanse_protos.ticket.v1 import service_pb2_grpc
 
@@ -40,6 +40,7 @@ class Desk:
         self.knowledge: Any = knowledge_pb2_grpc.KnowledgeServiceStub(channel)
         self.settlement: Any = settlement_pb2_grpc.SettlementServiceStub(channel)
         self.policies: Any = policy_pb2_grpc.PolicyServiceStub(channel)
+        self.policy_drafts: Any = draft_pb2_grpc.PolicyDraftServiceStub(channel)
         self.logs: Any = log_pb2_grpc.LogServiceStub(channel)
         self.link: Any = group_pb2_grpc.LinkServiceStub(channel)
         self.group: Any = group_pb2_grpc.GroupServiceStub(channel)

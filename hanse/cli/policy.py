@@ -9,13 +9,15 @@ from uuid import uuid4
 
 import typer
 
-from hanse.cli import output
+from hanse.cli import output, policy_draft
 from hanse.cli.connection import At, command
-from hanse.errors import InvalidArgument
-from hanse.policy import diff, dump_yaml, lint, load_yaml
+from hanse.cli.policy_draft import read_document
+from hanse.policy import diff, dump_yaml, lint
 from hanse_protos.policy.v1 import policy_pb2 as pb
 
 app = typer.Typer(help="Check, publish and show the group policy.", no_args_is_help=True)
+
+app.add_typer(policy_draft.app, name="draft")
 
 FileArgument = Annotated[Path, typer.Argument(help="A policy document in YAML.", exists=True, dir_okay=False)]
 BROKEN = 1
@@ -56,14 +58,6 @@ def _document(at: At, named: str) -> pb.PolicyDocument:
         return read_document(Path(named))
     policy: pb.Policy = at.ask(lambda desk: desk.policies.GetPolicy(pb.GetPolicyRequest(name=f"policies/{named}")))
     return policy.document
-
-
-def read_document(file: Path) -> pb.PolicyDocument:
-    """Read a document in YAML. Raises PolicyInvalid where it is none, InvalidArgument where there is no such file."""
-    try:
-        return load_yaml(file.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"{file} can't be read: {error}", hint="Name a file with a policy in YAML.") from error
 
 
 @command(app, "publish", unit="hq")

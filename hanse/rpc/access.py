@@ -73,6 +73,17 @@ _TABLE: dict[str, dict[str, frozenset[Role] | None]] = {
         "GetPolicy": READERS,
         "ListPolicies": READERS,
     },
+    "hanse_protos.policy.v1.PolicyDraftService": {
+        "CreatePolicyDraft": STANDARDS,
+        "UpdatePolicyDraft": STANDARDS,
+        "SubmitPolicyDraft": STANDARDS,
+        "ApprovePolicyDraft": STANDARDS,
+        "ReturnPolicyDraft": STANDARDS,
+        "PublishPolicyDraft": STANDARDS,
+        "WithdrawPolicyDraft": STANDARDS,
+        "GetPolicyDraft": STANDARDS | OPERATIONS,
+        "ListPolicyDrafts": STANDARDS | OPERATIONS,
+    },
     "hanse_protos.log.v1.LogService": {
         "ListStreams": OPERATIONS,
         "VerifyStream": OPERATIONS,

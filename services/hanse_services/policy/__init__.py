@@ -1,5 +1,8 @@
 """The group policy in one unit: headquarters publishes versions, every unit puts them in force.
 
+Before it is a version it may be a **draft**, at headquarters only: written, handed in, approved by somebody who did not
+write on it, published; returned or withdrawn instead. A policy that demands reviews is followed by no other way.
+
 A version of the policy goes through three states:
 
 - **published**: headquarters has checked the document, numbered it and told the group (`PolicyPublished`). Publishing
@@ -18,6 +21,6 @@ What is in force is the greatest version that has arrived. A unit whose line is 
 has, and catches up in order. A document that does not hold together is refused whole with `PolicyInvalid`, which names
 every place; nothing of it is stored. Two publications at once take two numbers, one after the other.
 
-`model` holds the tables, `commands` publishes and enacts, `queries` shows. The two doors are `servicer` and
-`reactions`.
+`model` holds the tables, `drafting` writes and reviews, `commands` publishes and enacts, `queries` shows. The two doors
+are `servicer` and `reactions`.
 """

@@ -6,7 +6,7 @@ from typing import cast
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from hanse.errors import GroupPolicyInForce, HeadquartersOnly, PolicyInvalid
+from hanse.errors import GroupPolicyInForce, HeadquartersOnly, PolicyInvalid, PolicyReviewRequired
 from hanse.inbox import Effect
 from hanse.log.events import Fact
 from hanse.names import HEADQUARTERS, OWN_POLICIES, policy_name
@@ -33,16 +33,34 @@ MAX_PATH_CHARACTERS = 60
 
 
 def publish_policy(work: Work, request: PublishPolicyRequest) -> Policy:
-    """Publish the next version.
+    """Publish the next version, unreviewed.
 
-    Raises HeadquartersOnly in other units, and PolicyInvalid, which names every place that does not hold together.
+    Raises HeadquartersOnly in other units; PolicyInvalid, which names every place that does not hold together;
+    PolicyReviewRequired where the newest version demands that a second person approves of the next.
     """
     if work.unit != HEADQUARTERS:
         raise HeadquartersOnly(unit=work.unit)
     check_document(request.document)
-    policy = _keep_next_version(work, request.document, after=0)
+    _check_needs_no_review(work.session)
+    return publish(work, request.document)
+
+
+def publish(work: Work, document: PolicyDocument) -> Policy:
+    """Publish a document that was checked as the group's next version, and tell it."""
+    policy = _keep_next_version(work, document, after=0)
     work.tell(policy.name, PolicyPublished(policy=policy))
     return policy
+
+
+def _check_needs_no_review(session: Session) -> None:
+    newest = session.get(PublishedPolicy, newest_version(session))
+    if newest and Policy.FromString(newest.policy).document.reviews_required:
+        raise PolicyReviewRequired(policy=policy_name(newest.version))
+
+
+def newest_version(session: Session) -> int:
+    """Return the version that headquarters published last, 0 before the first; it stays the newest until COMMIT."""
+    return _newest_version(session, 0)
 
 
 def publish_own_policy(work: Work, request: PublishPolicyRequest) -> Policy:
@@ -73,7 +91,7 @@ def _check_alone(unit: str, document: PolicyDocument) -> None:
 
 def _keep_next_version(work: Work, document: PolicyDocument, *, after: int) -> Policy:
     """Number a document and keep it; the first version of all follows `after`."""
-    version = _next_version(work.session, after)
+    version = _newest_version(work.session, after) + 1
     policy = Policy(name=policy_name(version), version=version, document=document, publisher=work.cause.actor)
     policy.publish_time.FromDatetime(work.now)
     row = PublishedPolicy(version=version, policy=policy.SerializeToString(), publish_time=work.now)
@@ -99,11 +117,10 @@ def _policy_invalid(problems: Sequence[PolicyProblem]) -> PolicyInvalid:
     )
 
 
-def _next_version(session: Session, after: int) -> int:
-    """Return the next version's number. The table's lock, held to COMMIT, keeps it from being given twice."""
+def _newest_version(session: Session, before_the_first: int) -> int:
+    """Return the newest version. The table's lock, held to COMMIT, keeps the next one from being given twice."""
     session.execute(text("LOCK TABLE policy.published_policy IN SHARE ROW EXCLUSIVE MODE"))
-    greatest = session.scalar(select(func.coalesce(func.max(PublishedPolicy.version), after)))
-    return cast(int, greatest) + 1
+    return cast(int, session.scalar(select(func.coalesce(func.max(PublishedPolicy.version), before_the_first))))
 
 
 def policy_published(work: Work, fact: Fact) -> None:

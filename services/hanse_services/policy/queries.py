@@ -1,4 +1,4 @@
-"""Showing the policy: the version in force, any version, all versions."""
+"""Showing the policy: the version in force, any version, all versions, and those that are being written."""
 
 from typing import cast
 
@@ -8,8 +8,10 @@ from sqlalchemy.orm import Session
 from hanse.errors import PolicyMissing, ResourceNotFound
 from hanse.names import policy_version
 from hanse.rpc.paging import decode_token, encode_token, page_size
+from hanse_protos.policy.v1 import draft_pb2
 from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, ListPoliciesRequest, ListPoliciesResponse, Policy
-from hanse_services.policy.model import SCHEMA, PublishedPolicy
+from hanse_services.policy.messages import draft_overview, draft_to_proto
+from hanse_services.policy.model import SCHEMA, Draft, PublishedPolicy
 
 CURRENT = "policies/current"
 
@@ -45,6 +47,28 @@ def list_policies(session: Session, request: ListPoliciesRequest) -> ListPolicie
     page = policies[:size]
     token = encode_token(page[-1].version) if len(policies) > size else ""
     return ListPoliciesResponse(policies=page, next_page_token=token)
+
+
+def get_policy_draft(session: Session, request: draft_pb2.GetPolicyDraftRequest) -> draft_pb2.PolicyDraft:
+    """Return a draft. Raises ResourceNotFound."""
+    draft = session.get(Draft, request.name)
+    if draft is None:
+        raise ResourceNotFound(resource=request.name)
+    return draft_to_proto(draft)
+
+
+def list_policy_drafts(
+    session: Session, request: draft_pb2.ListPolicyDraftsRequest
+) -> draft_pb2.ListPolicyDraftsResponse:
+    """Return the drafts without their documents, the newest first: names sort by time. Raises PageTokenInvalid."""
+    size = page_size(request.page_size)
+    query = select(Draft).order_by(Draft.name.desc()).limit(size + 1)
+    if after := decode_token(request.page_token, [str]):
+        query = query.where(Draft.name < after[0])
+    drafts = list(session.scalars(query))
+    page = drafts[:size]
+    token = encode_token(page[-1].name) if len(drafts) > size else ""
+    return draft_pb2.ListPolicyDraftsResponse(drafts=map(draft_overview, page), next_page_token=token)
 
 
 def _versions() -> Select[tuple[bytes, object]]:

@@ -1,17 +1,24 @@
 """The policy service over gRPC."""
 
+from typing import Any
+
+from google.protobuf.message import Message
+
 from hanse.config import Mode
 from hanse.policy.lint import lint
 from hanse.rpc.call import cause_of
 from hanse.rpc.interceptor import Context
 from hanse.rpc.server import Served
 from hanse.runtime import Runtime
-from hanse.work import CommandExecutor
+from hanse.work import Command, CommandExecutor
+from hanse_protos.policy.v1 import draft_pb2 as draft_pb
+from hanse_protos.policy.v1 import draft_pb2_grpc as draft_rpc
 from hanse_protos.policy.v1 import policy_pb2 as pb
 from hanse_protos.policy.v1 import policy_pb2_grpc as rpc
-from hanse_services.policy import queries
+from hanse_services.policy import drafting, queries
 from hanse_services.policy.commands import publish_own_policy, publish_policy
 
+DRAFT_SERVICE = draft_pb.DESCRIPTOR.services_by_name["PolicyDraftService"].full_name
 SERVICE = pb.DESCRIPTOR.services_by_name["PolicyService"].full_name
 
 
@@ -36,6 +43,64 @@ class PolicyServicer(rpc.PolicyServiceServicer):
         return await self._database.read(queries.list_policies, request)
 
 
+class PolicyDraftServicer(draft_rpc.PolicyDraftServiceServicer):
+    """Writes the next version, at headquarters."""
+
+    def __init__(self, runtime: Runtime, executor: CommandExecutor) -> None:
+        self._database = runtime.database
+        self._executor = executor
+
+    async def _execute(self, command: Command[Any, draft_pb.PolicyDraft], request: Message) -> draft_pb.PolicyDraft:
+        return await self._executor.execute(command, request, cause_of(request), draft_pb.PolicyDraft)
+
+    async def CreatePolicyDraft(
+        self, request: draft_pb.CreatePolicyDraftRequest, context: Context
+    ) -> draft_pb.PolicyDraft:
+        return await self._execute(drafting.create_policy_draft, request)
+
+    async def UpdatePolicyDraft(
+        self, request: draft_pb.UpdatePolicyDraftRequest, context: Context
+    ) -> draft_pb.PolicyDraft:
+        return await self._execute(drafting.update_policy_draft, request)
+
+    async def SubmitPolicyDraft(
+        self, request: draft_pb.SubmitPolicyDraftRequest, context: Context
+    ) -> draft_pb.PolicyDraft:
+        return await self._execute(drafting.submit_policy_draft, request)
+
+    async def ApprovePolicyDraft(
+        self, request: draft_pb.ApprovePolicyDraftRequest, context: Context
+    ) -> draft_pb.PolicyDraft:
+        return await self._execute(drafting.approve_policy_draft, request)
+
+    async def ReturnPolicyDraft(
+        self, request: draft_pb.ReturnPolicyDraftRequest, context: Context
+    ) -> draft_pb.PolicyDraft:
+        return await self._execute(drafting.return_policy_draft, request)
+
+    async def PublishPolicyDraft(
+        self, request: draft_pb.PublishPolicyDraftRequest, context: Context
+    ) -> draft_pb.PolicyDraft:
+        return await self._execute(drafting.publish_policy_draft, request)
+
+    async def WithdrawPolicyDraft(
+        self, request: draft_pb.WithdrawPolicyDraftRequest, context: Context
+    ) -> draft_pb.PolicyDraft:
+        return await self._execute(drafting.withdraw_policy_draft, request)
+
+    async def GetPolicyDraft(self, request: draft_pb.GetPolicyDraftRequest, context: Context) -> draft_pb.PolicyDraft:
+        return await self._database.read(queries.get_policy_draft, request)
+
+    async def ListPolicyDrafts(
+        self, request: draft_pb.ListPolicyDraftsRequest, context: Context
+    ) -> draft_pb.ListPolicyDraftsResponse:
+        return await self._database.read(queries.list_policy_drafts, request)
+
+
 def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
     """Return what a unit's server serves of this service."""
-    return [Served(SERVICE, rpc.add_PolicyServiceServicer_to_server, PolicyServicer(runtime, executor))]
+    drafts = PolicyDraftServicer(runtime, executor)
+    return [
+        Served(SERVICE, rpc.add_PolicyServiceServicer_to_server, PolicyServicer(runtime, executor)),
+        Served(DRAFT_SERVICE, draft_rpc.add_PolicyDraftServiceServicer_to_server, drafts),
+    ]

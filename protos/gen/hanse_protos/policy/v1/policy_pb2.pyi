@@ -86,8 +86,11 @@ class PolicyDocument(_message.Message):
     ROUTING_FIELD_NUMBER: _builtins.int
     SHARING_FIELD_NUMBER: _builtins.int
     RATES_FIELD_NUMBER: _builtins.int
+    REVIEWS_REQUIRED_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """A title for people."""
+    reviews_required: _builtins.int
+    """How many people who did not write on it approve of the next version before it is published: 0 or 1."""
     @_builtins.property
     def categories(self) -> _containers.RepeatedCompositeFieldContainer[Global___Category]:
         """The group's ticket taxonomy."""
@@ -132,10 +135,11 @@ class PolicyDocument(_message.Message):
         routing: Global___RoutingRule | None = ...,
         sharing: _abc.Iterable[Global___SharingRule] | None = ...,
         rates: _abc.Iterable[Global___Rate] | None = ...,
+        reviews_required: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["routing", b"routing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "categories", b"categories", "ladder", b"ladder", "rates", b"rates", "routing", b"routing", "sharing", b"sharing", "targets", b"targets", "title", b"title", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "categories", b"categories", "ladder", b"ladder", "rates", b"rates", "reviews_required", b"reviews_required", "routing", b"routing", "sharing", b"sharing", "targets", b"targets", "title", b"title", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
