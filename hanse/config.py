@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     """Where headquarters takes the units' links, host:port, as this unit reaches it. An independent unit has none."""
     hub_listen_address: str = ""
     """Where the hub listens. Headquarters only."""
+    request_retention_hours: int = Field(default=48, ge=24)
+    """For how many hours a repeated request gets its first answer, 24 at least (AIP-155); then it is deleted."""
     otlp_endpoint: str | None = None
     """Where traces go, `http://collector:4317`. Off where unset."""
     log_level: str = "info"

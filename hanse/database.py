@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import asyncpg
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
@@ -31,6 +31,20 @@ DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.
 
 DATA_EXCEPTION = "22"
 """The class of SQLSTATE in which PostgreSQL refuses a value itself."""
+
+# PostgreSQL's classes and codes of errors that are about the server and pass by themselves: no connection, rolled back
+# as a deadlock's victim, a lock that took too long, out of resources, shutting down, an I/O error.
+_PASSING_STATES = ("08", "40", "55P03", "53", "57P", "58")
+
+
+def is_passing(error: Exception) -> bool:
+    """Return whether an error is about the database server, not about what it was asked."""
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return isinstance(error, OperationalError | InterfaceError)
+    return error.connection_invalidated or state.startswith(_PASSING_STATES)
 
 
 def as_hanse_error(error: Exception) -> HanseError:

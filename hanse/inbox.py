@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from hanse.clock import Clock, utc_now
-from hanse.log.append import append
+from hanse.log.append import Entry, append
 from hanse.log.events import Fact, payload_of
 from hanse.log.sealing import check_sealed
 from hanse.names import stream_name
@@ -40,13 +40,20 @@ class Inbox:
 
         An event of a type that this version does not know is recorded and has no effect.
         """
+        entries = self.perform(session, record, effect)
+        if entries:
+            append(session, self.schema.log, stream_name(self.unit, self.schema.name), entries)
+        return entries is not None
+
+    def perform(self, session: Session, record: LogRecord, effect: Effect) -> list[Entry] | None:
+        """Do what `apply` does, but for appending: return what the effect tells, None where it was done before."""
         event = Event.FromString(record.event)
         check_sealed(event, record.sealed)
         if not self._record(session, event, record):
-            return False
+            return None
         payload = payload_of(event)
         if payload is None:
-            return True
+            return []
         fact = Fact(event, payload, {field.field: field.value for field in record.sealed})
         cause = Cause(
             actor=f"{self.unit}/services/{self.schema.name}",
@@ -56,9 +63,7 @@ class Inbox:
         work = Work(session, self.unit, cause, self._clock(), self._policies)
         effect(work, fact)
         session.flush()
-        if work.entries:
-            append(session, self.schema.log, stream_name(self.unit, self.schema.name), work.entries)
-        return True
+        return work.entries
 
     def _record(self, session: Session, event: Event, record: LogRecord) -> bool:
         sealed = SealedFields(fields=record.sealed).SerializeToString() if record.sealed else None

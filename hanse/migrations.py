@@ -92,6 +92,20 @@ def create_kernel_tables_v1(op: Operations, schema: str) -> None:
     )
 
 
+def add_dead_letter_outcomes_v2(op: Operations, schema: str) -> None:
+    """Add to a service's dead letters what becomes of them: call it from a migration of the service. It is frozen."""
+    table = "dead_letter"
+    op.add_column(table, sa.Column("state", sa.Text, nullable=False, server_default="WAITING"), schema=schema)
+    op.add_column(table, sa.Column("subject", sa.Text, nullable=False, server_default=""), schema=schema)
+    op.add_column(table, _time_v1("last_try_time"), schema=schema)
+    op.add_column(table, sa.Column("resolver", sa.Text, nullable=False, server_default=""), schema=schema)
+    op.add_column(table, sa.Column("resolve_time", TIMESTAMP(timezone=True)), schema=schema)
+    op.add_column(table, sa.Column("reason", sa.Text, nullable=False, server_default=""), schema=schema)
+    op.create_index(
+        "dead_letter_open", table, ["subject"], schema=schema, postgresql_where="state IN ('WAITING', 'HELD')"
+    )
+
+
 def _create_log_tables_v1(op: Operations, schema: str) -> None:
     op.create_table(
         "log_record",

@@ -38,8 +38,9 @@ from nameko.events import EventHandler
 from nameko.extensions import DependencyProvider
 from nameko.messaging import QueueConsumer
 
+from hanse.dead_letters import Effects
 from hanse.errors import HanseError
-from hanse.receiving import Effects, Receiver, open_engine
+from hanse.receiving import Receiver, open_engine
 from hanse.schema import ServiceSchema
 from hanse.telling import Subscription
 from hanse.valkey import consuming_url

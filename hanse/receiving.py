@@ -3,8 +3,8 @@
 Two things can go wrong, and they are kept apart:
 
 - **The message can't be applied**: an effect raises. It is tried `MAX_TRIES` times, within a few seconds, as the
-  reason may pass (another queue may bring what it needs). Then it is recorded in the schema's `dead_letter` table and
-  logged, and the next message has its turn. A person decides what becomes of it.
+  reason may pass (another queue may bring what it needs). Then it becomes a dead letter (`hanse.dead_letters`), and
+  the next message has its turn. A person decides what becomes of it; what comes later about the same ticket is held.
 - **The database is away**: nothing can be applied and nothing recorded. The message is tried until the database is
   back; it is not acknowledged meanwhile, and nothing overtakes it.
 
@@ -15,25 +15,22 @@ This is the blocking side of nameko's reactions (`hanse.reacting`), without name
 """
 
 import time
-from collections.abc import Callable, Mapping
-from hashlib import sha256
-from uuid import NAMESPACE_OID, UUID, uuid5
+from collections.abc import Callable
+from uuid import UUID
 
 import structlog
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from opentelemetry.trace import SpanKind
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from hanse.database import IDLE_IN_TRANSACTION_TIMEOUT_MS, LOCK_TIMEOUT_MS, with_driver
+from hanse.database import IDLE_IN_TRANSACTION_TIMEOUT_MS, LOCK_TIMEOUT_MS, is_passing, with_driver
+from hanse.dead_letters import Effects, bury, chosen_by_type, has_effect, steps_aside
 from hanse.discreet import discreet
-from hanse.inbox import Effect, Inbox
-from hanse.log.events import Fact
+from hanse.inbox import Inbox
 from hanse.schema import ServiceSchema
 from hanse.telemetry import span
-from hanse.work import Work
 from hanse_protos.log.v1.log_pb2 import Event, LogRecord
 
 MAX_TRIES = 5
@@ -43,14 +40,6 @@ MAX_DELAY_SECONDS = 2.0
 """How long it waits between two tries: all five take about three seconds, so poison holds up nobody for long."""
 
 CONNECT_TIMEOUT_SECONDS = 5
-MAX_ERROR_CHARACTERS = 4_000
-"""How much of an error a dead letter keeps: the reason is in it, a dump of a large message is not."""
-
-# PostgreSQL's classes and codes of errors that are about the server and pass by themselves: no connection, rolled back
-# as a deadlock's victim, a lock that took too long, out of resources, shutting down, an I/O error.
-_PASSING_STATES = ("08", "40", "55P03", "53", "57P", "58")
-
-Effects = Mapping[type[Message], Effect]
 
 logger = structlog.get_logger(__name__)
 
@@ -65,6 +54,7 @@ def open_engine(database_url: str) -> Engine:
         pool_size=1,
         max_overflow=0,
         pool_pre_ping=True,
+        # An error is logged and kept, and must not quote what a customer wrote.
         hide_parameters=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "options": f"{options} -c jit=off"},
     )
@@ -77,7 +67,7 @@ class Receiver:
         self, engine: Engine, schema: ServiceSchema, unit: str, *, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._engine = engine
-        self._schema = schema
+        self._letters = schema.dead_letter
         self._inbox = Inbox(schema, unit)
         self._sleep = sleep
 
@@ -102,23 +92,28 @@ class Receiver:
         try:
             record = LogRecord.FromString(message)
             event = Event.FromString(record.event)
-            event_id = UUID(event.event_id)
+            UUID(event.event_id)
         except (DecodeError, ValueError) as error:
-            self._bury(_id_of_garbage(message), message, reaction, error, tries=1)
+            self._bury(message, reaction, error, tries=1)
             return
         with span(f"receive {reaction}", event.trace_context, SpanKind.CONSUMER, event=event.event_id, type=event.type):
-            poison = self._try(record, effects, reaction)
+            poison = self._try(message, record, event, effects, reaction)
             if poison is not None:
-                self._bury(event_id, message, reaction, poison, tries=MAX_TRIES)
+                self._bury(message, reaction, poison, tries=MAX_TRIES)
 
-    def _try(self, record: LogRecord, effects: Effects, reaction: str) -> Exception | None:
+    def _try(
+        self, message: bytes, record: LogRecord, event: Event, effects: Effects, reaction: str
+    ) -> Exception | None:
         """Apply a record, and return the error of the last try where none succeeds."""
+        # What has no effect can't have it too early.
+        in_order = has_effect(effects, event.type)
         for number in range(1, MAX_TRIES + 1):
             try:
                 with Session(self._engine, expire_on_commit=False) as session, session.begin():
-                    self._inbox.apply(session, record, _choose(effects))
+                    if not (in_order and steps_aside(session, self._letters, event, message, reaction)):
+                        self._inbox.apply(session, record, chosen_by_type(effects))
             except Exception as error:
-                if _is_passing(error):
+                if is_passing(error):
                     raise
                 logger.warning("a message was not applied", reaction=reaction, tries=number, error=discreet(error))
                 if number == MAX_TRIES:
@@ -128,42 +123,13 @@ class Receiver:
                 return None
         return None
 
-    def _bury(self, event_id: UUID, message: bytes, reaction: str, error: Exception, *, tries: int) -> None:
-        values = {"record": message, "error": _describe(error), "tries": tries}
-        statement = upsert(self._schema.dead_letter).values(event_id=event_id, reaction=reaction, **values)
+    def _bury(self, message: bytes, reaction: str, error: Exception, *, tries: int) -> None:
         with Session(self._engine) as session, session.begin():
-            session.execute(statement.on_conflict_do_update(index_elements=["event_id", "reaction"], set_=values))
+            event_id = bury(session, self._letters, message, reaction, error, tries=tries)
         logger.error("a message became a dead letter", reaction=reaction, event_id=str(event_id), exc_info=error)
-
-
-def _choose(effects: Effects) -> Effect:
-    def effect(work: Work, fact: Fact) -> None:
-        chosen = effects.get(type(fact.payload))
-        if chosen is not None:
-            chosen(work, fact)
-
-    return effect
-
-
-def _is_passing(error: Exception) -> bool:
-    """Return whether an error is about the database server, not about the message."""
-    if not isinstance(error, OperationalError | InterfaceError):
-        return False
-    state = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or state is None or state.startswith(_PASSING_STATES)
 
 
 def _delay_seconds(tries: int) -> float:
     """Return the wait after a try, counted from 0."""
     delay: float = min(MAX_DELAY_SECONDS, MIN_DELAY_SECONDS * 3 ** min(tries, 10))
     return delay
-
-
-def _describe(error: Exception) -> str:
-    # PostgreSQL's text can't hold a NUL, and an error may quote one.
-    return discreet(error).replace("\0", "\\0")[:MAX_ERROR_CHARACTERS]
-
-
-def _id_of_garbage(message: bytes) -> UUID:
-    """Return an id for a message that holds none, the same for the same bytes."""
-    return uuid5(NAMESPACE_OID, sha256(message).hexdigest())

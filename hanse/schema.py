@@ -2,7 +2,9 @@
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, Uuid, func
 
+from hanse.columns import ProtoEnum
 from hanse.log.tables import LogTables, Time
+from hanse_protos.telling.v1.dead_letters_pb2 import DeadLetterState
 
 NAMING = {
     "ix": "%(table_name)s_by_%(column_0_N_name)s",
@@ -42,7 +44,7 @@ class ServiceSchema:
             Column("receive_time", Time, nullable=False, server_default=func.now()),
             Index("inbox_by_resource", "resource", postgresql_ops={"resource": "text_pattern_ops"}),
         )
-        # The events that could not be applied after several tries. They wait for a person.
+        # The events that could not be applied after several tries, and what is held behind them (`hanse.dead_letters`).
         self.dead_letter = Table(
             "dead_letter",
             self.metadata,
@@ -52,6 +54,14 @@ class ServiceSchema:
             Column("error", Text, nullable=False),
             Column("tries", Integer, nullable=False),
             Column("create_time", Time, nullable=False, server_default=func.now()),
+            # In the order in which they were added, which is how the columns of a migrated table stand.
+            Column("state", ProtoEnum(DeadLetterState), nullable=False, server_default="WAITING"),
+            Column("subject", Text, nullable=False, server_default=""),
+            Column("last_try_time", Time, nullable=False, server_default=func.now()),
+            Column("resolver", Text, nullable=False, server_default=""),
+            Column("resolve_time", Time),
+            Column("reason", Text, nullable=False, server_default=""),
+            Index("dead_letter_open", "subject", postgresql_where="state IN ('WAITING', 'HELD')"),
         )
         # This service's copy of the policy versions that its unit has put in force.
         self.policy = Table(

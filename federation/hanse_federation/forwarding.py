@@ -183,6 +183,9 @@ def forward_decisions(session: Session, entries: Sequence[Entry]) -> None:
 def _add_decisions(session: Session, forwarding: Forwarding, entries: Iterable[Entry]) -> None:
     for entry in entries:
         payload: Any = payload_of(Event.FromString(entry.event))
+        if "engagement" not in payload.DESCRIPTOR.fields_by_name:
+            # What was done about a dead letter here concerns no other unit.
+            continue
         engagement = payload.engagement
         if isinstance(payload, told.EngagementOfferWithdrawn):
             forwarding.add(entry, [engagement.provider])

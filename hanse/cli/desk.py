@@ -16,6 +16,7 @@ from hanse_protos.knowledge.v1 import knowledge_pb2_grpc
 from hanse_protos.log.v1 import log_pb2_grpc
 from hanse_protos.policy.v1 import draft_pb2_grpc, policy_pb2_grpc
 from hanse_protos.settlement.v1 import settlement_pb2_grpc
+from hanse_protos.telling.v1 import dead_letters_pb2_grpc
 from hanse_protos.ticket.v1 import service_pb2_grpc
 
 TOKEN_LIFETIME = timedelta(hours=8)
@@ -42,6 +43,7 @@ class Desk:
         self.policies: Any = policy_pb2_grpc.PolicyServiceStub(channel)
         self.policy_drafts: Any = draft_pb2_grpc.PolicyDraftServiceStub(channel)
         self.logs: Any = log_pb2_grpc.LogServiceStub(channel)
+        self.dead_letters: Any = dead_letters_pb2_grpc.DeadLetterServiceStub(channel)
         self.link: Any = group_pb2_grpc.LinkServiceStub(channel)
         self.group: Any = group_pb2_grpc.GroupServiceStub(channel)
         self.partners: Any = gateway_pb2_grpc.PartnerAdminServiceStub(channel)

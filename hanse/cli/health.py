@@ -17,9 +17,11 @@ from hanse.temporal import connect
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.log.v1 import log_pb2
 from hanse_protos.policy.v1 import policy_pb2
+from hanse_protos.telling.v1 import dead_letters_pb2
 
 VERIFY_TIMEOUT_SECONDS = 600.0
 ASK_TIMEOUT_SECONDS = 5.0
+MAX_COUNTED_LETTERS = 100
 
 
 @dataclass
@@ -90,6 +92,7 @@ async def _unit_health(group: Path, unit: str, seen: group_pb2.UnitStatus | None
 
 
 async def _ask_unit(desk: Desk, health: UnitHealth) -> None:
+    await _count_dead_letters(desk, health)
     link = await desk.link.GetLink(group_pb2.GetLinkRequest(), timeout=ASK_TIMEOUT_SECONDS)
     health.serving, health.linked = True, link.connected
     # The unit knows best what of it headquarters has not acknowledged, above all while the line is cut.
@@ -120,6 +123,17 @@ async def _verify(health: UnitHealth, desk: Desk, request: log_pb2.VerifyStreamR
     health.verified_records = (health.verified_records or 0) + answer.records
     if not answer.intact:
         health.problems.append(answer.problem)
+
+
+async def _count_dead_letters(desk: Desk, health: UnitHealth) -> None:
+    """Note how many dead letters wait for a person: `MAX_COUNTED_LETTERS` where there are more."""
+    request = dead_letters_pb2.ListDeadLettersRequest(parent=f"{health.unit}/services/-", page_size=MAX_COUNTED_LETTERS)
+    reply = await desk.dead_letters.ListDeadLetters(request, timeout=ASK_TIMEOUT_SECONDS)
+    if count := len(reply.dead_letters):
+        more = " or more" if reply.next_page_token else ""
+        health.problems.append(
+            f"{count}{more} dead letters: `hanse dead-letters list --unit {short_unit(health.unit)}`"
+        )
 
 
 async def _compare_logs(

@@ -8,7 +8,19 @@ import grpc
 import typer
 from pydantic import ValidationError
 
-from hanse.cli import article, engagement, group, ledger, log_commands, partner, policy, replay, status, ticket
+from hanse.cli import (
+    article,
+    dead_letters,
+    engagement,
+    group,
+    ledger,
+    log_commands,
+    partner,
+    policy,
+    replay,
+    status,
+    ticket,
+)
 from hanse.cli.output import print_error
 from hanse.errors import HanseError
 from hanse.rpc.client import RemoteError, remote_error
@@ -29,6 +41,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(partner.app, name="partner")
 app.add_typer(log_commands.app, name="log")
+app.add_typer(dead_letters.app, name="dead-letters")
 replay.register(app)
 
 FAILED = 1

@@ -15,40 +15,57 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
 from hanse.config import Mode, Settings
+from hanse.dead_letters import Effects
 from hanse.errors import UnitIndependent
 from hanse.logs import configure_logging
 from hanse.names import downstream_name, stream_name
+from hanse.pruning import Pruner
 from hanse.relay import FollowedLog, Relay
-from hanse.rpc import log_servicer
+from hanse.rpc import dead_letter_servicer, log_servicer
 from hanse.rpc.server import RpcServer, Served, by_token
 from hanse.runtime import Runtime
 from hanse.telemetry import start_telemetry
 from hanse.work import CommandExecutor
 from hanse_federation import servicer as federation_servicer
 from hanse_federation.agent import Agent
+from hanse_federation.effects import EFFECTS as FEDERATION_EFFECTS
 from hanse_federation.hub import Hub
 from hanse_federation.model import SCHEMA as FEDERATION
 from hanse_gateway.model import SCHEMA as GATEWAY
 from hanse_gateway.serving import admin_served, gateway_server
 from hanse_services.knowledge import servicer as knowledge_servicer
+from hanse_services.knowledge.effects import EFFECTS as KNOWLEDGE_EFFECTS
 from hanse_services.knowledge.model import SCHEMA as KNOWLEDGE
 from hanse_services.policy import servicer as policy_servicer
+from hanse_services.policy.commands import EFFECTS as POLICY_EFFECTS
 from hanse_services.policy.model import SCHEMA as POLICY
 from hanse_services.settlement import servicer as settlement_servicer
+from hanse_services.settlement.commands import EFFECTS as SETTLEMENT_EFFECTS
 from hanse_services.settlement.model import SCHEMA as SETTLEMENT
 from hanse_services.subscriptions import SUBSCRIPTIONS
 from hanse_services.ticket import servicer as ticket_servicer
+from hanse_services.ticket.effects import EFFECTS as TICKET_EFFECTS
 from hanse_services.ticket.model import SCHEMA as TICKET
 from hanse_workflows.worker import Waiting
 
 SERVICES = (TICKET, KNOWLEDGE, SETTLEMENT, POLICY)
 """The schemas whose own streams leave the unit."""
+
+EFFECTS: Mapping[str, Effects] = {
+    TICKET.name: TICKET_EFFECTS,
+    KNOWLEDGE.name: KNOWLEDGE_EFFECTS,
+    SETTLEMENT.name: SETTLEMENT_EFFECTS,
+    POLICY.name: POLICY_EFFECTS,
+    FEDERATION.name: FEDERATION_EFFECTS,
+}
+"""What the reactions of each service do: a dead letter that is retried has just that effect."""
 
 
 class Role(StrEnum):
@@ -76,6 +93,7 @@ def services_of(runtime: Runtime) -> list[Served]:
         *federation_servicer.served(runtime, executors["federation"]),
         *admin_served(runtime, executors["gateway"]),
         log_servicer.served(runtime.database, logs),
+        dead_letter_servicer.served(runtime.database, executors, EFFECTS),
     ]
 
 
@@ -159,6 +177,8 @@ async def _serve(process: _Process) -> None:
     runtime = process.runtime
     settings, verifier = runtime.settings, by_token(runtime.verifier)
     await process.serve(RpcServer(settings.serve_address, settings.tls, verifier, services_of(runtime)))
+    retention = timedelta(hours=settings.request_retention_hours)
+    process.run("pruner", Pruner(runtime.database, (*SERVICES, FEDERATION, GATEWAY), retention).run())
 
 
 async def _relay(process: _Process) -> None:

@@ -88,6 +88,12 @@ _TABLE: dict[str, dict[str, frozenset[Role] | None]] = {
         "ListStreams": OPERATIONS,
         "VerifyStream": OPERATIONS,
     },
+    "hanse_protos.telling.v1.DeadLetterService": {
+        "ListDeadLetters": OPERATIONS,
+        "GetDeadLetter": OPERATIONS,
+        "RetryDeadLetter": OPERATIONS,
+        "DiscardDeadLetter": OPERATIONS,
+    },
     "hanse_protos.federation.v1.FederationService": {
         "Exchange": BY_CERTIFICATE,
     },

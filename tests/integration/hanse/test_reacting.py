@@ -213,6 +213,20 @@ def test_the_relay_declares_just_what_the_reactions_subscribe_to() -> None:
     """)
 
 
+def test_a_dead_letter_is_retried_with_the_effects_of_its_reactions() -> None:
+    run("""
+        import sys
+        from importlib import import_module
+        from hanse.cli.roles import EFFECTS
+        from hanse_services.subscriptions import REACTIONS
+        retried = {}
+        for path in REACTIONS:
+            module, _, name = path.partition(":")
+            retried[getattr(import_module(module), name).name] = import_module(module).EFFECTS
+        assert retried == EFFECTS, (retried, EFFECTS)
+    """)
+
+
 async def has_begun(unit: ToldUnit) -> None:
     """Wait until the first effect is there, so that the next one is under way."""
 
