@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     request_retention_hours: int = Field(default=48, ge=24)
     """For how many hours a repeated request gets its first answer, 24 at least (AIP-155); then it is deleted."""
     otlp_endpoint: str | None = None
-    """Where traces go, `http://collector:4317`. Off where unset."""
+    """Where traces and metrics go, `http://collector:4317`. Off where unset."""
     log_level: str = "info"
     """What is logged at least: `debug`, `info`, `warning` or `error`."""
 

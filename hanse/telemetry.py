@@ -1,8 +1,13 @@
-"""OpenTelemetry: one trace follows a ticket from the gateway through the log, the link and Temporal.
+"""OpenTelemetry: traces, and the provider of metrics.
+
+One trace follows a ticket from the gateway through the log, the link and Temporal.
 
 The current trace travels as a W3C traceparent: in gRPC metadata between processes, in every event of the log, and
 from there into reactions, workflows and the other unit. Exporting is off until an OTLP endpoint is configured; the
 trace ids are in the events all the same.
+
+Metrics are observed by the parts that know them (`hanse_federation.metrics`), every few seconds, where an endpoint is
+configured; without one nothing is counted.
 """
 
 from collections.abc import Iterator
@@ -10,6 +15,8 @@ from contextlib import contextmanager
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -18,14 +25,16 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 TRACEPARENT = "traceparent"
 
+METRIC_INTERVAL_SECONDS = 5.0
+"""Between two exports of metrics: an alarm is to show within ten seconds."""
+
 _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("hanse")
 
 
 def start_telemetry(unit: str, role: str, otlp_endpoint: str | None) -> TracerProvider:
     """Install the tracer provider of this process. With no endpoint, spans get ids and go nowhere."""
-    resource = Resource.create({"service.name": f"hanse-{role}", "service.namespace": "hanse", "hanse.unit": unit})
-    provider = TracerProvider(resource=resource)
+    provider = TracerProvider(resource=_resource(unit, role))
     if otlp_endpoint:
         # Imported here: the exporter brings gRPC, which must not enter nameko's process.
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
@@ -33,6 +42,20 @@ def start_telemetry(unit: str, role: str, otlp_endpoint: str | None) -> TracerPr
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=otlp_endpoint, insecure=True)))
     trace.set_tracer_provider(provider)
     return provider
+
+
+def start_metrics(unit: str, role: str, otlp_endpoint: str) -> MeterProvider:
+    """Return a provider of metrics that exports to an OTLP endpoint; shut it down when the process ends."""
+    # Imported here for the reason that is given above.
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
+
+    exporter = OTLPMetricExporter(endpoint=otlp_endpoint, insecure=True)
+    reader = PeriodicExportingMetricReader(exporter, export_interval_millis=METRIC_INTERVAL_SECONDS * 1_000)
+    return MeterProvider([reader], _resource(unit, role))
+
+
+def _resource(unit: str, role: str) -> Resource:
+    return Resource.create({"service.name": f"hanse-{role}", "service.namespace": "hanse", "hanse.unit": unit})
 
 
 def current_traceparent() -> str:

@@ -66,14 +66,17 @@ more slowly up to a few seconds, with jitter so that units don't come back all a
 | A frame or a fact speaks for another unit | FRAME_FOREIGN, the link ends, nothing is stored |
 | A unit without a place in the policy dials | UNIT_UNKNOWN; before the first policy the certificate alone decides |
 | A batch leaves a gap | LOG_GAP with the expected position; the agent resumes from there |
-| A record is not what was hashed, or an end was restored from an old backup | LOG_FORK, as follows |
+| The same gap comes again, so it is in the log itself | LOG_GAP, as follows |
+| A record is not what was hashed, or what was acknowledged is not what was sent | LOG_FORK, as follows |
+| An end was restored from an old backup | LOG_FORK, as follows |
 
-A fork is data loss, which no retry heals. The *stream* goes into quarantine at both ends (a row that a person removes,
-once both histories have been compared); the unit's other streams go on. Nothing is ever overwritten.
+A fork is data loss, which no retry heals. The *stream* goes into quarantine at both ends, which raise an alarm; the
+unit's other streams go on (`quarantine`). Nothing is ever overwritten.
 
 
 ## Where to read on
 
 `frames` and `link` are what both ends share, `sending` and `receiving` its two halves; `agent` and `hub` are the ends.
-`status` keeps how links are doing, in the database, so that any process can show it. `model` has the tables.
+`status` keeps how links are doing, in the database, so that any process can show it: `linking` does, and `metrics`.
+`model` has the tables.
 """

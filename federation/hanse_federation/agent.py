@@ -7,11 +7,10 @@ from functools import partial
 
 import grpc
 import structlog
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from hanse.clock import utc_now
-from hanse.errors import FrameForeign, LogFork, LogQuarantined
+from hanse.errors import FrameForeign, LogFork, LogGap, LogQuarantined
+from hanse.log.append import Head
 from hanse.log.follow import read_head
 from hanse.names import downstream_name
 from hanse.policy.store import PolicyStore
@@ -21,10 +20,21 @@ from hanse_federation.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_s
 from hanse_federation.link import LinkEnd, Timing, next_frame
 from hanse_federation.model import LOG, SCHEMA, End, Quarantine
 from hanse_federation.problems import in_words, known_problem
+from hanse_federation.quarantine import (
+    Gaps,
+    State,
+    healthy,
+    read_quarantines,
+    read_state,
+    refuse_ended,
+    save_quarantine,
+    take_over,
+    told,
+)
 from hanse_federation.receiving import OpenedBatch, open_batch, store_all
-from hanse_federation.sending import CreditWindow, Sender, Source, read_heads, upstream_sources
+from hanse_federation.sending import CreditWindow, Sender, read_heads, upstream_sources
 from hanse_federation.sharing import sharing
-from hanse_federation.status import save_lost, save_quarantine
+from hanse_federation.status import save_lost
 from hanse_protos.federation.v1.link_pb2 import Hello, HubFrame, RecordBatch, UnitFrame, Welcome
 from hanse_protos.federation.v1.link_pb2_grpc import FederationServiceStub
 
@@ -49,6 +59,7 @@ class Agent:
         self._sources = upstream_sources(self.unit)
         self._downstream = downstream_name(self.unit)
         self._share = sharing(PolicyStore(SCHEMA))
+        self._gaps = Gaps()
         self._attempts = 0
 
     async def run(self) -> None:
@@ -74,17 +85,21 @@ class Agent:
         logger.info("the link is down", unit=self.unit, problem=in_words(error))
         try:
             await self._database.write(save_lost, End.AGENT, self.unit, in_words(error), utc_now())
-            refused = problem.metadata.get("stream") if isinstance(problem, RemoteError) else None
-            if problem and problem.reason in (LogFork.reason, LogQuarantined.reason) and refused in self._streams:
-                await self._database.write(save_quarantine, refused, str(problem))
+            if isinstance(problem, RemoteError) and problem.reason in (LogFork.reason, LogQuarantined.reason):
+                await self._note_refused(problem)
         except Exception as again:
             if known_problem(again) is None:
                 raise
             logger.warning("the unit's database does not answer", problem=in_words(again))
 
+    async def _note_refused(self, problem: RemoteError) -> None:
+        refused = problem.metadata.get("stream", "")
+        if refused in self._streams:
+            await self._database.write(save_quarantine, refused, problem, found_here=False)
+
     @property
     def _streams(self) -> set[str]:
-        return {source.stream for source in self._sources}
+        return {self._downstream, *(source.stream for source in self._sources)}
 
     async def _connect(self) -> None:
         """Open the link and be its end until it ends; the reason is raised."""
@@ -111,19 +126,27 @@ class Agent:
     async def _hello(self) -> UnitFrame:
         received = await self._database.read(read_head, LOG, self._downstream)
         heads = await self._database.read(read_heads, self._sources)
+        quarantined = await self._database.read(read_quarantines, self._streams)
         hello = Hello(
             protocol_version=PROTOCOL_VERSION,
             received=stream_head(self._downstream, received),
             credit=CREDIT_RECORDS,
             heads=[stream_head(stream, head) for stream, head in heads.items()],
+            quarantined=told(quarantined),
         )
         return UnitFrame(unit=self.unit, hello=hello)
 
     async def _begin(self, welcome: Welcome, outgoing: asyncio.Queue[UnitFrame | None]) -> LinkEnd[UnitFrame]:
-        """Take the streams up where headquarters has them; one that forked goes into quarantine, the rest goes on."""
-        sources = await self._database.read(_healthy, self._sources)
+        """Take the streams up where headquarters has them, but for those that are in quarantine at either end."""
+        there = heads_by_stream(welcome.received)
+        quarantined = await self._database.write(take_over, self._streams, welcome.quarantined, self._sources, there)
+        begun = await self._database.read(read_state, self._streams)
+        sources = healthy(self._sources, quarantined)
         sender = Sender(self._database, sources, CreditWindow(welcome.credit), self._share)
-        await sender.begin(heads_by_stream(welcome.received))
+        try:
+            await sender.begin(there)
+        except LogFork as fork:
+            await self._quarantine(fork.metadata["stream"], fork)
         return LinkEnd(
             end=End.AGENT,
             unit=self.unit,
@@ -136,9 +159,19 @@ class Agent:
             store=self._store,
             on_fork=self._quarantine,
             own_heads=lambda: self._database.read(read_heads, sources),
-            received={self._downstream: await self._database.read(read_head, LOG, self._downstream)},
+            still_welcome=partial(self._still_quarantined, begun),
+            received=await self._received(quarantined),
             outgoing=outgoing,
         )
+
+    async def _received(self, quarantined: Sequence[Quarantine]) -> dict[str, Head]:
+        if self._downstream in {row.stream for row in quarantined}:
+            return {}
+        return {self._downstream: await self._database.read(read_head, LOG, self._downstream)}
+
+    async def _still_quarantined(self, begun: State) -> None:
+        """Raise Unavailable where a quarantine has ended: the next link, in a moment, takes that stream up again."""
+        refuse_ended(begun, await self._database.read(read_state, self._streams))
 
     def _open(self, batch: RecordBatch) -> OpenedBatch:
         if batch.stream != self._downstream:
@@ -148,15 +181,11 @@ class Agent:
     async def _store(self, batches: Sequence[OpenedBatch]) -> None:
         await self._database.write(store_all, batches)
 
-    async def _quarantine(self, stream: str, fork: LogFork | LogQuarantined) -> None:
-        """Take nothing more of headquarters' stream; what the unit sends goes on."""
-        await self._database.write(save_quarantine, stream, str(fork))
-
-
-def _healthy(session: Session, sources: Sequence[Source]) -> list[Source]:
-    """Return the streams that are not in quarantine."""
-    quarantined = set(session.scalars(select(Quarantine.stream)))
-    return [source for source in sources if source.stream not in quarantined]
+    async def _quarantine(self, stream: str, problem: LogFork | LogQuarantined | LogGap) -> None:
+        """Put a stream into quarantine, and end the link with the reason; the next one begins without the stream."""
+        if not isinstance(problem, LogGap) or self._gaps.persists(problem):
+            await self._database.write(save_quarantine, stream, problem)
+        raise problem
 
 
 async def _frames(outgoing: asyncio.Queue[UnitFrame | None]) -> AsyncIterator[UnitFrame]:

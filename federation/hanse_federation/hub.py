@@ -16,6 +16,7 @@ from hanse.errors import (
     FrameForeign,
     HanseError,
     LogFork,
+    LogGap,
     LogQuarantined,
     Unavailable,
     UnitUnreachable,
@@ -33,9 +34,10 @@ from hanse_federation.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_s
 from hanse_federation.link import LinkEnd, Timing, next_frame
 from hanse_federation.model import LOG, SCHEMA, UPSTREAM_SERVICES, End
 from hanse_federation.problems import in_words
+from hanse_federation.quarantine import Gaps, State, healthy, read_state, refuse_ended, save_quarantine, take_over, told
 from hanse_federation.receiving import OpenedBatch
 from hanse_federation.sending import CreditWindow, Sender, Source, everything, read_heads
-from hanse_federation.status import save_lost, save_quarantine
+from hanse_federation.status import save_lost
 from hanse_protos.federation.v1 import link_pb2, link_pb2_grpc
 from hanse_protos.federation.v1.link_pb2 import Hello, HubFrame, UnitFrame, Welcome
 
@@ -79,11 +81,12 @@ class FederationServicer(link_pb2_grpc.FederationServiceServicer):
         self._runtime = runtime
         self._timing = timing
         self._links: dict[str, asyncio.Task[None]] = {}
+        self._gaps = Gaps()
 
     async def Exchange(  # noqa: N802 - named as in the contract.
         self, request_iterator: AsyncIterator[UnitFrame], context: Context
     ) -> AsyncIterator[HubFrame]:
-        link = UnitLink(self._runtime, self._timing, peer_unit(context.auth_context()))
+        link = UnitLink(self._runtime, self._timing, peer_unit(context.auth_context()), self._gaps)
         task = asyncio.create_task(self._converse(link, request_iterator), name=f"link of {link.unit}")
         task.add_done_callback(lambda _: link.outgoing.put_nowait(None))
         try:
@@ -152,6 +155,7 @@ class UnitLink:
     runtime: Runtime
     timing: Timing
     unit: str
+    gaps: Gaps
     outgoing: asyncio.Queue[HubFrame | None] = field(default_factory=asyncio.Queue)
 
     def __post_init__(self) -> None:
@@ -187,10 +191,20 @@ class UnitLink:
     async def run(self, hello: Hello) -> None:
         """Answer the unit and be its link until it ends; the reason is raised."""
         received = await self._database.read(self._received_heads)
-        sender = Sender(self._database, [self._downstream], CreditWindow(hello.credit), everything)
-        await sender.begin(heads_by_stream([hello.received]))
+        there = heads_by_stream([hello.received])
+        quarantined = await self._database.write(take_over, self._streams, hello.quarantined, [self._downstream], there)
+        begun = await self._database.read(read_state, self._streams)
+        sources = healthy([self._downstream], quarantined)
+        sender = Sender(self._database, sources, CreditWindow(hello.credit), everything)
+        try:
+            await sender.begin(there)
+        except LogFork as fork:
+            await self._quarantine(self._downstream.stream, fork)
+        waiting = {row.stream for row in quarantined}
         heads = [stream_head(stream, head) for stream, head in received.items()]
-        welcome = Welcome(received=heads, credit=CREDIT_RECORDS, downstream=self._downstream.stream)
+        welcome = Welcome(
+            received=heads, credit=CREDIT_RECORDS, downstream=self._downstream.stream, quarantined=told(quarantined)
+        )
         self.outgoing.put_nowait(HubFrame(welcome=welcome))
         link = LinkEnd(
             end=End.HUB,
@@ -203,11 +217,20 @@ class UnitLink:
             open=partial(open_from_unit, self.unit),
             store=self._store,
             on_fork=self._quarantine,
-            own_heads=lambda: self._database.read(read_heads, [self._downstream]),
-            received=received,
+            own_heads=lambda: self._database.read(read_heads, sources),
+            still_welcome=partial(self._still_quarantined, begun),
+            received={stream: head for stream, head in received.items() if stream not in waiting},
             outgoing=self.outgoing,
         )
         await link.run(self._frames)
+
+    @property
+    def _streams(self) -> set[str]:
+        return {self._downstream.stream, *(stream_name(self.unit, service) for service in UPSTREAM_SERVICES)}
+
+    async def _still_quarantined(self, begun: State) -> None:
+        """Raise Unavailable where a quarantine has ended: the next link, in a moment, takes that stream up again."""
+        refuse_ended(begun, await self._database.read(read_state, self._streams))
 
     def _received_heads(self, session: Session) -> dict[str, Head]:
         columns = LOG.head.c
@@ -229,8 +252,8 @@ class UnitLink:
             else:
                 return
 
-    async def _quarantine(self, stream: str, fork: LogFork | LogQuarantined) -> None:
+    async def _quarantine(self, stream: str, problem: LogFork | LogQuarantined | LogGap) -> None:
         """Put a stream into quarantine, and end the link with the reason; the agent comes back without the stream."""
-        fork.metadata["stream"] = stream
-        await self._database.write(save_quarantine, stream, str(fork))
-        raise fork
+        if not isinstance(problem, LogGap) or self.gaps.persists(problem):
+            await self._database.write(save_quarantine, stream, problem)
+        raise problem

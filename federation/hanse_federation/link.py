@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from hanse.clock import utc_now
 from hanse.database import Database
-from hanse.errors import LogFork, LogQuarantined, UnitUnreachable
+from hanse.errors import LogFork, LogGap, LogQuarantined, UnitUnreachable
 from hanse.log.append import Head
 from hanse.log.follow import Wakeup
 from hanse_federation.frames import heads_by_stream, stream_head
@@ -63,10 +63,12 @@ class LinkEnd(Generic[Frame]):
     """Opens a batch while the one before it is being committed."""
     store: Callable[[Sequence[OpenedBatch]], Awaitable[None]]
     """Stores batches in one transaction; they are acknowledged when this returns."""
-    on_fork: Callable[[str, LogFork | LogQuarantined], Awaitable[None]]
-    """Is told of a stream that may not be taken; the link goes on without it unless this raises."""
+    on_fork: Callable[[str, LogFork | LogQuarantined | LogGap], Awaitable[None]]
+    """Is told of a stream that may be neither taken nor sent; the link ends with that, and begins without it."""
     own_heads: Callable[[], Awaitable[Mapping[str, Head]]]
     """Returns where the streams end that this end sends."""
+    still_welcome: Callable[[], Awaitable[None]]
+    """Raises at a heartbeat where the link may not go on as it began."""
     received: Mapping[str, Head]
     """Where this end's copies ended when the link began."""
     outgoing: asyncio.Queue[Frame | None]
@@ -94,11 +96,17 @@ class LinkEnd(Generic[Frame]):
                 case "batch":
                     await self._hear_batch(frame.batch)
                 case "acknowledgement":
-                    for stream, head in heads_by_stream([frame.acknowledgement.head]).items():
-                        self.sender.window.acknowledge(stream, head)
+                    await self._hear_acknowledgement(frame.acknowledgement)
                 case "heartbeat":
                     self._known = heads_by_stream(frame.heartbeat.heads)
                     await self._check_known()
+
+    async def _hear_acknowledgement(self, acknowledgement: Acknowledgement) -> None:
+        for stream, head in heads_by_stream([acknowledgement.head]).items():
+            try:
+                self.sender.window.acknowledge(stream, head)
+            except LogFork as fork:
+                await self.on_fork(stream, fork)
 
     async def _hear_batch(self, batch: RecordBatch) -> None:
         try:
@@ -124,18 +132,22 @@ class LinkEnd(Generic[Frame]):
                 batches.append(self._opened.get_nowait())
             try:
                 await self.store(batches)
-            except (LogFork, LogQuarantined) as fork:
+            except (LogFork, LogQuarantined, LogGap) as fork:
                 await self.on_fork(fork.metadata["stream"], fork)
             else:
                 for stream, head in {batch.stream: batch.end for batch in batches}.items():
                     self.outgoing.put_nowait(self.wrap(acknowledgement=Acknowledgement(head=stream_head(stream, head))))
 
     async def _send(self) -> None:
-        async for batch in self.sender.batches(self.wakeup):
-            self.outgoing.put_nowait(self.wrap(batch=batch))
+        try:
+            async for batch in self.sender.batches(self.wakeup):
+                self.outgoing.put_nowait(self.wrap(batch=batch))
+        except LogGap as gap:
+            await self.on_fork(gap.metadata["stream"], gap)
 
     async def _beat(self) -> None:
         while True:
+            await self.still_welcome()
             heads = [stream_head(stream, head) for stream, head in (await self.own_heads()).items()]
             self.outgoing.put_nowait(self.wrap(heartbeat=Heartbeat(heads=heads)))
             await self._save_contact()
@@ -148,6 +160,7 @@ class LinkEnd(Generic[Frame]):
             self.end,
             self.unit,
             contact_time=self._contact_time,
+            credit=window.left,
             acknowledged=window.acknowledged,
             known=self._known,
         )

@@ -9,8 +9,9 @@ what its agent receives, it has already.
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, LargeBinary, Text, func
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, LargeBinary, Text, Uuid, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from hanse.columns import ProtoEnum
@@ -60,26 +61,64 @@ class LinkState(Base):
     contact_time: Mapped[datetime | None] = mapped_column(Time)
     last_error: Mapped[str] = mapped_column(Text, default="")
     connections: Mapped[int] = mapped_column(BigInteger, default=0)
+    credit: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """How many more records this end might have sent, at the last heartbeat."""
 
 
 class KnownHead(Base):
-    """How far a unit said that one of its streams goes."""
+    """How far the other end said that a stream goes which this end receives.
+
+    The mark is the first heartbeat that named more than was here: until that is here, the time since then is the lag.
+    """
 
     __tablename__ = "known_head"
 
     stream: Mapped[str] = mapped_column(Text, primary_key=True)
     unit: Mapped[str] = mapped_column(Text, index=True)
     sequence: Mapped[int] = mapped_column(BigInteger)
+    mark_sequence: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    mark_time: Mapped[datetime | None] = mapped_column(Time)
 
 
 class Quarantine(Base):
-    """A stream whose two holders disagree. Nothing is sent or taken until a person has removed the row."""
+    """A stream whose two holders disagree. Nothing of it is sent or taken until a person has decided (`recovery`)."""
 
     __tablename__ = "quarantine"
 
     stream: Mapped[str] = mapped_column(Text, primary_key=True)
     problem: Mapped[str] = mapped_column(Text)
     create_time: Mapped[datetime] = mapped_column(Time, server_default=func.now())
+    reason: Mapped[str] = mapped_column(Text, server_default="LOG_FORK")
+    found_here: Mapped[bool] = mapped_column(Boolean, server_default="true")
+    """Whether this end found it out. One that the other end found out ends when the other end ends it."""
+    epoch: Mapped[int | None] = mapped_column(Integer)
+    """With `sequence`: the place that the two disagree about, where it is known."""
+    sequence: Mapped[int | None] = mapped_column(BigInteger)
+    common_epoch: Mapped[int | None] = mapped_column(Integer)
+    """With the next two: the last record that both have, once they have compared their logs."""
+    common_sequence: Mapped[int | None] = mapped_column(BigInteger)
+    common_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    new_epoch: Mapped[int] = mapped_column(Integer, server_default="0")
+    """The epoch that the stream's writer has started after the last common record; 0 where it has not."""
+
+
+class Orphan(Base):
+    """A record that one holder of a stream had and its writer has lost: kept, and no longer a part of the stream."""
+
+    __tablename__ = "orphan"
+
+    stream: Mapped[str] = mapped_column(Text, primary_key=True)
+    epoch: Mapped[int] = mapped_column(Integer, primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    hash: Mapped[bytes] = mapped_column(LargeBinary)
+    event_id: Mapped[UUID] = mapped_column(Uuid)
+    resource: Mapped[str] = mapped_column(Text)
+    type: Mapped[str] = mapped_column(Text)
+    occur_time: Mapped[datetime] = mapped_column(Time)
+    event: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    append_time: Mapped[datetime] = mapped_column(Time)
+    orphan_time: Mapped[datetime] = mapped_column(Time, server_default=func.now())
 
 
 # From here on headquarters only.

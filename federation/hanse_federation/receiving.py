@@ -152,6 +152,7 @@ def _new_arrivals(batch: OpenedBatch, head: Head) -> Sequence[Arrival]:
         raise LogGap(
             f"{batch.stream} goes on at {batch.first_sequence}, expected {head.sequence + 1}",
             stream=batch.stream,
+            epoch=str(head.epoch),
             expected=str(head.sequence + 1),
             received=str(batch.first_sequence),
         )

@@ -5,6 +5,7 @@ not wait behind it.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.util import await_only
 
 from hanse.database import Database
+from hanse.errors import FrameForeign, LogFork, LogGap
 from hanse.log.append import EMPTY_HEAD, Head
 from hanse.log.follow import Wakeup, read_head
 from hanse.log.tables import LogTables
@@ -43,33 +45,56 @@ def upstream_sources(unit: str) -> list[Source]:
 
 
 class CreditWindow:
-    """How many records are under way, and whether more may be sent."""
+    """How many records are under way, and whether more may be sent.
+
+    It knows the head of every batch that is under way, so an acknowledgement is compared with what was really sent:
+    there are as many of them at most as records under way, which the credit bounds.
+    """
 
     def __init__(self, credit: int) -> None:
         self._credit = credit
-        self._sent: dict[str, int] = {}
+        self._sent: dict[str, deque[Head]] = {}
         self.acknowledged: dict[str, Head] = {}
         self._moved = asyncio.Event()
 
     def begin(self, stream: str, head: Head) -> None:
         """Take up a stream where the receiver has it."""
-        self._sent[stream] = head.sequence
+        self._sent[stream] = deque([head])
         self.acknowledged[stream] = head
 
-    def sent(self, stream: str, sequence: int) -> None:
-        """Count what was sent, up to a sequence."""
-        self._sent[stream] = sequence
+    def sent(self, stream: str, head: Head) -> None:
+        """Count a batch that was sent, up to its head."""
+        self._sent[stream].append(head)
 
     def acknowledge(self, stream: str, head: Head) -> None:
-        """Free the credit of everything up to a head. What was never sent is not believed."""
-        if self.acknowledged[stream].sequence < head.sequence <= self._sent[stream]:
+        """Free the credit of everything up to a head; an acknowledgement that comes again changes nothing.
+
+        Raises FrameForeign for a stream that is not sent here; LogFork where the receiver says that it has what was
+        never sent: another hash, or a place beyond the last one.
+        """
+        sent = self._sent.get(stream)
+        if sent is None:
+            raise FrameForeign(f"{stream} was acknowledged, which is not sent here", stream=stream)
+        place = (head.epoch, head.sequence)
+        while len(sent) > 1 and (sent[0].epoch, sent[0].sequence) < place:
+            sent.popleft()
+        if (sent[0].epoch, sent[0].sequence) > place:
+            return
+        if sent[0] != head:
+            raise fork(stream, head, "was acknowledged and is not what was sent")
+        if head != self.acknowledged[stream]:
             self.acknowledged[stream] = head
             self._moved.set()
 
     @property
     def under_way(self) -> int:
         """How many records wait for their acknowledgement."""
-        return sum(sent - self.acknowledged[stream].sequence for stream, sent in self._sent.items())
+        return sum(sent[-1].sequence - self.acknowledged[stream].sequence for stream, sent in self._sent.items())
+
+    @property
+    def left(self) -> int:
+        """How many more records may be sent before the next acknowledgement."""
+        return max(0, self._credit - self.under_way)
 
     async def room(self) -> int:
         """Wait until something may be sent, and return how many records."""
@@ -91,13 +116,16 @@ class Sender:
     _heads: dict[str, Head] = field(default_factory=dict)
 
     async def begin(self, received: Mapping[str, Head]) -> None:
-        """Take up every stream where the receiver has it, with our own hash of that place: the receiver judges it.
+        """Take up every stream where the receiver has it.
 
-        A receiver that is ahead has what we have lost. Such a stream is not sent; the heartbeats tell the receiver.
+        Raises LogFork for the first stream of which the receiver has a record that is not in our log: it was lost or
+        altered, here or there.
         """
         places = {source.stream: received.get(source.stream, EMPTY_HEAD) for source in self.sources}
         heads = await self.database.read(own_heads_at, self.sources, places)
-        self.sources = [source for source in self.sources if source.stream in heads]
+        for stream, place in places.items():
+            if heads.get(stream) != place:
+                raise fork(stream, place, "is at the receiver and not in the sender's log")
         self._heads = heads
         for stream, head in heads.items():
             self.window.begin(stream, head)
@@ -121,8 +149,18 @@ class Sender:
         if read is None:
             return None
         batch, self._heads[source.stream] = read
-        self.window.sent(source.stream, self._heads[source.stream].sequence)
+        self.window.sent(source.stream, self._heads[source.stream])
         return batch
+
+
+def fork(stream: str, place: Head, problem: str) -> LogFork:
+    """Return what is wrong with a place in a stream that its two holders disagree about."""
+    return LogFork(
+        f"{stream} at {place.epoch}/{place.sequence} {problem}",
+        stream=stream,
+        epoch=str(place.epoch),
+        sequence=str(place.sequence),
+    )
 
 
 def own_heads_at(session: Session, sources: Sequence[Source], places: Mapping[str, Head]) -> dict[str, Head]:
@@ -142,7 +180,8 @@ def read_batch(
 ) -> tuple[RecordBatch, Head] | None:
     """Return the records after a head as a batch, with the new head; None where there are none.
 
-    The rows come straight from the driver, and events stay as they are stored: this is the hot path of a catch-up.
+    Raises LogGap where the stream has a hole. The rows come straight from the driver, and events stay as they are
+    stored: this is the hot path of a catch-up.
     """
     # The names of schema and table are ours, never a caller's.
     query = (
@@ -153,10 +192,20 @@ def read_batch(
     rows: list[Row] = await_only(driver.fetch(query, source.stream, head.epoch, head.sequence, limit))
     if not rows:
         return None
+    if rows[0]["sequence"] != head.sequence + 1:
+        raise LogGap(
+            f"{source.stream} has lost the records {head.sequence + 1} to {rows[0]['sequence'] - 1}",
+            stream=source.stream,
+            epoch=str(head.epoch),
+            expected=str(head.sequence + 1),
+            received=str(rows[0]["sequence"]),
+        )
     share = choose(session)
-    epoch, size, records = rows[0]["epoch"], 0, []
+    epoch, size = rows[0]["epoch"], 0
+    records: list[BatchedRecord] = []
     for row in rows:
-        if row["epoch"] != epoch or size > MAX_BATCH_BYTES:
+        # A hole ends the batch too: it is found when the next one is read.
+        if row["epoch"] != epoch or row["sequence"] != rows[0]["sequence"] + len(records) or size > MAX_BATCH_BYTES:
             break
         sealed = share(row) if row["sealed"] else ()
         records.append(BatchedRecord(hash=row["hash"], event=row["event"], sealed=sealed))

@@ -23,6 +23,12 @@ class LinkServicer(rpc.LinkServiceServicer):
     async def GetLink(self, request: pb.GetLinkRequest, context: Context) -> pb.Link:
         return await self._runtime.database.read(linking.get_link, self._runtime.unit)
 
+    async def ListLinks(self, request: pb.ListLinksRequest, context: Context) -> pb.ListLinksResponse:
+        return await self._runtime.database.read(linking.list_links, request)
+
+    async def ListAlarms(self, request: pb.ListAlarmsRequest, context: Context) -> pb.ListAlarmsResponse:
+        return await self._runtime.database.read(linking.list_alarms, request)
+
 
 class GroupServicer(rpc.GroupServiceServicer):
     """Headquarters' views of the group."""

@@ -3,19 +3,16 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-import structlog
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from hanse.log.append import Head
 from hanse.log.follow import Position, save_cursor
-from hanse_federation.model import LINK_FOLLOWER, LOG, End, KnownHead, LinkState, Quarantine
+from hanse_federation.model import LINK_FOLLOWER, LOG, End, LinkState
 
 MAX_CONTACT_AGE = timedelta(seconds=15)
 """A link that was not heard of for so long is down, whatever its row says: its process may have been killed."""
-
-logger = structlog.get_logger(__name__)
 
 
 def save_connected(session: Session, end: End, unit: str, now: datetime) -> None:
@@ -51,17 +48,32 @@ def save_contact(
     unit: str,
     *,
     contact_time: datetime,
+    credit: int,
     acknowledged: Mapping[str, Head],
     known: Mapping[str, Head],
 ) -> None:
     """Note when the other end was heard last, what it has acknowledged, and how far it said that its streams go."""
     at_this_end = (LinkState.end == end, LinkState.unit == unit)
-    session.execute(update(LinkState).where(*at_this_end).values(contact_time=contact_time))
+    session.execute(update(LinkState).where(*at_this_end).values(contact_time=contact_time, credit=credit))
     for stream, head in acknowledged.items():
         save_cursor(session, LOG, LINK_FOLLOWER, stream, Position(head.epoch, head.sequence))
     for stream, head in known.items():
-        statement = upsert(KnownHead).values(stream=stream, unit=unit, sequence=head.sequence)
-        session.execute(statement.on_conflict_do_update(index_elements=["stream"], set_={"sequence": head.sequence}))
+        known_head = {"stream": stream, "unit": unit, "sequence": head.sequence, "now": contact_time}
+        session.execute(SAVE_KNOWN, known_head)
+
+
+SAVE_KNOWN = text("""
+    INSERT INTO federation.known_head AS known (stream, unit, sequence, mark_sequence, mark_time)
+    VALUES (:stream, :unit, :sequence, :sequence, :now)
+    ON CONFLICT (stream) DO UPDATE SET sequence = excluded.sequence, (mark_sequence, mark_time) = (
+        SELECT CASE WHEN known.mark_sequence > here.sequence THEN known.mark_sequence ELSE excluded.mark_sequence END,
+               CASE WHEN known.mark_sequence > here.sequence THEN known.mark_time ELSE excluded.mark_time END
+        FROM (
+            SELECT coalesce(max(sequence), 0) AS sequence FROM federation.log_head WHERE stream = :stream
+        ) AS here
+    )
+""")
+"""Notes how far the other end said that a stream goes; the mark moves on once it is here."""
 
 
 def is_up(row: LinkState | None, now: datetime) -> bool:
@@ -69,10 +81,3 @@ def is_up(row: LinkState | None, now: datetime) -> bool:
     if row is None or not row.connected or row.contact_time is None:
         return False
     return now - row.contact_time < MAX_CONTACT_AGE
-
-
-def save_quarantine(session: Session, stream: str, problem: str) -> None:
-    """Put a stream into quarantine. A person takes it out again, once both histories have been compared."""
-    statement = upsert(Quarantine).values(stream=stream, problem=problem).on_conflict_do_nothing()
-    if session.scalar(statement.returning(Quarantine.stream)):
-        logger.error("a stream forked and is in quarantine", stream=stream, problem=problem)

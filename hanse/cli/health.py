@@ -11,6 +11,7 @@ from temporalio.service import RPCError
 from hanse.cli.connection import settings_of
 from hanse.cli.desk import Desk
 from hanse.config import Mode, Settings
+from hanse.errors import UnitUnreachable
 from hanse.local.group import GroupFolder
 from hanse.names import HEADQUARTERS, downstream_name, short_unit
 from hanse.temporal import connect
@@ -99,6 +100,9 @@ async def _ask_unit(desk: Desk, health: UnitHealth) -> None:
     if not health.independent:
         health.lag_up = sum(stream.sequence - stream.acknowledged for stream in link.streams)
     health.last_error = link.last_error or health.last_error
+    alarms = await desk.link.ListAlarms(group_pb2.ListAlarmsRequest(), timeout=ASK_TIMEOUT_SECONDS)
+    # That a line is down is in the table already.
+    health.problems += [_alarm_text(alarm) for alarm in alarms.alarms if alarm.reason != UnitUnreachable.reason]
     try:
         request = policy_pb2.GetPolicyRequest(name="policies/current")
         policy = await desk.policies.GetPolicy(request, timeout=ASK_TIMEOUT_SECONDS)
@@ -134,6 +138,12 @@ async def _count_dead_letters(desk: Desk, health: UnitHealth) -> None:
         health.problems.append(
             f"{count}{more} dead letters: `hanse dead-letters list --unit {short_unit(health.unit)}`"
         )
+
+
+def _alarm_text(alarm: group_pb2.Alarm) -> str:
+    since = alarm.since_time.ToJsonString()[:19].replace("T", " ")
+    place = f" at {alarm.place.epoch}/{alarm.place.sequence}" if alarm.HasField("place") else ""
+    return f"{alarm.reason} {alarm.subject}{place}, since {since} UTC: {alarm.problem}. {alarm.hint}"
 
 
 async def _compare_logs(

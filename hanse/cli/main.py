@@ -14,6 +14,7 @@ from hanse.cli import (
     engagement,
     group,
     ledger,
+    link,
     log_commands,
     partner,
     policy,
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 group.register(app)
 status.register(app)
+link.register(app)
 app.add_typer(ticket.app, name="ticket")
 app.add_typer(engagement.app, name="engagement")
 app.add_typer(article.app, name="article")

@@ -31,12 +31,13 @@ from hanse.relay import FollowedLog, Relay
 from hanse.rpc import dead_letter_servicer, log_servicer
 from hanse.rpc.server import RpcServer, Served, by_token
 from hanse.runtime import Runtime
-from hanse.telemetry import start_telemetry
+from hanse.telemetry import start_metrics, start_telemetry
 from hanse.work import CommandExecutor
 from hanse_federation import servicer as federation_servicer
 from hanse_federation.agent import Agent
 from hanse_federation.effects import EFFECTS as FEDERATION_EFFECTS
 from hanse_federation.hub import Hub
+from hanse_federation.metrics import LinkMetrics
 from hanse_federation.model import SCHEMA as FEDERATION
 from hanse_gateway.model import SCHEMA as GATEWAY
 from hanse_gateway.serving import admin_served, gateway_server
@@ -54,6 +55,9 @@ from hanse_services.ticket import servicer as ticket_servicer
 from hanse_services.ticket.effects import EFFECTS as TICKET_EFFECTS
 from hanse_services.ticket.model import SCHEMA as TICKET
 from hanse_workflows.worker import Waiting
+
+METRIC_SHUTDOWN_MS = 2_000
+"""How long the last export of metrics may take when a process ends: its collector may be away."""
 
 SERVICES = (TICKET, KNOWLEDGE, SETTLEMENT, POLICY)
 """The schemas whose own streams leave the unit."""
@@ -157,6 +161,14 @@ class _Process:
         task = self._group.create_task(part, name=name)
         self._stack.callback(task.cancel)
 
+    def measure(self) -> None:
+        """Export the metrics of the links, where an endpoint is configured."""
+        settings = self.runtime.settings
+        if settings.otlp_endpoint:
+            provider = start_metrics(settings.unit, "federate", settings.otlp_endpoint)
+            self._stack.callback(provider.shutdown, METRIC_SHUTDOWN_MS)
+            self.run("metrics", LinkMetrics(self.runtime.database, settings.unit, provider.get_meter("hanse")).run())
+
     async def serve(self, server: Server) -> None:
         """Start a server, and stop it when the process ends."""
         await server.start()
@@ -197,6 +209,7 @@ async def _federate(process: _Process) -> None:
     if settings.is_headquarters:
         await process.serve(Hub(process.runtime))
     process.run("agent", Agent(process.runtime).run())
+    process.measure()
 
 
 async def _gateway(process: _Process) -> None:

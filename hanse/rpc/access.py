@@ -111,6 +111,8 @@ _TABLE: dict[str, dict[str, frozenset[Role] | None]] = {
     },
     "hanse_protos.federation.v1.LinkService": {
         "GetLink": OPERATIONS | WORKERS,
+        "ListLinks": OPERATIONS,
+        "ListAlarms": OPERATIONS,
     },
     "hanse_protos.gateway.v1.PartnerService": {
         "CreateTicket": BY_API_KEY,

@@ -24,6 +24,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _LinkHealth:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LinkHealthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LinkHealth.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LINK_HEALTH_UNSPECIFIED: _LinkHealth.ValueType  # 0
+    """Not said."""
+    OK: _LinkHealth.ValueType  # 1
+    """It is up, and nothing is behind."""
+    BEHIND: _LinkHealth.ValueType  # 2
+    """It is up, and more is under way than passes in some seconds."""
+    UNREACHABLE: _LinkHealth.ValueType  # 3
+    """The line is down; nothing is lost."""
+    QUARANTINED: _LinkHealth.ValueType  # 4
+    """The two logs disagree; a person decides."""
+
+class LinkHealth(_LinkHealth, metaclass=_LinkHealthEnumTypeWrapper):
+    """How a link, or one stream on it, is doing. Of several the last one in this list is said."""
+
+LINK_HEALTH_UNSPECIFIED: LinkHealth.ValueType  # 0
+"""Not said."""
+OK: LinkHealth.ValueType  # 1
+"""It is up, and nothing is behind."""
+BEHIND: LinkHealth.ValueType  # 2
+"""It is up, and more is under way than passes in some seconds."""
+UNREACHABLE: LinkHealth.ValueType  # 3
+"""The line is down; nothing is lost."""
+QUARANTINED: LinkHealth.ValueType  # 4
+"""The two logs disagree; a person decides."""
+Global___LinkHealth: _TypeAlias = LinkHealth  # noqa: Y015
+
 class _OfferState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -87,6 +119,258 @@ MATCHED: MatchState.ValueType  # 2
 DISPUTED: MatchState.ValueType  # 3
 """The legs differ."""
 Global___MatchState: _TypeAlias = MatchState  # noqa: Y015
+
+@_typing.final
+class LinkReport(_message.Message):
+    """A link as one of its ends knows it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    HUB_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    CONTACT_TIME_FIELD_NUMBER: _builtins.int
+    CREDIT_FIELD_NUMBER: _builtins.int
+    LAST_ERROR_FIELD_NUMBER: _builtins.int
+    RECONNECTS_FIELD_NUMBER: _builtins.int
+    STREAMS_FIELD_NUMBER: _builtins.int
+    CONNECTED_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    """The unit."""
+    hub: _builtins.bool
+    """Whether this is headquarters' end."""
+    health: Global___LinkHealth.ValueType
+    """How it is doing: the worst of itself and its streams."""
+    credit: _builtins.int
+    """How many more records may be sent before the next acknowledgement."""
+    last_error: _builtins.str
+    """Why it last ended, or empty."""
+    reconnects: _builtins.int
+    """How often it was opened again."""
+    connected: _builtins.bool
+    """Whether the line is up."""
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it has been up, or down."""
+
+    @_builtins.property
+    def contact_time(self) -> _timestamp_pb2.Timestamp:
+        """When the other end was last heard."""
+
+    @_builtins.property
+    def streams(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamReport]:
+        """Its streams."""
+
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        hub: _builtins.bool = ...,
+        health: Global___LinkHealth.ValueType = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+        contact_time: _timestamp_pb2.Timestamp | None = ...,
+        credit: _builtins.int = ...,
+        last_error: _builtins.str = ...,
+        reconnects: _builtins.int = ...,
+        streams: _abc.Iterable[Global___StreamReport] | None = ...,
+        connected: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "contact_time", b"contact_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "connected", b"connected", "contact_time", b"contact_time", "credit", b"credit", "health", b"health", "hub", b"hub", "last_error", b"last_error", "reconnects", b"reconnects", "streams", b"streams", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkReport: _TypeAlias = LinkReport  # noqa: Y015
+
+@_typing.final
+class StreamReport(_message.Message):
+    """A stream on a link as one of its ends knows it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_FIELD_NUMBER: _builtins.int
+    SENT_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    OTHER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    LAG_EVENTS_FIELD_NUMBER: _builtins.int
+    LAG_DURATION_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    stream: _builtins.str
+    """The stream."""
+    sent: _builtins.bool
+    """Whether this end sends it; it receives the others."""
+    health: Global___LinkHealth.ValueType
+    """How it is doing."""
+    other_sequence: _builtins.int
+    """What the other end has acknowledged of it, where it is sent; what the other end has of it, where it is received."""
+    lag_events: _builtins.int
+    """How many events the receiver lacks."""
+    problem: _builtins.str
+    """Why it is in quarantine, or empty."""
+    @_builtins.property
+    def position(self) -> _log_pb2.StreamHead:
+        """Where it ends here."""
+
+    @_builtins.property
+    def lag_duration(self) -> _duration_pb2.Duration:
+        """For how long it has lacked the first of them; at the receiver known to a heartbeat."""
+
+    def __init__(
+        self,
+        *,
+        stream: _builtins.str = ...,
+        sent: _builtins.bool = ...,
+        health: Global___LinkHealth.ValueType = ...,
+        position: _log_pb2.StreamHead | None = ...,
+        other_sequence: _builtins.int = ...,
+        lag_events: _builtins.int = ...,
+        lag_duration: _duration_pb2.Duration | None = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lag_duration", b"lag_duration", "position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["health", b"health", "lag_duration", b"lag_duration", "lag_events", b"lag_events", "other_sequence", b"other_sequence", "position", b"position", "problem", b"problem", "sent", b"sent", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamReport: _TypeAlias = StreamReport  # noqa: Y015
+
+@_typing.final
+class Alarm(_message.Message):
+    """Something that is wrong and needs a person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    HINT_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    COMMON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """The reason, as errors have it: "LOG_FORK"."""
+    subject: _builtins.str
+    """What it is about: a stream, a unit, a service's dead letters."""
+    problem: _builtins.str
+    """What is wrong, in words."""
+    hint: _builtins.str
+    """What a person should do."""
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    @_builtins.property
+    def place(self) -> _log_pb2.StreamHead:
+        """Where, for a stream: the place that its two holders disagree about, without a hash."""
+
+    @_builtins.property
+    def common(self) -> _log_pb2.StreamHead:
+        """The last record of the stream that both ends have; unset where it was not found out yet."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        problem: _builtins.str = ...,
+        hint: _builtins.str = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+        place: _log_pb2.StreamHead | None = ...,
+        common: _log_pb2.StreamHead | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["common", b"common", "place", b"place", "since_time", b"since_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["common", b"common", "hint", b"hint", "place", b"place", "problem", b"problem", "reason", b"reason", "since_time", b"since_time", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Alarm: _TypeAlias = Alarm  # noqa: Y015
+
+@_typing.final
+class ListLinksRequest(_message.Message):
+    """Request for ListLinks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLinksRequest: _TypeAlias = ListLinksRequest  # noqa: Y015
+
+@_typing.final
+class ListLinksResponse(_message.Message):
+    """Response for ListLinks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkReport]:
+        """The links."""
+
+    def __init__(
+        self,
+        *,
+        links: _abc.Iterable[Global___LinkReport] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["links", b"links"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLinksResponse: _TypeAlias = ListLinksResponse  # noqa: Y015
+
+@_typing.final
+class ListAlarmsRequest(_message.Message):
+    """Request for ListAlarms."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAlarmsRequest: _TypeAlias = ListAlarmsRequest  # noqa: Y015
+
+@_typing.final
+class ListAlarmsResponse(_message.Message):
+    """Response for ListAlarms."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALARMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def alarms(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alarm]:
+        """The alarms, the oldest first."""
+
+    def __init__(
+        self,
+        *,
+        alarms: _abc.Iterable[Global___Alarm] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAlarmsResponse: _TypeAlias = ListAlarmsResponse  # noqa: Y015
 
 @_typing.final
 class UnitStatus(_message.Message):

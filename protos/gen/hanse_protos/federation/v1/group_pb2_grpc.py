@@ -456,6 +456,16 @@ class LinkServiceStub:
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.GetLinkRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.Link.FromString,
                 _registered_method=True)
+        self.ListLinks = channel.unary_unary(
+                '/hanse_protos.federation.v1.LinkService/ListLinks',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListLinksRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListLinksResponse.FromString,
+                _registered_method=True)
+        self.ListAlarms = channel.unary_unary(
+                '/hanse_protos.federation.v1.LinkService/ListAlarms',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListAlarmsRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListAlarmsResponse.FromString,
+                _registered_method=True)
 
 
 class LinkServiceServicer:
@@ -469,6 +479,20 @@ class LinkServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListLinks(self, request, context):
+        """Lists the links that end here, with every stream: in a unit its one link, at headquarters those of all units.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAlarms(self, request, context):
+        """Lists what is wrong here and needs a person.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LinkServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -476,6 +500,16 @@ def add_LinkServiceServicer_to_server(servicer, server):
                     servicer.GetLink,
                     request_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.GetLinkRequest.FromString,
                     response_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.Link.SerializeToString,
+            ),
+            'ListLinks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLinks,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListLinksRequest.FromString,
+                    response_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListLinksResponse.SerializeToString,
+            ),
+            'ListAlarms': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAlarms,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListAlarmsRequest.FromString,
+                    response_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListAlarmsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -506,6 +540,60 @@ class LinkService:
             '/hanse_protos.federation.v1.LinkService/GetLink',
             hanse__protos_dot_federation_dot_v1_dot_group__pb2.GetLinkRequest.SerializeToString,
             hanse__protos_dot_federation_dot_v1_dot_group__pb2.Link.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLinks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.LinkService/ListLinks',
+            hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListLinksRequest.SerializeToString,
+            hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListLinksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAlarms(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.LinkService/ListAlarms',
+            hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListAlarmsRequest.SerializeToString,
+            hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListAlarmsResponse.FromString,
             options,
             channel_credentials,
             insecure,

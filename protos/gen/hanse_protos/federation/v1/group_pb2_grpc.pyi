@@ -169,6 +169,10 @@ class LinkServiceStub:
     def __new__(cls, channel: _aio.Channel) -> LinkServiceAsyncStub: ...
     GetLink: _grpc.UnaryUnaryMultiCallable[_group_pb2.GetLinkRequest, _group_pb2.Link]
     """Shows the link to headquarters."""
+    ListLinks: _grpc.UnaryUnaryMultiCallable[_group_pb2.ListLinksRequest, _group_pb2.ListLinksResponse]
+    """Lists the links that end here, with every stream: in a unit its one link, at headquarters those of all units."""
+    ListAlarms: _grpc.UnaryUnaryMultiCallable[_group_pb2.ListAlarmsRequest, _group_pb2.ListAlarmsResponse]
+    """Lists what is wrong here and needs a person."""
 
 @_typing.type_check_only
 class LinkServiceAsyncStub(LinkServiceStub):
@@ -177,6 +181,10 @@ class LinkServiceAsyncStub(LinkServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetLink: _aio.UnaryUnaryMultiCallable[_group_pb2.GetLinkRequest, _group_pb2.Link]  # type: ignore[assignment]
     """Shows the link to headquarters."""
+    ListLinks: _aio.UnaryUnaryMultiCallable[_group_pb2.ListLinksRequest, _group_pb2.ListLinksResponse]  # type: ignore[assignment]
+    """Lists the links that end here, with every stream: in a unit its one link, at headquarters those of all units."""
+    ListAlarms: _aio.UnaryUnaryMultiCallable[_group_pb2.ListAlarmsRequest, _group_pb2.ListAlarmsResponse]  # type: ignore[assignment]
+    """Lists what is wrong here and needs a person."""
 
 class LinkServiceServicer(metaclass=_abc_1.ABCMeta):
     """A unit's end of its link."""
@@ -188,5 +196,21 @@ class LinkServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_group_pb2.Link, _abc.Awaitable[_group_pb2.Link]]:
         """Shows the link to headquarters."""
+
+    @_abc_1.abstractmethod
+    def ListLinks(
+        self,
+        request: _group_pb2.ListLinksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_group_pb2.ListLinksResponse, _abc.Awaitable[_group_pb2.ListLinksResponse]]:
+        """Lists the links that end here, with every stream: in a unit its one link, at headquarters those of all units."""
+
+    @_abc_1.abstractmethod
+    def ListAlarms(
+        self,
+        request: _group_pb2.ListAlarmsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_group_pb2.ListAlarmsResponse, _abc.Awaitable[_group_pb2.ListAlarmsResponse]]:
+        """Lists what is wrong here and needs a person."""
 
 def add_LinkServiceServicer_to_server(servicer: LinkServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -121,6 +121,7 @@ class Hello(_message.Message):
     RECEIVED_FIELD_NUMBER: _builtins.int
     CREDIT_FIELD_NUMBER: _builtins.int
     HEADS_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
     """The protocol's version, 1."""
     credit: _builtins.int
@@ -133,6 +134,10 @@ class Hello(_message.Message):
     def heads(self) -> _containers.RepeatedCompositeFieldContainer[_log_pb2.StreamHead]:
         """The heads of the unit's own streams."""
 
+    @_builtins.property
+    def quarantined(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuarantinedStream]:
+        """The streams of this link that are in quarantine in the unit."""
+
     def __init__(
         self,
         *,
@@ -140,10 +145,11 @@ class Hello(_message.Message):
         received: _log_pb2.StreamHead | None = ...,
         credit: _builtins.int = ...,
         heads: _abc.Iterable[_log_pb2.StreamHead] | None = ...,
+        quarantined: _abc.Iterable[Global___QuarantinedStream] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["received", b"received"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "heads", b"heads", "protocol_version", b"protocol_version", "received", b"received"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "heads", b"heads", "protocol_version", b"protocol_version", "quarantined", b"quarantined", "received", b"received"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -158,6 +164,7 @@ class Welcome(_message.Message):
     RECEIVED_FIELD_NUMBER: _builtins.int
     CREDIT_FIELD_NUMBER: _builtins.int
     DOWNSTREAM_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
     credit: _builtins.int
     """How many records the agent may send ahead of the hub's acknowledgements, over all streams."""
     downstream: _builtins.str
@@ -166,20 +173,75 @@ class Welcome(_message.Message):
     def received(self) -> _containers.RepeatedCompositeFieldContainer[_log_pb2.StreamHead]:
         """Where headquarters' copies of the unit's streams end: the agent resumes there."""
 
+    @_builtins.property
+    def quarantined(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuarantinedStream]:
+        """The streams of this link that are in quarantine at headquarters."""
+
     def __init__(
         self,
         *,
         received: _abc.Iterable[_log_pb2.StreamHead] | None = ...,
         credit: _builtins.int = ...,
         downstream: _builtins.str = ...,
+        quarantined: _abc.Iterable[Global___QuarantinedStream] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "downstream", b"downstream", "received", b"received"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "downstream", b"downstream", "quarantined", b"quarantined", "received", b"received"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Welcome: _TypeAlias = Welcome  # noqa: Y015
+
+@_typing.final
+class QuarantinedStream(_message.Message):
+    """A stream that one end neither sends nor takes until a person has decided."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    COMMON_FIELD_NUMBER: _builtins.int
+    NEW_EPOCH_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    stream: _builtins.str
+    """The stream, "units/munich/streams/ticket"."""
+    found: _builtins.bool
+    """Whether this end found it out itself. An end that was told so ends its own quarantine when the other one has."""
+    reason: _builtins.str
+    """The reason, "LOG_FORK"."""
+    problem: _builtins.str
+    """What was found, in words."""
+    new_epoch: _builtins.int
+    """The epoch that the writer has started after that record; 0 where it has not."""
+    @_builtins.property
+    def common(self) -> _log_pb2.StreamHead:
+        """The last record that both ends have, where it was looked for."""
+
+    @_builtins.property
+    def place(self) -> _log_pb2.StreamHead:
+        """The place that the two disagree about, without a hash; unset where it is not known."""
+
+    def __init__(
+        self,
+        *,
+        stream: _builtins.str = ...,
+        found: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        problem: _builtins.str = ...,
+        common: _log_pb2.StreamHead | None = ...,
+        new_epoch: _builtins.int = ...,
+        place: _log_pb2.StreamHead | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["common", b"common", "place", b"place"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["common", b"common", "found", b"found", "new_epoch", b"new_epoch", "place", b"place", "problem", b"problem", "reason", b"reason", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuarantinedStream: _TypeAlias = QuarantinedStream  # noqa: Y015
 
 @_typing.final
 class RecordBatch(_message.Message):

@@ -2,7 +2,7 @@
 
 from alembic import context, op
 
-from hanse.migrations import create_kernel_tables_v1
+from hanse.migrations import add_dead_letter_outcomes_v2, create_kernel_tables_v1
 
 revision = "0001"
 down_revision = None
@@ -10,4 +10,6 @@ down_revision = None
 
 def upgrade() -> None:
     """Create the kernel's tables."""
-    create_kernel_tables_v1(op, context.config.attributes["schema"].name)
+    schema = context.config.attributes["schema"].name
+    create_kernel_tables_v1(op, schema)
+    add_dead_letter_outcomes_v2(op, schema)

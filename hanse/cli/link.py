@@ -1,0 +1,57 @@
+"""`hanse link`: how every link that ends at a unit is doing, stream by stream."""
+
+from __future__ import annotations
+
+import typer
+from rich.text import Text
+
+from hanse.cli import output
+from hanse.cli.connection import At, command
+from hanse_protos.federation.v1 import group_pb2 as pb
+
+NOT_HEALTHY = 1
+COLUMNS = ["unit", "stream", "", "position", "other end", "lag", "for", "credit", "reconnects", "health"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `hanse link` to the command line."""
+
+    @command(app, "link", unit="hq")
+    def link(at: At) -> None:
+        """Show each link with its streams, as this end knows them. Exits with 1 unless all are healthy."""
+        reply = at.ask(lambda desk: desk.link.ListLinks(pb.ListLinksRequest()))
+        if at.as_json:
+            output.print_json(reply)
+        else:
+            show(at.unit, reply)
+        if any(report.health not in (pb.OK, pb.BEHIND) for report in reply.links):
+            raise typer.Exit(NOT_HEALTHY)
+
+
+def show(unit: str, reply: pb.ListLinksResponse) -> None:
+    """Print links for people: a row for each stream, and why a link ended or a stream waits."""
+    rows = [_row(report, stream) for report in reply.links for stream in report.streams]
+    output.table(f"Links of {unit}", COLUMNS, rows)
+    for report in reply.links:
+        if report.last_error:
+            name = output.unit(report.unit)
+            output.console.print(f"{name} ended last with {report.last_error}", style="dim")
+        for stream in report.streams:
+            if stream.problem:
+                output.console.print(f"{stream.stream}: {stream.problem}", style="red")
+
+
+def _row(report: pb.LinkReport, stream: pb.StreamReport) -> list[str | Text]:
+    position = stream.position
+    return [
+        output.unit(report.unit),
+        stream.stream.removeprefix("units/"),
+        "sends" if stream.sent else "takes",
+        f"{position.epoch}/{position.sequence}",
+        str(stream.other_sequence),
+        str(stream.lag_events),
+        f"{stream.lag_duration.seconds} s",
+        str(report.credit),
+        str(report.reconnects),
+        output.yes_no(stream.health in (pb.OK, pb.BEHIND), *[pb.LinkHealth.Name(stream.health)] * 2),
+    ]
