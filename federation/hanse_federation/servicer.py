@@ -1,5 +1,7 @@
 """The federation over gRPC, beside the link itself: how it is doing, what headquarters sees, what it decides."""
 
+from collections.abc import AsyncIterator
+
 from hanse.names import HEADQUARTERS
 from hanse.rpc.call import cause_of
 from hanse.rpc.interceptor import Context
@@ -8,9 +10,13 @@ from hanse.runtime import Runtime
 from hanse.work import CommandExecutor
 from hanse_federation import group, linking, routing
 from hanse_federation.forwarding import forward_decisions
+from hanse_federation.what_if import compare_policy
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.federation.v1 import group_pb2_grpc as rpc
+from hanse_protos.federation.v1 import what_if_pb2 as what_if_pb
+from hanse_protos.federation.v1 import what_if_pb2_grpc as what_if_rpc
 
+WHAT_IF_SERVICE = what_if_pb.DESCRIPTOR.services_by_name["WhatIfService"].full_name
 _SERVICES = pb.DESCRIPTOR.services_by_name
 
 
@@ -79,6 +85,19 @@ class RoutingServicer(rpc.RoutingServiceServicer):
         return await self._database.read(routing.list_open_engagements, request)
 
 
+class WhatIfServicer(what_if_rpc.WhatIfServiceServicer):
+    """Lays a policy over the group's history."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._database = runtime.database
+
+    async def ComparePolicy(
+        self, request: what_if_pb.ComparePolicyRequest, context: Context
+    ) -> AsyncIterator[what_if_pb.ComparePolicyResponse]:
+        async for news in compare_policy(self._database, request):
+            yield news
+
+
 def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
     """Return what a unit's server serves of the federation; headquarters' serves the group and the routing too.
 
@@ -96,4 +115,5 @@ def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
             rpc.add_RoutingServiceServicer_to_server,
             RoutingServicer(runtime, executor),
         ),
+        Served(WHAT_IF_SERVICE, what_if_rpc.add_WhatIfServiceServicer_to_server, WhatIfServicer(runtime)),
     ]

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import typer
 
-from hanse.cli import output, policy_draft
+from hanse.cli import output, policy_draft, policy_what_if
 from hanse.cli.connection import At, command
 from hanse.cli.policy_draft import read_document
 from hanse.policy import diff, dump_yaml, lint
@@ -58,6 +58,23 @@ def _document(at: At, named: str) -> pb.PolicyDocument:
         return read_document(Path(named))
     policy: pb.Policy = at.ask(lambda desk: desk.policies.GetPolicy(pb.GetPolicyRequest(name=f"policies/{named}")))
     return policy.document
+
+
+@command(app, "what-if", unit="hq")
+def what_if(
+    at: At,
+    file: FileArgument,
+    since: policy_what_if.SinceOption = None,
+    home: policy_what_if.HomeOption = "",
+    every_ticket: policy_what_if.AllOption = False,
+) -> None:
+    """Lay a document over the group's real tickets: which would have been late, climbed or been asked of others."""
+    answer = policy_what_if.ask(at, read_document(file), since, home)
+    if at.as_json:
+        summaries, differences = map(output.as_dict, answer.summaries), map(output.as_dict, answer.differences)
+        output.print_json({"units": list(summaries), "tickets": list(differences)})
+    else:
+        policy_what_if.show(answer, every_ticket=every_ticket)
 
 
 @command(app, "publish", unit="hq")

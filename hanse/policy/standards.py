@@ -34,6 +34,9 @@ REMEMBERED_GRANTS = 4_096
 
 EVERYTHING = "*"
 
+TOP_TIER = 3
+"""A desk has three tiers."""
+
 # How many categories an error names: enough to choose from, few enough for a status.
 NAMED_CATEGORIES = 20
 

@@ -104,6 +104,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | None]] = {
         "ListMatchedCharges": HEADQUARTERS,
         "GetTrafficReport": HEADQUARTERS,
     },
+    "hanse_protos.federation.v1.WhatIfService": {"ComparePolicy": STANDARDS},
     "hanse_protos.federation.v1.RoutingService": {
         "OfferEngagement": WORKERS,
         "ExpireOffer": WORKERS,

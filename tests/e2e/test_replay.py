@@ -5,37 +5,50 @@ from __future__ import annotations
 import asyncio
 import csv
 import gzip
-from collections import defaultdict
-from datetime import datetime, timedelta
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
+from google.type.dayofweek_pb2 import FRIDAY, MONDAY, THURSDAY, TUESDAY, WEDNESDAY
 
 from hanse.cli.connection import settings_of
 from hanse.cli.desk import Desk
 from hanse.cli.incident_log import Count, IncidentLog, fold, read
-from hanse.cli.replay import compare, ensure_policy, import_log, until_arrived
+from hanse.cli.replay import compare, ensure_policy, import_log, policy_for, until_arrived
 from hanse.cli.schemas import migrate_all
 from hanse.local.group import Group
 from hanse.names import HEADQUARTERS
-from hanse_protos.federation.v1 import group_pb2
+from hanse_protos.federation.v1 import group_pb2, what_if_pb2
+from hanse_protos.policy.v1.policy_pb2 import PolicyDocument
 
 CHECKOUT = Path(__file__).parents[2]
 SAMPLE = CHECKOUT / "docs" / "reference" / "sample-incidents.csv"
+BERLIN = ZoneInfo("Europe/Berlin")
+OFFICE_TARGET = timedelta(hours=17)
 REAL = CHECKOUT.parent / "shared" / "data" / "vinst-incidents.csv.gz"
 
 
-def plain_count(file: Path, units: dict[str, str]) -> Count:
-    """Count a log straight from its rows, with nothing of ours but the names of the units."""
+def incidents_of(file: Path) -> Iterable[list[dict[str, str]]]:
+    """Return the rows of each incident, in the order of time."""
     open_text = gzip.open if file.suffix == ".gz" else open
     incidents = defaultdict(list)
     with open_text(file, "rt", newline="") as text:
         for row in csv.DictReader(text):
             incidents[row["incident"]].append(row)
-    result = Count()
     for rows in incidents.values():
         rows.sort(key=lambda row: datetime.fromisoformat(row["occur_time"]))
+    return incidents.values()
+
+
+def plain_count(file: Path, units: dict[str, str]) -> Count:
+    """Count a log straight from its rows, with nothing of ours but the names of the units."""
+    result = Count()
+    for rows in incidents_of(file):
         _count_incident(result, [(units[row["org_line"]], row) for row in rows])
     return result
 
@@ -59,8 +72,52 @@ def _count_incident(result: Count, rows: list[tuple[str, dict[str, str]]]) -> No
     result.ping_pong_tickets += bool(returns)
 
 
-async def replayed(folder: Path, log: IncidentLog, units: dict[str, str]) -> group_pb2.TrafficReport:
-    """Import a log, stopped in the middle and started again, and return headquarters' report."""
+def plain_breaches(file: Path, units: dict[str, str], target: timedelta) -> Counter[str]:
+    """Count the solutions that took more than so much office time, by home, straight from the file's rows."""
+    late: Counter[str] = Counter()
+    for rows in incidents_of(file):
+        worked, since, done = timedelta(0), None, False
+        for row in rows:
+            at = datetime.fromisoformat(row["occur_time"])
+            worked += office_time(since, at) if since else timedelta(0)
+            done = row["status"] == "Completed"
+            since = None if done or row["sub_status"].startswith("Wait") else at
+        worked += office_time(since, datetime.now(BERLIN)) if since else timedelta(0)
+        late[units[rows[0]["org_line"]]] += worked > target
+    return late
+
+
+def office_time(start: datetime, end: datetime) -> timedelta:
+    """Return the time from Monday to Friday, 8 to 17 o'clock in Berlin: day by day, the simplest way there is."""
+    worked, day = timedelta(0), start.astimezone(BERLIN).date()
+    while day <= end.astimezone(BERLIN).date():
+        if day.weekday() < 5:
+            opens, closes = (datetime.combine(day, time(hour), BERLIN).astimezone(UTC) for hour in (8, 17))
+            worked += max(min(end, closes) - max(start, opens), timedelta(0))
+        day += timedelta(days=1)
+    return worked
+
+
+def office_policy(names: list[str]) -> PolicyDocument:
+    """Return the replay's policy with office hours instead of all hours, and one target."""
+    document = policy_for(names)
+    del document.calendars[:]
+    days = [MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY]
+    document.calendars.add(id="always", time_zone="Europe/Berlin").shifts.add(days=days, start="08:00", end="17:00")
+    document.targets[0].resolution.FromTimedelta(OFFICE_TARGET)
+    return document
+
+
+@dataclass
+class Replayed:
+    """What headquarters says of an imported log."""
+
+    report: group_pb2.TrafficReport
+    what_if: list[what_if_pb2.WhatIfSummary]
+
+
+async def replayed(folder: Path, log: IncidentLog, units: dict[str, str]) -> Replayed:
+    """Import a log, stopped in the middle and started again, and ask headquarters."""
     names = sorted({f"units/{unit}" for unit in units.values()})
     seed = uuid4()
     async with Group(folder, names, migrate_all, lambda _text: None):
@@ -74,10 +131,10 @@ async def replayed(folder: Path, log: IncidentLog, units: dict[str, str]) -> gro
         await import_log(folder, log, units, uuid4())
         async with Desk(settings_of(folder, HEADQUARTERS), "test") as headquarters:
             await until_arrived(folder, names, headquarters)
-            report: group_pb2.TrafficReport = await headquarters.group.GetTrafficReport(
-                group_pb2.GetTrafficReportRequest()
-            )
-            return report
+            report = await headquarters.group.GetTrafficReport(group_pb2.GetTrafficReportRequest())
+            question = what_if_pb2.ComparePolicyRequest(document=office_policy(names))
+            news = [each async for each in headquarters.what_if.ComparePolicy(question)]
+            return Replayed(report, [each.summary for each in news if each.HasField("summary")])
 
 
 @pytest.mark.timeout(600)
@@ -92,10 +149,15 @@ async def replayed(folder: Path, log: IncidentLog, units: dict[str, str]) -> gro
         ),
     ],
 )
-async def test_headquarters_report_agrees_with_a_plain_count_after_a_stop_and_a_repeat(
+async def test_headquarters_answers_agree_with_plain_counts_after_a_stop_and_a_repeat(
     file: Path, tmp_path: Path
 ) -> None:
     log = read(file)
     units = fold(log, 4)
-    report = await replayed(tmp_path, log, units)
-    assert compare(report, plain_count(file, units)) == []
+    found = await replayed(tmp_path, log, units)
+    counted = plain_count(file, units)
+    assert compare(found.report, counted) == []
+    judged = {summary.unit.removeprefix("units/"): summary for summary in found.what_if if summary.tickets}
+    assert {unit: summary.tickets for unit, summary in judged.items()} == dict(counted.tickets)
+    late = {unit: summary.after.resolution_breaches for unit, summary in judged.items()}
+    assert late == dict(plain_breaches(file, units, OFFICE_TARGET))

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from hanse.errors import IllegalTransition, ResourceNotFound, ValidationFailed
 from hanse.names import TicketName, new_id
+from hanse.policy.standards import TOP_TIER
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
@@ -16,7 +17,7 @@ from hanse_services.ticket.engagements import withdraw_seeking
 from hanse_services.ticket.holding import end_wait, stop_clocks, switch_clocks
 from hanse_services.ticket.loading import check_agent, kept, own_ticket
 from hanse_services.ticket.messages import summary_of, ticket_to_proto
-from hanse_services.ticket.model import TOP_TIER, Customer, Ticket
+from hanse_services.ticket.model import Customer, Ticket
 
 WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")
 FOR_CUSTOMER = "customer"

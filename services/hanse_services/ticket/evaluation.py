@@ -7,7 +7,7 @@ does it. Asking late does what is due late; asking for what is over says so.
 from collections.abc import Callable
 from datetime import datetime
 
-from hanse.policy.standards import Standards
+from hanse.policy.standards import TOP_TIER, Standards
 from hanse.times import put_time
 from hanse.work import Work
 from hanse_protos.policy.v1.policy_pb2 import LadderStep
@@ -20,7 +20,7 @@ from hanse_services.ticket.engagements import active_engagement, ask_for_engagem
 from hanse_services.ticket.holding import breach
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
-from hanse_services.ticket.model import TOP_TIER, Clock, Step, StepAction, Ticket
+from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
 
 
 def evaluate_clocks(work: Work, request: rpc.EvaluateClocksRequest) -> rpc.EvaluateClocksResponse:

@@ -61,7 +61,6 @@ HEADQUARTERS_STEPS = frozenset({"OfferEngagement", "ExpireOffer", "WithdrawOffer
 
 SEEKING = frozenset({pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED})
 """The engagement looks for a provider."""
-TOP_TIER = 3
 
 
 class Base(DeclarativeBase):

@@ -1,0 +1,112 @@
+"""`hanse policy what-if`: what a draft would have made of the group's real tickets."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hanse.cli import output
+from hanse.cli.connection import At, resource_name, settings_of
+from hanse.cli.desk import Desk
+from hanse_protos.federation.v1 import what_if_pb2 as pb
+from hanse_protos.policy.v1.policy_pb2 import PolicyDocument
+
+SHOWN_TICKETS = 20
+
+SinceOption = Annotated[
+    datetime | None,
+    typer.Option(help="Leave out tickets that were opened before, UTC.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+]
+HomeOption = Annotated[str, typer.Option("--home", help="Only the tickets of this unit.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Show every ticket that differs, not the first few.")]
+
+
+@dataclass
+class Answer:
+    """What headquarters found."""
+
+    differences: list[pb.WhatIfDifference] = field(default_factory=list)
+    summaries: list[pb.WhatIfSummary] = field(default_factory=list)
+
+
+def ask(at: At, document: PolicyDocument, since: datetime | None, home: str) -> Answer:
+    """Ask headquarters, and show how far it is."""
+    request = pb.ComparePolicyRequest(document=document, unit=resource_name(home) if home else "")
+    if since:
+        request.since.CopyFrom(Timestamp(seconds=int(since.replace(tzinfo=UTC).timestamp())))
+    return asyncio.run(_ask(at, request))
+
+
+async def _ask(at: At, request: pb.ComparePolicyRequest) -> Answer:
+    answer = Answer()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    async with Desk(settings_of(at.group, at.unit), at.person) as desk:
+        with Progress(*columns, console=output.errors) as bars:
+            bar = bars.add_task("records", total=None)
+            async for news in desk.what_if.ComparePolicy(request):
+                match news.WhichOneof("news"):
+                    case "progress":
+                        total = news.progress.total_records
+                        bars.update(bar, completed=news.progress.records, total=total)
+                    case "difference":
+                        answer.differences.append(news.difference)
+                    case "summary":
+                        answer.summaries.append(news.summary)
+    return answer
+
+
+def show(answer: Answer, *, every_ticket: bool) -> None:
+    """Print the answer for people."""
+    rows = (
+        (
+            output.unit(summary.unit),
+            f"{summary.tickets:,}",
+            f"{summary.different:,}",
+            _change(summary.before.response_breaches, summary.after.response_breaches),
+            _change(summary.before.resolution_breaches, summary.after.resolution_breaches),
+            _change(summary.before.climbs, summary.after.climbs),
+            _change(summary.before.engagements, summary.after.engagements),
+            f"{summary.rerouted:,}",
+            f"{summary.unknown:,}",
+        )
+        for summary in answer.summaries
+        if summary.tickets
+    )
+    columns = [
+        "unit", "tickets", "differ", "late answers", "late solutions", "climbs", "engagements", "rerouted", "unknown",
+    ]  # fmt: skip
+    output.table("Under the policies that governed → under this document", columns, rows)
+    shown = answer.differences if every_ticket else answer.differences[:SHOWN_TICKETS]
+    if shown:
+        rows_of_tickets = ((difference.ticket, *_in_words(difference)) for difference in shown)
+        output.table("Tickets that differ", ["ticket", "before", "after"], rows_of_tickets)
+    if len(shown) < len(answer.differences):
+        output.console.print(f"and {len(answer.differences) - len(shown):,} more: --all shows them, --json too")
+
+
+def _change(before: int, after: int) -> str:
+    return f"{before:,}" if before == after else f"{before:,} → {after:,}"
+
+
+def _in_words(difference: pb.WhatIfDifference) -> tuple[str, str]:
+    """Say what each policy makes of a ticket, as far as the two differ."""
+    pairs = list(zip(_facts(difference.before), _facts(difference.after), strict=True))
+    differing = [(before, after) for before, after in pairs if before != after]
+    return ", ".join(before for before, _ in differing), ", ".join(after for _, after in differing)
+
+
+def _facts(verdict: pb.WhatIfVerdict) -> list[str]:
+    return [
+        f"target {verdict.target or 'none'}",
+        f"answer {'late' if verdict.response_breached else 'in time'}",
+        f"solution {'late' if verdict.resolution_breached else 'in time'}",
+        f"solution due {output.when(verdict.resolution_due_time)}",
+        f"tier {verdict.tier}",
+        f"asks {output.unit(verdict.provider) if verdict.provider else 'nobody'}",
+    ]
