@@ -11,6 +11,9 @@ A provider works behind a line that may be down, so what it tells may come late.
 stands: an acceptance on an open offer, work on an accepted one. Whatever else it tells is kept in its log and goes
 nowhere, so the home unit never hears of two providers. Facts take effect in the order in which they reach headquarters,
 under the lock of the engagement's row; that order is the group's.
+
+An offer to a shared desk is one offer to several units. It stays OPEN until one of them accepts, whose offer it is from
+then on and who is told from the others, or until the last of them has declined.
 """
 
 from collections.abc import Iterable, Sequence
@@ -58,10 +61,11 @@ OVER: frozenset[int] = frozenset({ticket.CONFIRMED, ticket.WITHDRAWN})
 
 
 class Ruling(NamedTuple):
-    """Whether a fact counts, and which unit is on the other side; empty for none."""
+    """Whether a fact counts, which units are on the other side, and from which units it takes their offer away."""
 
     counts: bool
-    counterpart: str = ""
+    counterparts: frozenset[str] = frozenset()
+    losers: frozenset[str] = frozenset()
 
 
 LATE = Ruling(counts=False)
@@ -135,27 +139,48 @@ class Engagements:
         row, offer = self._rows.get(summary.name), self._offers.get((summary.name, summary.offer))
         if row is None or offer is None or row.state in OVER:
             return LATE
-        if (offer.number, offer.provider, offer.state) != (row.offer, summary.provider, step.offer_was):
+        provider, home = summary.provider, frozenset({row.home})
+        if (offer.number, offer.state) != (row.offer, step.offer_was) or not _is_asked(offer, provider):
             return LATE
+        losers: set[str] = set()
+        if step.offer_becomes == group.DECLINED:
+            offer.declined = [*offer.declined, provider]
+            if offer.asked():
+                return Ruling(counts=True, counterparts=home)
+        elif step.offer_was == group.OPEN:
+            losers = offer.asked() - {provider}
+            offer.provider = row.provider = provider
         offer.state = step.offer_becomes
         self._move(row, step.engagement_becomes, summary, fact)
-        return Ruling(counts=True, counterpart=row.home)
+        return Ruling(counts=True, counterparts=home, losers=frozenset(losers))
 
     def _take_from_home(self, state: int, summary: ticket.EngagementSummary, fact: Arrival) -> Ruling:
         row = self._rows.get(summary.name)
         if row is None or row.state in OVER:
             return LATE
         offer = self._offers.get((row.name, row.offer))
-        provider = offer.provider if offer and offer.state in STANDING else ""
+        bound = _bound_by(offer) if offer else frozenset()
         if offer and offer.state == group.OPEN and state == ticket.WITHDRAWN:
             offer.state = group.WITHDRAWN
         self._move(row, state, summary, fact)
-        return Ruling(counts=True, counterpart=provider)
+        return Ruling(counts=True, counterparts=bound)
 
     def _move(self, row: GroupEngagement, state: int | None, summary: ticket.EngagementSummary, fact: Arrival) -> None:
         row.state = row.state if state is None else state
         row.update_time = fact.occur_time
         row.summary = summary.SerializeToString()
+
+
+def _is_asked(offer: Offer, provider: str) -> bool:
+    """Return whether a unit may tell something on an offer: it is asked, or it is the one that has accepted."""
+    return provider in offer.asked() if offer.state == group.OPEN else provider == offer.provider
+
+
+def _bound_by(offer: Offer) -> frozenset[str]:
+    """Return the units that an offer binds: whom it was made to, or the one that has accepted."""
+    if offer.state not in STANDING:
+        return frozenset()
+    return frozenset(offer.units if offer.state == group.OPEN else [offer.provider])
 
 
 def summary_of(row: GroupEngagement) -> ticket.EngagementSummary:

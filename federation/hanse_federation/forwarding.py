@@ -5,8 +5,8 @@
 | PolicyPublished | every unit, the new ones of the policy among them |
 | ArticlePublished, ArticleRetired with the scope GROUP or PUBLIC | every other unit |
 | EngagementRequested | the provider, right before the first offer to it |
-| EngagementOffered, EngagementOfferExpired | the home unit and the provider that was asked |
-| EngagementOfferWithdrawn (the answer to an acceptance that came too late) | that provider |
+| EngagementOffered, EngagementOfferExpired | the home unit, and who was asked |
+| EngagementOfferWithdrawn (an acceptance came too late, or another unit of a shared desk was first) | that unit |
 | EngagementAccepted, …Declined, …WorkNoted, …Delivered, on the offer that stands | the home unit |
 | EngagementConfirmed, …Rejected, …Withdrawn | the provider of the offer that stands |
 | TicketCommented, while a provider works on the ticket | that provider |
@@ -18,7 +18,7 @@ Facts are appended to the streams at the end of the transaction that caused them
 unit's in the order of their names: every transaction takes these locks in the same order.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -59,11 +59,11 @@ class Forwarding:
         linked = self._session.scalars(select(LinkState.unit).where(LinkState.end == End.HUB))
         return {*linked, *_units_of(self._standards)}
 
-    def add(self, entry: Entry, units: Iterable[str], counterpart: str = "") -> None:
-        """Send an entry to some units, `counterpart` being the other side of an engagement, if there is one."""
+    def add(self, entry: Entry, units: Iterable[str], counterparts: Collection[str] = ()) -> None:
+        """Send an entry to some units; `counterparts` are those that are the other side of an engagement."""
         sealed = SealedFields.FromString(entry.sealed).fields if entry.sealed else ()
         for unit in units:
-            granted = passed_on(self._standards, entry.type, sealed, to_counterpart=unit == counterpart)
+            granted = passed_on(self._standards, entry.type, sealed, to_counterpart=unit in counterparts)
             self._entries.setdefault(unit, []).append(_resealed(entry, granted))
 
     def send(self) -> None:
@@ -106,7 +106,7 @@ def _the_group_if_in_scope(
 
 
 def _the_other_side(scene: Scene, payload: Message, ruling: Ruling) -> Iterable[str]:
-    return [ruling.counterpart] if ruling.counts else ()
+    return ruling.counterparts if ruling.counts else ()
 
 
 def _the_provider_at_work(scene: Scene, payload: told.TicketCommented, ruling: Ruling) -> Iterable[str]:
@@ -139,14 +139,14 @@ def forward_facts(session: Session, policies: PolicyStore, facts: Sequence[Arriv
     for fact in concerned:
         payload: Any = fact.payload
         ruling = scene.engagements.take(fact) if type(payload) in STEPS else Ruling(counts=True)
-        if isinstance(payload, told.EngagementAccepted) and not ruling.counts:
-            answers += _withdraw_late_acceptance(session, policies, fact, now)
+        if isinstance(payload, told.EngagementAccepted):
+            losers = sorted(ruling.losers) if ruling.counts else [fact.event.unit]
+            answers += _withdraw_offers(session, policies, fact, losers, now)
         units = set(RULES[type(payload)](scene, payload, ruling)) - {""}
         if type(payload) not in ALSO_TO_WRITER:
             units.discard(fact.event.unit)
         # What concerns one side of an engagement alone goes to the other side.
-        counterpart = next(iter(units), "") if type(payload) in COUNTERPART_FACTS else ""
-        scene.forwarding.add(_entry_of(fact), units, counterpart)
+        scene.forwarding.add(_entry_of(fact), units, units if type(payload) in COUNTERPART_FACTS else ())
     if answers:
         append(session, LOG, ROUTING_STREAM, answers)
         _add_decisions(session, scene.forwarding, answers)
@@ -158,15 +158,18 @@ def _entry_of(fact: Arrival) -> Entry:
     return Entry(UUID(event.event_id), event.resource, event.type, fact.occur_time, fact.content, sealed)
 
 
-def _withdraw_late_acceptance(session: Session, policies: PolicyStore, fact: Arrival, now: datetime) -> list[Entry]:
-    """Tell a provider that its acceptance came too late."""
+def _withdraw_offers(
+    session: Session, policies: PolicyStore, fact: Arrival, units: Iterable[str], now: datetime
+) -> list[Entry]:
+    """Tell units that an offer is not theirs any more: an acceptance came too late, or another unit was first."""
     event = fact.event
     work = Work(session, HEADQUARTERS, Cause(ROUTING_ACTOR, event.request_id, event.trace_context), now, policies)
     payload: Any = fact.payload
-    withdrawn = told.EngagementOfferWithdrawn()
-    withdrawn.engagement.CopyFrom(payload.engagement)
-    withdrawn.engagement.state = WITHDRAWN
-    work.tell(event.resource, withdrawn)
+    for unit in units:
+        withdrawn = told.EngagementOfferWithdrawn()
+        withdrawn.engagement.CopyFrom(payload.engagement)
+        withdrawn.engagement.state, withdrawn.engagement.provider = WITHDRAWN, unit
+        work.tell(event.resource, withdrawn)
     return work.entries
 
 
@@ -190,17 +193,16 @@ def _add_decisions(session: Session, forwarding: Forwarding, entries: Iterable[E
         if isinstance(payload, told.EngagementOfferWithdrawn):
             forwarding.add(entry, [engagement.provider])
             continue
-        if isinstance(payload, told.EngagementOffered) and _is_first_offer(session, engagement):
-            forwarding.add(_request_of(session, engagement), [engagement.provider], engagement.provider)
-        forwarding.add(entry, {engagement.home, engagement.provider})
+        offer = session.get_one(Offer, (engagement.name, engagement.offer))
+        if isinstance(payload, told.EngagementOffered) and (asked := _asked_first(session, engagement, offer)):
+            forwarding.add(_request_of(session, engagement), asked, asked)
+        forwarding.add(entry, {engagement.home, *offer.units})
 
 
-def _is_first_offer(session: Session, engagement: Any) -> bool:
-    """Return whether the provider has not been asked before; the home unit, as final owner, knows its own request."""
-    if engagement.provider == engagement.home:
-        return False
-    to_provider = (Offer.engagement == engagement.name, Offer.provider == engagement.provider)
-    return session.scalar(select(Offer.number).where(*to_provider, Offer.number < engagement.offer).limit(1)) is None
+def _asked_first(session: Session, engagement: Any, offer: Offer) -> set[str]:
+    """Return the units that have not been asked before; the home unit, as final owner, knows its own request."""
+    earlier = select(Offer.units).where(Offer.engagement == engagement.name, Offer.number < offer.number)
+    return {*offer.units}.difference([engagement.home], *session.scalars(earlier))
 
 
 def _request_of(session: Session, engagement: Any) -> Entry:

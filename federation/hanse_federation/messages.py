@@ -20,6 +20,8 @@ def offer_to_proto(offer: Offer) -> group.Offer:
         expire_time=timestamp(offer.expire_time),
         state=offer.state,  # type: ignore[arg-type]
         final=offer.final,
+        desk=offer.desk,
+        units=offer.units,
     )
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, LargeBinary, Text, Uuid, func
+from sqlalchemy import ARRAY, BigInteger, Boolean, ForeignKey, Index, Integer, LargeBinary, Text, Uuid, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from hanse.columns import ProtoEnum
@@ -197,18 +197,28 @@ class GroupEngagement(Base):
 
 
 class Offer(Base):
-    """One offer of an engagement to a provider."""
+    """One offer of an engagement, to a provider or to all units of a shared desk at once."""
 
     __tablename__ = "offer"
 
     engagement: Mapped[str] = mapped_column(ForeignKey(GroupEngagement.name), primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
     provider: Mapped[str] = mapped_column(Text)
+    """For a shared desk the unit whose acceptance counts; until then empty."""
+    desk: Mapped[str] = mapped_column(Text, default="")
+    units: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    """Whom it was made to."""
+    declined: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    """Who of them has declined."""
     round: Mapped[int] = mapped_column(Integer)
     final: Mapped[bool] = mapped_column(Boolean)
     state: Mapped[int] = mapped_column(ProtoEnum(group_pb2.OfferState))
     offer_time: Mapped[datetime] = mapped_column(Time)
     expire_time: Mapped[datetime] = mapped_column(Time)
+
+    def asked(self) -> set[str]:
+        """Return the units that may still answer."""
+        return set(self.units) - set(self.declined)
 
 
 SEEKING = frozenset({ticket_pb2.REQUESTED, ticket_pb2.OFFERED, ticket_pb2.DECLINED, ticket_pb2.EXPIRED})

@@ -1,8 +1,9 @@
 """Routing: headquarters chooses who is asked, in rounds, until somebody takes the engagement.
 
 In each round every candidate is asked once, the best first; candidates are ranked anew for each offer, since loads
-change. When the policy's rounds are gone through, or nobody is eligible, the final owner gets the last offer: it cannot
-decline, and it never runs out. So nothing is ever nobody's.
+change. A shared desk that takes the ticket comes before single units, and all of its units are asked at once. When the
+policy's rounds are gone through, or nobody is eligible, the final owner gets the last offer: it cannot decline, and it
+never runs out. So nothing is ever nobody's.
 
 A decision is appended to headquarters' own stream and, in the same transaction, to the streams of the units that it
 concerns (`forwarding`).
@@ -28,11 +29,17 @@ from hanse_protos.ticket.v1 import ticket_pb2 as ticket
 
 
 class Candidate(NamedTuple):
-    """Who is asked next."""
+    """Who is asked next: one unit, or the units of a shared desk."""
 
-    provider: str
+    units: tuple[str, ...]
     round: int
-    final: bool
+    final: bool = False
+    desk: str = ""
+
+    @property
+    def provider(self) -> str:
+        """The one unit; nobody yet where a desk is asked."""
+        return "" if self.desk else self.units[0]
 
 
 def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group.OfferEngagementResponse:
@@ -52,6 +59,8 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
         engagement=engagement.name,
         number=len(offers) + 1,
         provider=candidate.provider,
+        desk=candidate.desk,
+        units=list(candidate.units),
         round=candidate.round,
         final=candidate.final,
         state=group.OPEN,
@@ -62,8 +71,12 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
     engagement.state, engagement.provider, engagement.offer = ticket.OFFERED, offer.provider, offer.number
     engagement.update_time = work.now
     offered = told.EngagementOffered(
-        engagement=summary_of(engagement), expire_time=timestamp(offer.expire_time), final=candidate.final
+        engagement=summary_of(engagement),
+        expire_time=timestamp(offer.expire_time),
+        final=candidate.final,
+        units=candidate.units if candidate.desk else (),
     )
+    offered.engagement.desk = candidate.desk
     # The row of the offer has to be there when the decision is passed on.
     work.session.flush()
     work.tell(engagement.name, offered)
@@ -73,14 +86,18 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
 def next_candidate(standards: Standards, facts: TicketFacts, loads: dict[str, int], offers: list[Offer]) -> Candidate:
     """Return who is asked next, after the offers so far."""
     rule = standards.document.routing
-    candidates = standards.candidates(facts, loads)
+    candidates, desks = standards.candidates(facts, loads), standards.desks(facts, loads)
     this_round = max((offer.round for offer in offers), default=1)
     for number in range(this_round, rule.rounds + 1):
-        asked = {offer.provider for offer in offers if offer.round == number}
-        for provider in candidates:
-            if provider not in asked:
-                return Candidate(provider, number, final=False)
-    return Candidate(rule.final_owner, rule.rounds + 1, final=True)
+        asked = {unit for offer in offers if offer.round == number for unit in offer.units}
+        asked_desks = {offer.desk for offer in offers if offer.round == number}
+        for desk in desks:
+            if desk.id not in asked_desks:
+                return Candidate(desk.units, number, desk=desk.id)
+        for unit in candidates:
+            if unit not in asked:
+                return Candidate((unit,), number)
+    return Candidate((rule.final_owner,), rule.rounds + 1, final=True)
 
 
 def _facts(standards: Standards, engagement: GroupEngagement) -> TicketFacts:

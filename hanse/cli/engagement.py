@@ -29,7 +29,9 @@ def _show(engagement: pb.Engagement, as_json: bool) -> None:
     if engagement.offer:
         until = output.when(engagement.offer_expire_time)
         expiry = f", stands until {until} UTC" if engagement.HasField("offer_expire_time") else ""
-        output.console.print(f"offer {engagement.offer} to {output.unit(engagement.provider)}{expiry}", style="dim")
+        desk = f" at the shared desk {engagement.desk}" if engagement.desk else ""
+        asked = f"{output.unit(engagement.provider)}{desk}"
+        output.console.print(f"offer {engagement.offer} to {asked}{expiry}", style="dim", markup=False)
     if engagement.solution:
         output.console.print(Text.assemble(("solution ", "bold"), engagement.solution))
 
@@ -47,12 +49,13 @@ def list_engagements(at: At) -> None:
             engagement.name,
             pb.EngagementState.Name(engagement.state),
             output.unit(engagement.provider),
+            engagement.desk,
             str(engagement.offer),
             engagement.title,
         )
         for engagement in reply.engagements
     )
-    output.table(f"Engagements of {at.unit}", ["engagement", "state", "provider", "offer", "title"], rows)
+    output.table(f"Engagements of {at.unit}", ["engagement", "state", "provider", "desk", "offer", "title"], rows)
 
 
 @command(app, "show", unit="munich")

@@ -67,6 +67,7 @@ def _duplicates(document: PolicyDocument) -> Iterator[Finding]:
     yield from _repeated((unit.unit for unit in document.units), "units[{}].unit")
     yield from _repeated((target.id for target in document.targets), "targets[{}].id")
     yield from _repeated((rate.id for rate in document.rates), "rates[{}].id")
+    yield from _repeated((desk.id for desk in document.desks), "desks[{}].id")
     for i, calendar in enumerate(document.calendars):
         dates = (exception.date for exception in calendar.exceptions)
         yield from _repeated(dates, f"calendars[{i}].exceptions[{{}}].date")
@@ -200,6 +201,16 @@ def _sharing(document: PolicyDocument) -> Iterator[Finding]:
         yield from _repeated(rule.fields, f"sharing[{i}].fields[{{}}]")
 
 
+def _desks(document: PolicyDocument) -> Iterator[Finding]:
+    units = {unit.unit for unit in document.units}
+    for i, desk in enumerate(document.desks):
+        yield from _repeated(desk.units, f"desks[{i}].units[{{}}]")
+        for j, unit in enumerate(desk.units):
+            if unit not in units:
+                yield f"desks[{i}].units[{j}]", f"{unit!r} is not one of the units: name one that is"
+    yield from _unreachable([desk.when for desk in document.desks], "desks")
+
+
 def _nanos(duration: Any) -> int:
     return int(duration.seconds) * NANOS_PER_UNIT + int(duration.nanos)
 
@@ -213,5 +224,6 @@ CHECKS: tuple[Check, ...] = (
     _ladder,
     _rates,
     _sharing,
+    _desks,
     condition_problems,
 )

@@ -77,6 +77,8 @@ def _expressions(document: PolicyDocument) -> Iterator[tuple[str, str, Scope]]:
         yield document.routing.score, "routing.score", SCORE_SCOPE
     for i, rate in enumerate(document.rates):
         yield rate.when, f"rates[{i}].when", PROVIDER_SCOPE
+    for i, desk in enumerate(document.desks):
+        yield desk.when, f"desks[{i}].when", TICKET_SCOPE
 
 
 def _failure(expression: Condition | Score, scope: Scope, cases: list[_Case]) -> Iterator[Finding]:

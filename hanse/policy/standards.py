@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 from hanse.errors import PolicyMissing
 from hanse.policy.calendar import WorkingCalendar
@@ -39,6 +40,13 @@ TOP_TIER = 3
 
 # How many categories an error names: enough to choose from, few enough for a status.
 NAMED_CATEGORIES = 20
+
+
+class DeskCandidate(NamedTuple):
+    """A shared desk that can be asked: its id, and the units of it that have room."""
+
+    id: str
+    units: tuple[str, ...]
 
 
 class Standards:
@@ -71,6 +79,9 @@ class Standards:
 
     def _compile_conditions(self) -> None:
         document = self.document
+        self._desks = [
+            (Condition(TICKET_SCOPE, desk.when, f"desks[{i}].when"), desk) for i, desk in enumerate(document.desks)
+        ]
         self._targets = [
             (Condition(TICKET_SCOPE, target.when, f"targets[{i}].when"), target)
             for i, target in enumerate(document.targets)
@@ -139,10 +150,30 @@ class Standards:
         ranked = []
         for profile in self._eligible_by_facts(_key(facts)):
             load = loads.get(profile.unit, 0)
-            if not profile.capacity or load < profile.capacity:
+            if _has_room(profile, load):
                 situation = SCORE_SCOPE.situation(ticket=facts, home=home, provider=profile, load=load)
                 ranked.append((-self._score.of(situation), profile.unit))
         return [unit for _, unit in sorted(ranked)]
+
+    def desks(self, facts: TicketFacts, loads: Mapping[str, int]) -> list[DeskCandidate]:
+        """Give the shared desks that take a ticket, in the policy's order, each with its units that have room.
+
+        The home unit is never among them: it has the ticket already. Raises `ConditionFailed` and `UnitUnknown`.
+        """
+        situation = TICKET_SCOPE.situation(ticket=facts, home=self.profile(facts.home))
+        taking = (desk for condition, desk in self._desks if condition.holds(situation))
+        candidates = (
+            DeskCandidate(
+                desk.id,
+                tuple(
+                    unit
+                    for unit in desk.units
+                    if unit != facts.home and _has_room(self.profile(unit), loads.get(unit, 0))
+                ),
+            )
+            for desk in taking
+        )
+        return [candidate for candidate in candidates if candidate.units]
 
     def rate_for(self, facts: TicketFacts, provider: str) -> Rate:
         """Give what the provider earns for an engagement: the first rate whose condition holds.
@@ -191,6 +222,10 @@ class Standards:
             for rule in self.document.sharing
             if {event, EVERYTHING} & {*rule.events} and {field, EVERYTHING} & {*rule.fields}
         )
+
+
+def _has_room(profile: UnitProfile, load: int) -> bool:
+    return not profile.capacity or load < profile.capacity
 
 
 def _key(facts: TicketFacts) -> bytes:

@@ -43,6 +43,7 @@ def _mirror(summary: pb.EngagementSummary, fact: Fact) -> Engagement:
         ticket=ticket_of(summary.name),
         state=pb.REQUESTED,
         provider="",
+        desk="",
         offer=0,
         offer_final=False,
         ticket_summary=summary.ticket.SerializeToString(),
@@ -91,7 +92,10 @@ def engagement_offered(work: Work, fact: Fact) -> None:
     engagement = _step(work, summary.name, "OfferEngagement")
     if engagement is None:
         return
-    engagement.provider, engagement.offer = summary.provider, summary.offer
+    engagement.provider, engagement.desk, engagement.offer = summary.provider, summary.desk, summary.offer
+    if work.unit in payload.units:
+        # A shared desk's: to this unit as to the others of the desk, of whom it need not know.
+        engagement.provider = work.unit
     engagement.accept_time, engagement.assignee = None, ""
     engagement.offer_final = payload.final
     engagement.offer_expire_time = instant(payload.expire_time) if payload.HasField("expire_time") else None
@@ -150,6 +154,9 @@ def engagement_delivered(work: Work, fact: Fact) -> None:
 def _from_provider(work: Work, fact: Fact, verb: str) -> Engagement | None:
     summary = _summary(fact)
     engagement = find_engagement(work, summary.name) if home_of(summary.name) == work.unit else None
+    if engagement and verb == "AcceptEngagement" and engagement.desk and not engagement.provider:
+        # Of a shared desk's units, headquarters lets the acceptance of one through.
+        engagement.provider = fact.event.unit
     if engagement is None or (fact.event.unit, summary.offer) != (engagement.provider, engagement.offer):
         return None
     return _step(work, summary.name, verb)

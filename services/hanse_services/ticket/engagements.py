@@ -53,6 +53,7 @@ def ask_for_engagement(work: Work, ticket: Ticket, reason: str) -> Engagement:
         ticket=ticket.name,
         state=pb.REQUESTED,
         provider="",
+        desk="",
         offer=0,
         offer_final=False,
         ticket_summary=summary_of(ticket).SerializeToString(),

@@ -153,6 +153,7 @@ class _History:
             ticket=ticket.name,
             state=pb.ACCEPTED,
             provider=provider,
+            desk="",
             offer=0,
             offer_final=False,
             ticket_summary=summary_of(ticket).SerializeToString(),

@@ -70,6 +70,7 @@ def engagement_summary_of(engagement: Engagement) -> pb.EngagementSummary:
         ticket=pb.TicketSummary.FromString(engagement.ticket_summary),
         request_time=timestamp(engagement.request_time),
         policy_version=engagement.policy_version,
+        desk=engagement.desk,
     )
 
 
@@ -89,6 +90,7 @@ def engagement_to_proto(engagement: Engagement) -> pb.Engagement:
         request_time=timestamp(engagement.request_time),
         policy_version=engagement.policy_version,
         assignee=engagement.assignee,
+        desk=engagement.desk,
     )
     put_time(message.offer_expire_time, engagement.offer_expire_time)
     put_time(message.accept_time, engagement.accept_time)

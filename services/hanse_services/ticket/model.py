@@ -216,6 +216,7 @@ class Engagement(Base):
     ticket: Mapped[str]
     state: Mapped[pb.EngagementState.ValueType] = mapped_column(ProtoEnum(pb.EngagementState))
     provider: Mapped[str]
+    desk: Mapped[str]
     offer: Mapped[int]
     offer_expire_time: Mapped[datetime | None]
     offer_final: Mapped[bool]

@@ -134,7 +134,9 @@ def _opened(payload: Any) -> str:
 
 def _offered(payload: Any) -> str:
     final = ", who is the final owner" if payload.final else ""
-    return f"offer {payload.engagement.offer} to {short_unit(payload.engagement.provider)}{final}"
+    desk = payload.engagement.desk
+    asked = f"the shared desk {desk}" if desk else short_unit(payload.engagement.provider)
+    return f"offer {payload.engagement.offer} to {asked}{final}"
 
 
 def _clock(payload: Any) -> str:

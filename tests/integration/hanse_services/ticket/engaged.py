@@ -70,6 +70,12 @@ class Engaged:
         )
         return self._record(payload, by, at)
 
+    def offered_to_desk(self, *units: str, at: datetime = MONDAY) -> LogRecord:
+        """Headquarters offers it to several units at once."""
+        summary = self.summary(pb.OFFERED, provider="", desk="displays")
+        payload = told.EngagementOffered(engagement=summary, expire_time=timestamp(at + OFFER_LASTS), units=units)
+        return self._record(payload, HEADQUARTERS, at)
+
     def expired(self, *, by: str = HEADQUARTERS) -> LogRecord:
         return self._record(told.EngagementOfferExpired(engagement=self.summary(pb.EXPIRED)), by, MONDAY)
 

@@ -275,6 +275,11 @@ def _set(path: str, field: str, value: object) -> Change:
     return change
 
 
+def _desk(*units: str, when: str = "") -> Change:
+    """Add a shared desk."""
+    return lambda document: document.desks.add(id="displays", units=units, when=when)
+
+
 @pytest.mark.parametrize(
     ("change", "path", "message"),
     [
@@ -338,6 +343,12 @@ def _set(path: str, field: str, value: object) -> Change:
             "sharing[0].fields[1]",
             "twice",
         ),
+        (lambda d: d.desks.add(id="displays"), "desks[0].units", "at least 2 item(s)"),
+        (_desk("units/hq", "units/oslo"), "desks[0].units[1]", "not one of the units"),
+        (_desk("units/hq", "units/hq"), "desks[0].units[1]", "twice"),
+        (_desk("units/hq", "units/hq", when="provider.capacity > 1"), "desks[0].when", "undeclared"),
+        (lambda d: (_desk()(d), _desk()(d)), "desks[1].id", "twice"),
+        (lambda d: (_desk()(d), _desk()(d)), "desks[1].when", "desks[0] always comes first"),
     ],
 )
 def test_a_contradiction_is_named_with_its_place(change: Change, path: str | None, message: str) -> None:

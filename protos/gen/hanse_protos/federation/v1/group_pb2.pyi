@@ -536,14 +536,18 @@ class Offer(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     FINAL_FIELD_NUMBER: _builtins.int
+    DESK_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """The number, from 1."""
     provider: _builtins.str
-    """Whom it was made to."""
+    """Whom it was made to; for a shared desk the unit that accepted, or empty."""
     state: Global___OfferState.ValueType
     """What became of it."""
     final: _builtins.bool
     """Whether the provider is the final owner."""
+    desk: _builtins.str
+    """The id of the shared desk that it was made to, or empty."""
     @_builtins.property
     def offer_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -551,6 +555,10 @@ class Offer(_message.Message):
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """Until when it stands."""
+
+    @_builtins.property
+    def units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The units that were asked: several for a shared desk."""
 
     def __init__(
         self,
@@ -561,10 +569,12 @@ class Offer(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         state: Global___OfferState.ValueType = ...,
         final: _builtins.bool = ...,
+        desk: _builtins.str = ...,
+        units: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "offer_time", b"offer_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "final", b"final", "number", b"number", "offer_time", b"offer_time", "provider", b"provider", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["desk", b"desk", "expire_time", b"expire_time", "final", b"final", "number", b"number", "offer_time", b"offer_time", "provider", b"provider", "state", b"state", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -86,6 +86,7 @@ class PolicyDocument(_message.Message):
     ROUTING_FIELD_NUMBER: _builtins.int
     SHARING_FIELD_NUMBER: _builtins.int
     RATES_FIELD_NUMBER: _builtins.int
+    DESKS_FIELD_NUMBER: _builtins.int
     REVIEWS_REQUIRED_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """A title for people."""
@@ -123,6 +124,10 @@ class PolicyDocument(_message.Message):
     def rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rate]:
         """What an engagement costs: the first whose condition holds applies."""
 
+    @_builtins.property
+    def desks(self) -> _containers.RepeatedCompositeFieldContainer[Global___SharedDesk]:
+        """The queues that several units serve together, asked before single units, in this order."""
+
     def __init__(
         self,
         *,
@@ -135,11 +140,12 @@ class PolicyDocument(_message.Message):
         routing: Global___RoutingRule | None = ...,
         sharing: _abc.Iterable[Global___SharingRule] | None = ...,
         rates: _abc.Iterable[Global___Rate] | None = ...,
+        desks: _abc.Iterable[Global___SharedDesk] | None = ...,
         reviews_required: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["routing", b"routing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "categories", b"categories", "ladder", b"ladder", "rates", b"rates", "reviews_required", b"reviews_required", "routing", b"routing", "sharing", b"sharing", "targets", b"targets", "title", b"title", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "categories", b"categories", "desks", b"desks", "ladder", b"ladder", "rates", b"rates", "reviews_required", b"reviews_required", "routing", b"routing", "sharing", b"sharing", "targets", b"targets", "title", b"title", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -535,6 +541,42 @@ class RoutingRule(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RoutingRule: _TypeAlias = RoutingRule  # noqa: Y015
+
+@_typing.final
+class SharedDesk(_message.Message):
+    """A queue that several units serve together: an engagement is offered to all of them at once, and the first acceptance counts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    WHEN_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The desk's id, "displays"."""
+    title: _builtins.str
+    """A title for people."""
+    when: _builtins.str
+    """What it takes, CEL over `ticket` and `home`; empty takes everything."""
+    @_builtins.property
+    def units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The units that serve it."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        title: _builtins.str = ...,
+        units: _abc.Iterable[_builtins.str] | None = ...,
+        when: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "title", b"title", "units", b"units", "when", b"when"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SharedDesk: _TypeAlias = SharedDesk  # noqa: Y015
 
 @_typing.final
 class SharingRule(_message.Message):

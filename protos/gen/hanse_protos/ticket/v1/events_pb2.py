@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from hanse_protos.ticket.v1 import ticket_pb2 as hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#hanse_protos/ticket/v1/events.proto\x12\x16hanse_protos.ticket.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hanse_protos/ticket/v1/ticket.proto\"W\n\x0cTicketOpened\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x10\n\x08imported\x18\x02 \x01(\x08\"X\n\x0fTicketCommented\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x0e\n\x06public\x18\x02 \x01(\x08\"Y\n\x0eTicketAssigned\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x10\n\x08\x61ssignee\x18\x02 \x01(\t\"[\n\x0fTicketEscalated\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x11\n\tfrom_tier\x18\x02 \x01(\x05\"Z\n\x0cTicketPaused\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x13\n\x0bwaiting_for\x18\x02 \x01(\t\"F\n\rTicketResumed\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"G\n\x0eTicketResolved\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"G\n\x0eTicketReopened\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"E\n\x0cTicketClosed\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"\x81\x01\n\x10TicketHandedOver\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x11\n\tfrom_unit\x18\x02 \x01(\t\x12\x0f\n\x07to_unit\x18\x03 \x01(\t\x12\x12\n\nengagement\x18\x04 \x01(\t\"\xb3\x01\n\tSlaWarned\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".hanse_protos.ticket.v1.Clock.Kind\x12\x0f\n\x07percent\x18\x03 \x01(\x05\x12,\n\x08\x64ue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa4\x01\n\x0bSlaBreached\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".hanse_protos.ticket.v1.Clock.Kind\x12,\n\x08\x64ue_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x13\x45ngagementRequested\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"\x92\x01\n\x11\x45ngagementOffered\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66inal\x18\x03 \x01(\x08\"W\n\x16\x45ngagementOfferExpired\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"Y\n\x18\x45ngagementOfferWithdrawn\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"e\n\x12\x45ngagementAccepted\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12\x10\n\x08\x61ssignee\x18\x02 \x01(\t\"S\n\x12\x45ngagementDeclined\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementWorkNoted\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementDelivered\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementConfirmed\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"S\n\x12\x45ngagementRejected\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementWithdrawn\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"\xb2\x01\n\x12\x45ngagementImported\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#hanse_protos/ticket/v1/events.proto\x12\x16hanse_protos.ticket.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hanse_protos/ticket/v1/ticket.proto\"W\n\x0cTicketOpened\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x10\n\x08imported\x18\x02 \x01(\x08\"X\n\x0fTicketCommented\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x0e\n\x06public\x18\x02 \x01(\x08\"Y\n\x0eTicketAssigned\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x10\n\x08\x61ssignee\x18\x02 \x01(\t\"[\n\x0fTicketEscalated\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x11\n\tfrom_tier\x18\x02 \x01(\x05\"Z\n\x0cTicketPaused\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x13\n\x0bwaiting_for\x18\x02 \x01(\t\"F\n\rTicketResumed\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"G\n\x0eTicketResolved\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"G\n\x0eTicketReopened\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"E\n\x0cTicketClosed\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"\x81\x01\n\x10TicketHandedOver\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x11\n\tfrom_unit\x18\x02 \x01(\t\x12\x0f\n\x07to_unit\x18\x03 \x01(\t\x12\x12\n\nengagement\x18\x04 \x01(\t\"\xb3\x01\n\tSlaWarned\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".hanse_protos.ticket.v1.Clock.Kind\x12\x0f\n\x07percent\x18\x03 \x01(\x05\x12,\n\x08\x64ue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa4\x01\n\x0bSlaBreached\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".hanse_protos.ticket.v1.Clock.Kind\x12,\n\x08\x64ue_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x13\x45ngagementRequested\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"\xa1\x01\n\x11\x45ngagementOffered\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66inal\x18\x03 \x01(\x08\x12\r\n\x05units\x18\x04 \x03(\t\"W\n\x16\x45ngagementOfferExpired\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"Y\n\x18\x45ngagementOfferWithdrawn\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"e\n\x12\x45ngagementAccepted\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12\x10\n\x08\x61ssignee\x18\x02 \x01(\t\"S\n\x12\x45ngagementDeclined\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementWorkNoted\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementDelivered\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementConfirmed\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"S\n\x12\x45ngagementRejected\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementWithdrawn\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"\xb2\x01\n\x12\x45ngagementImported\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,25 +60,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENGAGEMENTREQUESTED']._serialized_start=1358
   _globals['_ENGAGEMENTREQUESTED']._serialized_end=1442
   _globals['_ENGAGEMENTOFFERED']._serialized_start=1445
-  _globals['_ENGAGEMENTOFFERED']._serialized_end=1591
-  _globals['_ENGAGEMENTOFFEREXPIRED']._serialized_start=1593
-  _globals['_ENGAGEMENTOFFEREXPIRED']._serialized_end=1680
-  _globals['_ENGAGEMENTOFFERWITHDRAWN']._serialized_start=1682
-  _globals['_ENGAGEMENTOFFERWITHDRAWN']._serialized_end=1771
-  _globals['_ENGAGEMENTACCEPTED']._serialized_start=1773
-  _globals['_ENGAGEMENTACCEPTED']._serialized_end=1874
-  _globals['_ENGAGEMENTDECLINED']._serialized_start=1876
-  _globals['_ENGAGEMENTDECLINED']._serialized_end=1959
-  _globals['_ENGAGEMENTWORKNOTED']._serialized_start=1961
-  _globals['_ENGAGEMENTWORKNOTED']._serialized_end=2045
-  _globals['_ENGAGEMENTDELIVERED']._serialized_start=2047
-  _globals['_ENGAGEMENTDELIVERED']._serialized_end=2131
-  _globals['_ENGAGEMENTCONFIRMED']._serialized_start=2133
-  _globals['_ENGAGEMENTCONFIRMED']._serialized_end=2217
-  _globals['_ENGAGEMENTREJECTED']._serialized_start=2219
-  _globals['_ENGAGEMENTREJECTED']._serialized_end=2302
-  _globals['_ENGAGEMENTWITHDRAWN']._serialized_start=2304
-  _globals['_ENGAGEMENTWITHDRAWN']._serialized_end=2388
-  _globals['_ENGAGEMENTIMPORTED']._serialized_start=2391
-  _globals['_ENGAGEMENTIMPORTED']._serialized_end=2569
+  _globals['_ENGAGEMENTOFFERED']._serialized_end=1606
+  _globals['_ENGAGEMENTOFFEREXPIRED']._serialized_start=1608
+  _globals['_ENGAGEMENTOFFEREXPIRED']._serialized_end=1695
+  _globals['_ENGAGEMENTOFFERWITHDRAWN']._serialized_start=1697
+  _globals['_ENGAGEMENTOFFERWITHDRAWN']._serialized_end=1786
+  _globals['_ENGAGEMENTACCEPTED']._serialized_start=1788
+  _globals['_ENGAGEMENTACCEPTED']._serialized_end=1889
+  _globals['_ENGAGEMENTDECLINED']._serialized_start=1891
+  _globals['_ENGAGEMENTDECLINED']._serialized_end=1974
+  _globals['_ENGAGEMENTWORKNOTED']._serialized_start=1976
+  _globals['_ENGAGEMENTWORKNOTED']._serialized_end=2060
+  _globals['_ENGAGEMENTDELIVERED']._serialized_start=2062
+  _globals['_ENGAGEMENTDELIVERED']._serialized_end=2146
+  _globals['_ENGAGEMENTCONFIRMED']._serialized_start=2148
+  _globals['_ENGAGEMENTCONFIRMED']._serialized_end=2232
+  _globals['_ENGAGEMENTREJECTED']._serialized_start=2234
+  _globals['_ENGAGEMENTREJECTED']._serialized_end=2317
+  _globals['_ENGAGEMENTWITHDRAWN']._serialized_start=2319
+  _globals['_ENGAGEMENTWITHDRAWN']._serialized_end=2403
+  _globals['_ENGAGEMENTIMPORTED']._serialized_start=2406
+  _globals['_ENGAGEMENTIMPORTED']._serialized_end=2584
 # @@protoc_insertion_point(module_scope)

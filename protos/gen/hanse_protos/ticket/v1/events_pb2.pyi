@@ -3,9 +3,11 @@
 isort:skip_file
 The facts that the ticket service and the routing at headquarters tell. Each carries what is known after it."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from hanse_protos.ticket.v1 import ticket_pb2 as _ticket_pb2
 import builtins as _builtins
 import sys
@@ -388,13 +390,14 @@ Global___EngagementRequested: _TypeAlias = EngagementRequested  # noqa: Y015
 
 @_typing.final
 class EngagementOffered(_message.Message):
-    """Headquarters offered an engagement to a provider."""
+    """Headquarters offered an engagement to a provider, or to all units of a shared desk at once."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ENGAGEMENT_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     FINAL_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
     final: _builtins.bool
     """Whether the provider is the final owner, who cannot decline."""
     @_builtins.property
@@ -405,16 +408,21 @@ class EngagementOffered(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """Until when the offer stands."""
 
+    @_builtins.property
+    def units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The units of the shared desk that were asked; empty for an offer to one provider."""
+
     def __init__(
         self,
         *,
         engagement: _ticket_pb2.EngagementSummary | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         final: _builtins.bool = ...,
+        units: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement", "expire_time", b"expire_time", "final", b"final"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement", "expire_time", b"expire_time", "final", b"final", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -446,7 +454,7 @@ Global___EngagementOfferExpired: _TypeAlias = EngagementOfferExpired  # noqa: Y0
 
 @_typing.final
 class EngagementOfferWithdrawn(_message.Message):
-    """Headquarters took an offer back: its acceptance came too late."""
+    """Headquarters took an offer back: its acceptance came too late, or another unit of the shared desk was first."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -516,6 +516,7 @@ class Engagement(_message.Message):
     CONFIRM_TIME_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     ASSIGNEE_FIELD_NUMBER: _builtins.int
+    DESK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, "units/shanghai/tickets/3k9m2x-4t7qzd/engagements/e1"."""
     etag: _builtins.str
@@ -538,6 +539,8 @@ class Engagement(_message.Message):
     """The policy version that it was asked for under: its rate card applies."""
     assignee: _builtins.str
     """The agent who works on it at the provider, or empty."""
+    desk: _builtins.str
+    """The id of the shared desk that the last offer was made to, or empty. Until a unit of it accepts, the home unit has no provider to name."""
     @_builtins.property
     def offer_expire_time(self) -> _timestamp_pb2.Timestamp:
         """Until when the offer stands."""
@@ -582,10 +585,11 @@ class Engagement(_message.Message):
         confirm_time: _timestamp_pb2.Timestamp | None = ...,
         policy_version: _builtins.int = ...,
         assignee: _builtins.str = ...,
+        desk: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "confirm_time", b"confirm_time", "deliver_time", b"deliver_time", "offer_expire_time", b"offer_expire_time", "request_time", b"request_time", "ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "assignee", b"assignee", "confirm_time", b"confirm_time", "deliver_time", b"deliver_time", "description", b"description", "etag", b"etag", "name", b"name", "offer", b"offer", "offer_expire_time", b"offer_expire_time", "policy_version", b"policy_version", "provider", b"provider", "reason", b"reason", "request_time", b"request_time", "solution", b"solution", "state", b"state", "ticket", b"ticket", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "assignee", b"assignee", "confirm_time", b"confirm_time", "deliver_time", b"deliver_time", "description", b"description", "desk", b"desk", "etag", b"etag", "name", b"name", "offer", b"offer", "offer_expire_time", b"offer_expire_time", "policy_version", b"policy_version", "provider", b"provider", "reason", b"reason", "request_time", b"request_time", "solution", b"solution", "state", b"state", "ticket", b"ticket", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -605,6 +609,7 @@ class EngagementSummary(_message.Message):
     TICKET_FIELD_NUMBER: _builtins.int
     REQUEST_TIME_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    DESK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The engagement's name."""
     state: Global___EngagementState.ValueType
@@ -617,6 +622,8 @@ class EngagementSummary(_message.Message):
     """The number of the offer."""
     policy_version: _builtins.int
     """The policy version that it was asked for under."""
+    desk: _builtins.str
+    """The id of the shared desk that the offer was made to, or empty."""
     @_builtins.property
     def ticket(self) -> Global___TicketSummary:
         """The ticket, without text."""
@@ -636,10 +643,11 @@ class EngagementSummary(_message.Message):
         ticket: Global___TicketSummary | None = ...,
         request_time: _timestamp_pb2.Timestamp | None = ...,
         policy_version: _builtins.int = ...,
+        desk: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["request_time", b"request_time", "ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["home", b"home", "name", b"name", "offer", b"offer", "policy_version", b"policy_version", "provider", b"provider", "request_time", b"request_time", "state", b"state", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["desk", b"desk", "home", b"home", "name", b"name", "offer", b"offer", "policy_version", b"policy_version", "provider", b"provider", "request_time", b"request_time", "state", b"state", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
