@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from hanse.errors import Aborted, DatabaseUnavailable, HanseError, ValidationFailed
+from hanse.session import UnitSession
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -49,7 +50,7 @@ def is_passing(error: Exception) -> bool:
 
 def as_hanse_error(error: Exception) -> HanseError:
     """Return what a caller is told of one of DATABASE_ERRORS that did not pass."""
-    if isinstance(error, IntegrityError):
+    if isinstance(error, IntegrityError | asyncpg.IntegrityConstraintViolationError):
         return Aborted("the change clashes with another one", hint="Read the resource again and decide anew.")
     cause = error.orig if isinstance(error, DBAPIError) else error
     if str(getattr(cause, "sqlstate", "")).startswith(DATA_EXCEPTION) or isinstance(cause, asyncpg.DataError):
@@ -101,7 +102,7 @@ class Database:
         **kwargs: Parameters.kwargs,
     ) -> Result:
         """Run a query function in a session, and leave no change behind."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+        async with AsyncSession(self.engine, sync_session_class=UnitSession, expire_on_commit=False) as session:
             return await session.run_sync(query, *args, **kwargs)
 
     async def write(
@@ -111,7 +112,10 @@ class Database:
         **kwargs: Parameters.kwargs,
     ) -> Result:
         """Run a function in one transaction, and commit it; an exception rolls it back."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+        async with (
+            AsyncSession(self.engine, sync_session_class=UnitSession, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             return await session.run_sync(change, *args, **kwargs)
 
     async def close(self) -> None:

@@ -28,8 +28,8 @@ from uuid import UUID
 
 import structlog
 from google.protobuf.message import Message
-from sqlalchemy import ARRAY, Uuid, any_, bindparam, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from hanse.clock import Clock, utc_now
 from hanse.database import DATABASE_ERRORS, Database, as_hanse_error
@@ -40,6 +40,7 @@ from hanse.names import stream_name
 from hanse.policy.standards import Standards
 from hanse.policy.store import PolicyStore
 from hanse.schema import ServiceSchema
+from hanse.session import insert_plain, insert_rows
 
 MAX_GROUP_COMMANDS = 64
 """How many commands share a transaction at most: more would not be faster, and would make an error dearer."""
@@ -86,6 +87,10 @@ class Work:
     def standards_of(self, version: int) -> Standards:
         """Return the policy of a version that this unit has had in force. Raises PolicyMissing for others."""
         return self.policies.version(self.session, version)
+
+    def insert(self, row: DeclarativeBase) -> None:
+        """Insert a new row that is only made here (see `hanse.session`); those of a group are written together."""
+        insert_plain(self.session, row)
 
     def tell(self, resource: str, payload: Message, *, occur_time: datetime | None = None, **sealed: str) -> None:
         """Tell a fact about a resource. Free text goes into `sealed`, by field name."""
@@ -291,7 +296,7 @@ class CommandExecutor:
             entries += work.entries
         session.flush()
         if rows:
-            session.execute(insert(self.schema.request), rows)
+            insert_rows(session, self.schema.request, rows)
         if entries:
             append(session, self.schema.log, self._stream, entries)
             if self.after_append:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from hanse.log.chain import EMPTY_HASH, chain_hash
 from hanse.log.tables import NOTIFY_CHANNEL, LogTables
+from hanse.session import insert_rows
 
 FIRST_EPOCH = 1
 
@@ -65,7 +66,7 @@ def append(session: Session, log: LogTables, stream: str, entries: Sequence[Entr
                 "sealed": entry.sealed,
             }
         )
-    session.execute(insert(log.record), rows)
+    insert_rows(session, log.record, rows)
     return move_head(session, log, stream, Head(head.epoch, sequence, previous))
 
 

@@ -1,0 +1,101 @@
+"""SQLAlchemy's session, which also writes many new rows at once, past its unit of work.
+
+An object of the ORM is watched: each attribute that is set raises events, and a flush looks for what has changed. Where
+a row is only made, written and forgotten, that is most of what it costs. Such a row is a `plain` object. The
+session gathers them, and writes those that came together with one COPY per table: at the next flush, so before any
+query of the ORM, and at the latest at COMMIT, as it does with what was added.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar, cast
+
+import asyncpg
+from sqlalchemy import Column, Table, event, insert
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.schema import sort_tables
+from sqlalchemy.util import await_only
+
+Mapped = TypeVar("Mapped", bound=DeclarativeBase)
+
+
+def plain(kind: type[Mapped], values: Mapping[str, Any]) -> Mapped:
+    """Return an object of a mapped class that the ORM does not know; columns without a value are None.
+
+    It can be read as any other. SQLAlchemy refuses to set its attributes, to follow its relationships and to add it.
+    """
+    row = kind.__new__(kind)
+    vars(row).update(_without_values(kind), **values)
+    return row
+
+
+@lru_cache(maxsize=1024)
+def _without_values(kind: type[DeclarativeBase]) -> Mapping[str, None]:
+    # Until its class is configured, which SQLAlchemy leaves to the first object of its own, no attribute can be read.
+    kind.registry.configure()
+    return dict.fromkeys(_table(kind).columns.keys())
+
+
+def as_plain(row: Mapped) -> Mapped:
+    """Return a plain copy of an object."""
+    return plain(type(row), {name: getattr(row, name) for name in _without_values(type(row))})
+
+
+def _table(kind: type[DeclarativeBase]) -> Table:
+    return cast("Table", kind.__table__)
+
+
+class UnitSession(Session):
+    """A session that gathers plain rows until its next flush."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._later: dict[Table, list[Mapping[str, Any]]] = {}
+
+    def insert_later(self, table: Table, values: Mapping[str, Any]) -> None:
+        """Insert a row at the next flush."""
+        self._later.setdefault(table, []).append(values)
+
+    def flush(self, objects: Sequence[Any] | None = None) -> None:
+        """Write what was added and changed; plain rows come last, since they may refer to new objects."""
+        super().flush(objects)
+        if not self._later:
+            return
+        later, self._later = self._later, {}
+        for table in sort_tables(later):
+            insert_rows(self, table, later[table])
+
+
+@event.listens_for(UnitSession, "before_commit")
+def _write_what_is_left(session: UnitSession) -> None:
+    session.flush()
+
+
+def insert_plain(session: Session, row: DeclarativeBase) -> None:
+    """Insert a plain object: with others, where the session gathers them."""
+    if isinstance(session, UnitSession):
+        session.insert_later(_table(type(row)), vars(row))
+    else:
+        session.execute(insert(_table(type(row))), vars(row))
+
+
+def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows at once. All name the same columns."""
+    driver: Any = session.connection().connection.driver_connection
+    # SQLAlchemy begins the transaction with its first statement; a COPY before it would commit by itself.
+    if not isinstance(driver, asyncpg.Connection) or not driver.is_in_transaction():
+        session.execute(insert(table), rows)
+        return
+    columns = list(rows[0])
+    records = _records(session, [table.columns[name] for name in columns], rows)
+    await_only(driver.copy_records_to_table(table.name, schema_name=table.schema, columns=columns, records=records))
+
+
+def _records(
+    session: Session, columns: Sequence[Column[Any]], rows: Iterable[Mapping[str, Any]]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield rows as PostgreSQL takes them: columns of types of our own are converted, as in a statement."""
+    dialect = session.get_bind().dialect
+    converters = [(column.name, column.type.dialect_impl(dialect).bind_processor(dialect)) for column in columns]
+    for row in rows:
+        yield tuple(convert(row[name]) if convert else row[name] for name, convert in converters)

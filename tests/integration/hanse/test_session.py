@@ -1,0 +1,131 @@
+"""Plain rows: written together past the unit of work, and yet as if they had been added to the session."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from sqlalchemy import BigInteger, ForeignKey, func, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm.exc import UnmappedInstanceError
+
+from hanse.database import Database, as_hanse_error
+from hanse.errors import Aborted
+from hanse.session import as_plain, insert_plain, insert_rows, plain
+from tests.support import MakeDatabase
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Ship(Base):
+    __tablename__ = "ship"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    tons: Mapped[int | None]
+
+
+class Crate(Base):
+    __tablename__ = "crate"
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    ship: Mapped[str] = mapped_column(ForeignKey("ship.name"))
+
+
+@pytest.fixture
+async def database(make_database: MakeDatabase) -> AsyncIterator[Database]:
+    database = Database(make_database())
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    yield database
+    await database.close()
+
+
+def load(session: Session, *numbers: int) -> None:
+    """Insert crates before the ship that they refer to."""
+    for number in numbers:
+        insert_plain(session, plain(Crate, {"number": number, "ship": "Adler"}))
+    insert_plain(session, plain(Ship, {"name": "Adler", "tons": 1_200}))
+
+
+def crates(session: Session) -> int:
+    return session.scalars(select(func.count(Crate.number))).one()
+
+
+async def test_plain_rows_are_written_at_commit_each_table_after_those_that_it_refers_to(database: Database) -> None:
+    await database.write(load, 1, 2, 3)
+    assert await database.read(crates) == 3
+
+
+async def test_plain_rows_are_there_for_a_query_of_the_same_transaction(database: Database) -> None:
+    def load_and_count(session: Session) -> int:
+        load(session, 1, 2)
+        return crates(session)
+
+    assert await database.write(load_and_count) == 2
+
+
+async def test_plain_rows_may_refer_to_objects_that_were_added_after_them(database: Database) -> None:
+    def load_and_add(session: Session) -> None:
+        insert_plain(session, plain(Crate, {"number": 1, "ship": "Adler"}))
+        session.add(Ship(name="Adler"))
+
+    await database.write(load_and_add)
+    assert await database.read(crates) == 1
+
+
+async def test_plain_rows_of_a_transaction_that_fails_are_gone(database: Database) -> None:
+    def load_and_fail(session: Session) -> None:
+        load(session, 1)
+        session.flush()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await database.write(load_and_fail)
+    assert await database.read(crates) == 0
+
+
+async def test_rows_that_come_first_in_a_transaction_are_not_committed_by_themselves(database: Database) -> None:
+    def insert_and_fail(session: Session) -> None:
+        insert_rows(session, Ship.__table__, [{"name": "Adler", "tons": None}])
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await database.write(insert_and_fail)
+    assert await database.read(lambda session: session.get(Ship, "Adler")) is None
+
+
+async def test_a_row_that_is_there_already_is_a_clash_that_has_a_type(database: Database) -> None:
+    await database.write(load, 1)
+
+    def load_again(session: Session) -> None:
+        session.execute(text("SELECT"))
+        load(session, 1)
+
+    with pytest.raises((IntegrityError, asyncpg.UniqueViolationError)) as clash:
+        await database.write(load_again)
+    assert isinstance(as_hanse_error(clash.value), Aborted)
+
+
+async def test_a_plain_copy_has_what_its_original_has() -> None:
+    copy = as_plain(Ship(name="Adler", tons=7))
+    assert (copy.name, copy.tons) == ("Adler", 7)
+
+
+async def test_a_column_without_a_value_is_none() -> None:
+    assert plain(Ship, {"name": "Adler"}).tons is None
+
+
+async def test_a_plain_object_can_not_be_changed_unnoticed() -> None:
+    ship = plain(Ship, {"name": "Adler"})
+    with pytest.raises(AttributeError):
+        ship.tons = 5
+    assert ship.tons is None
+
+
+async def test_a_plain_object_can_not_be_added_to_the_unit_of_work() -> None:
+    with pytest.raises(UnmappedInstanceError):
+        Session().add(plain(Ship, {"name": "Adler"}))
