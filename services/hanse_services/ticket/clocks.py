@@ -6,20 +6,24 @@ could drift is stored.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from hanse.names import home_of
 from hanse.policy import clock
 from hanse.policy.clock import Segment
 from hanse.policy.errors import UnitUnknown
 from hanse.policy.standards import Standards
+from hanse.session import as_plain, plain
 from hanse.times import duration, put_time
 from hanse_protos.policy.v1.policy_pb2 import ServiceTarget, TicketFacts
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.model import Clock, ClockSegment, Step, StepAction, Ticket
+from hanse_services.ticket.model import Base, Clock, ClockSegment, Step, StepAction, Ticket
 
 FULL_PERCENT = 100
+REMEMBERED_STARTS = 256
+"""Targets by instants: a policy's targets at the instants of the last groups of commands; an entry is about 5 kB."""
 
 
 def facts_of(standards: Standards, ticket: Ticket, home: str) -> TicketFacts:
@@ -34,12 +38,38 @@ def facts_of(standards: Standards, ticket: Ticket, home: str) -> TicketFacts:
     )
 
 
-def start_clocks(standards: Standards, ticket: Ticket, home: str) -> None:
-    """Start the clocks of the first target that holds for the ticket; none where no target does."""
+@dataclass(frozen=True, slots=True)
+class NewClocks:
+    """The clocks of a ticket that has just been opened: as plain rows, and as an answer shows them."""
+
+    rows: Sequence[Base]
+    messages: Sequence[pb.Clock]
+
+    def rows_of(self, ticket: str) -> Iterator[Base]:
+        """Yield the rows for a ticket."""
+        for row in self.rows:
+            yield plain(type(row), {**vars(row), "ticket": ticket})
+
+
+def new_clocks(standards: Standards, ticket: Ticket, home: str) -> NewClocks:
+    """Start the clocks of the first target that holds for a new ticket; there are none where no target does."""
     target = standards.target_for(facts_of(standards, ticket, home))
-    open_segment(standards, ticket, home, ticket.open_time, running=True)
-    if target is None:
-        return
+    return _started(standards, target.id if target else "", home, ticket.open_time)
+
+
+@lru_cache(maxsize=REMEMBERED_STARTS)
+def _started(standards: Standards, target: str, home: str, open_time: datetime) -> NewClocks:
+    """Start the clocks of an example. The commands of a group have one instant, so many tickets begin alike."""
+    example = Ticket(name=f"{home}/tickets/example", state=pb.NEW, open_time=open_time)
+    open_segment(standards, example, home, open_time, running=True)
+    for found in standards.document.targets:
+        if found.id == target:
+            _start_clocks(standards, example, found)
+    rows = [as_plain(row) for row in (*example.segments, *example.clocks)]
+    return NewClocks(rows, list(clocks_to_proto(standards, example, open_time)))
+
+
+def _start_clocks(standards: Standards, ticket: Ticket, target: ServiceTarget) -> None:
     # Rungs that differ in their conditions alone are one step: whether one of them holds is asked when it is due.
     rungs = dict.fromkeys((step.action, step.at_percent) for step in standards.document.ladder)
     ladder = [Step(_ACTIONS[action], percent) for action, percent in rungs]

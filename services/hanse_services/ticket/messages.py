@@ -1,5 +1,6 @@
 """From rows to messages: resources for callers, summaries for events."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from hanse.names import home_of
@@ -32,6 +33,11 @@ def summary_of(ticket: Ticket) -> pb.TicketSummary:
 
 def ticket_to_proto(ticket: Ticket, standards: Standards | None, now: datetime) -> pb.Ticket:
     """Return a ticket with its clocks; without the policy that it was opened under, without clocks."""
+    return opened_ticket_to_proto(ticket, clocks_to_proto(standards, ticket, now) if standards else ())
+
+
+def opened_ticket_to_proto(ticket: Ticket, clocks: Iterable[pb.Clock]) -> pb.Ticket:
+    """Return a ticket with clocks that are messages already."""
     message = pb.Ticket(
         name=ticket.name,
         etag=etag_of(ticket),
@@ -52,7 +58,7 @@ def ticket_to_proto(ticket: Ticket, standards: Standards | None, now: datetime) 
         update_time=timestamp(ticket.update_time),
         policy_version=ticket.policy_version,
         waiting_duration=duration(ticket.waiting_duration),
-        clocks=clocks_to_proto(standards, ticket, now) if standards else (),
+        clocks=clocks,
     )
     put_time(message.resolve_time, ticket.resolve_time)
     put_time(message.close_time, ticket.close_time)
