@@ -9,10 +9,12 @@ from uuid import uuid4
 
 import typer
 
-from hanse.cli import output, policy_draft, policy_what_if
+from hanse.cli import output, policy_draft, policy_explain, policy_what_if
 from hanse.cli.connection import At, command
+from hanse.cli.desk import Desk
 from hanse.cli.policy_draft import read_document
 from hanse.policy import diff, dump_yaml, lint
+from hanse_protos.federation.v1.group_pb2 import ListUnitsRequest, ListUnitsResponse
 from hanse_protos.policy.v1 import policy_pb2 as pb
 
 app = typer.Typer(help="Check, publish and show the group policy.", no_args_is_help=True)
@@ -58,6 +60,42 @@ def _document(at: At, named: str) -> pb.PolicyDocument:
         return read_document(Path(named))
     policy: pb.Policy = at.ask(lambda desk: desk.policies.GetPolicy(pb.GetPolicyRequest(name=f"policies/{named}")))
     return policy.document
+
+
+@command(app, "explain", unit="shanghai")
+def explain(at: At, ticket: Annotated[str, typer.Argument(help="The ticket's name, or its id.")]) -> None:
+    """Explain a ticket's deadlines: which version governs it, which rule applies, when each clock ran and stood."""
+    answer = policy_explain.explain_ticket(at, ticket)
+    if at.as_json:
+        output.print_json(policy_explain.as_dict(*answer))
+    else:
+        policy_explain.show(*answer)
+
+
+@command(app, "status", unit="hq")
+def show_status(at: At) -> None:
+    """Show which version headquarters published last, and which one each unit has acknowledged."""
+
+    async def ask(desk: Desk) -> tuple[pb.ListPoliciesResponse, ListUnitsResponse]:
+        policies = await desk.policies.ListPolicies(pb.ListPoliciesRequest(page_size=1))
+        return policies, await desk.group.ListUnits(ListUnitsRequest())
+
+    policies, group = at.ask(ask)
+    newest = policies.policies[0].version if policies.policies else 0
+    if at.as_json:
+        acknowledged = {unit.unit: unit.policy_version for unit in group.units}
+        output.print_json({"published": newest, "acknowledged": acknowledged})
+        return
+    rows = (
+        (
+            output.unit(unit.unit),
+            str(unit.policy_version or "none"),
+            output.yes_no(unit.policy_version == newest, "yes", "not yet"),
+            output.yes_no(unit.reachable),
+        )
+        for unit in group.units
+    )
+    output.table(f"Version {newest} is published", ["unit", "acknowledged", "has it", "reachable"], rows)
 
 
 @command(app, "what-if", unit="hq")

@@ -79,7 +79,7 @@ def show(answer: Answer, *, every_ticket: bool) -> None:
         if summary.tickets
     )
     columns = [
-        "unit", "tickets", "differ", "late answers", "late solutions", "climbs", "engagements", "rerouted", "unknown",
+        "unit", "tickets", "differ", "late answers", "late solutions", "climbs", "asked", "rerouted", "unknown",
     ]  # fmt: skip
     output.table("Under the policies that governed → under this document", columns, rows)
     shown = answer.differences if every_ticket else answer.differences[:SHOWN_TICKETS]

@@ -1,0 +1,96 @@
+"""`hanse policy explain`: why a ticket has the deadlines that it has."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.text import Text
+
+from hanse.cli import output
+from hanse.cli.connection import At
+from hanse.errors import PolicyMissing
+from hanse.names import home_of, policy_name
+from hanse.policy import Standards
+from hanse.policy.explanation import Explanation, Outcome, explain
+from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, Policy
+from hanse_protos.ticket.v1 import service_pb2 as rpc
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+
+
+def explain_ticket(at: At, ticket: str) -> tuple[pb.Ticket, Policy, Explanation]:
+    """Return a ticket, the policy that governs it, and why that answers as it does. Raises PolicyMissing for none."""
+    found: pb.Ticket = at.ask(lambda desk: desk.tickets.GetTicket(rpc.GetTicketRequest(name=at.ticket(ticket))))
+    if not found.policy_version:
+        raise PolicyMissing(f"{found.name} was opened under no policy", resource=found.name)
+    request = GetPolicyRequest(name=policy_name(found.policy_version))
+    policy: Policy = at.ask(lambda desk: desk.policies.GetPolicy(request))
+    standards = Standards(policy.version, policy.document)
+    facts = standards.facts(
+        priority=pb.Priority.Name(found.priority),
+        category=found.category,
+        language=found.language,
+        tier=found.tier,
+        home=home_of(found.name),
+        product=found.product,
+    )
+    return found, policy, explain(standards, facts)
+
+
+def as_dict(ticket: pb.Ticket, policy: Policy, explanation: Explanation) -> dict[str, Any]:
+    """Return the explanation for programs."""
+    return {
+        "ticket": ticket.name,
+        "policy": policy.name,
+        "facts": output.as_dict(explanation.facts),
+        "targets": [asdict(rule) for rule in explanation.targets],
+        "ladder": [asdict(rule) for rule in explanation.ladder],
+        "providers": [asdict(provider) for provider in explanation.providers],
+        "clocks": [output.as_dict(clock) for clock in ticket.clocks],
+    }
+
+
+def show(ticket: pb.Ticket, policy: Policy, explanation: Explanation) -> None:
+    """Print the explanation for people."""
+    governed = f" is governed by {policy.name}, in force here since {output.when(policy.acknowledge_time)} UTC"
+    output.console.print(Text.assemble((ticket.name, "bold"), governed))
+    facts = ", ".join(f"{name} {value}" for name, value in output.as_dict(explanation.facts).items() if value)
+    output.console.print(facts, style="dim")
+    for title, rules in (("Targets: the first that holds", explanation.targets), ("Ladder", explanation.ladder)):
+        rows = ((rule.path, rule.says, rule.condition or "always", _marked(rule.outcome)) for rule in rules)
+        output.table(title, ["rule", "says", "when", "here"], rows)
+    for clock in ticket.clocks:
+        _show_clock(clock)
+    rows_of_providers = (
+        (output.unit(each.unit), output.yes_no(each.eligible), "" if each.score is None else f"{each.score:g}")
+        for each in explanation.providers
+    )
+    output.table(
+        "Who would be asked, first to last, nobody being busy", ["unit", "eligible", "score"], rows_of_providers
+    )
+
+
+def _show_clock(clock: pb.Clock) -> None:
+    kind, target = pb.Clock.Kind.Name(clock.kind).lower(), output.seconds(clock.target_duration)
+    rows = (
+        (
+            f"{output.when(segment.start_time)} – {_end(segment.end_time)}",
+            "ran" if segment.running else "stood",
+            f"{segment.calendar}, {output.unit(segment.unit)}",
+            output.seconds(segment.used_duration),
+        )
+        for segment in clock.segments
+    )
+    output.table(f"{kind.capitalize()}: {target} by {clock.target}", ["UTC", "", "on the calendar", "used"], rows)
+    used, due = output.seconds(clock.used_duration), output.when(clock.due_time)
+    state = pb.Clock.State.Name(clock.state).lower()
+    output.console.print(f"{used} of {target} used, due {due}, {state}", style="bold")
+
+
+def _end(time: Timestamp) -> str:
+    return output.when(time) if time.seconds else "now"
+
+
+def _marked(outcome: Outcome) -> Text:
+    return Text(outcome, style="green" if outcome == Outcome.APPLIES else "dim")
