@@ -8,29 +8,26 @@ from hanse.clock import Clock
 from hanse.errors import FrameForeign
 from hanse.policy.store import PolicyStore
 from hanse_federation.forwarding import RULES, forward_facts
-from hanse_federation.projections import PROJECTED, project
-from hanse_federation.receiving import OpenedBatch, open_batch, store_all
+from hanse_federation.projections import EVERY_ONE, PROJECTED, project
+from hanse_federation.receiving import Interest, OpenedBatch, open_batch, store_all
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
 
-OPENED = {payload.DESCRIPTOR.full_name: payload for payload in PROJECTED | RULES.keys()}
-"""The payloads that headquarters opens, by their full names."""
+INTERESTS = {
+    payload.DESCRIPTOR.full_name: Interest(payload, every=payload in EVERY_ONE | RULES.keys())
+    for payload in PROJECTED | RULES.keys()
+}
+"""The payloads that headquarters opens."""
 
 
 def open_from_unit(unit: str, batch: RecordBatch) -> OpenedBatch:
     """Open a batch of a unit. Raises what `open_batch` raises, and FrameForeign where it holds what is another's."""
     if not batch.stream.startswith(f"{unit}/streams/"):
         raise FrameForeign(f"{batch.stream} is not a stream of {unit}", unit=unit, stream=batch.stream)
-    opened = open_batch(batch, OPENED)
-    for arrival in opened.arrivals:
-        event = arrival.event
-        if event.unit != unit:
-            raise FrameForeign(f"{unit} sent a fact that {event.unit} wrote", unit=unit, event=event.event_id)
-    return opened
+    return open_batch(batch, INTERESTS, writer=unit)
 
 
 def absorb(session: Session, batches: Sequence[OpenedBatch], policies: PolicyStore, clock: Clock) -> None:
     """Store batches of one unit, and all that follows from them. Raises what `store` raises; nothing is stored then."""
-    facts = [arrival for arrival in store_all(session, batches) if arrival.payload is not None]
-    if facts:
+    if facts := store_all(session, batches):
         project(session, facts)
         forward_facts(session, policies, facts, clock())

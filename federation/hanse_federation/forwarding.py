@@ -33,9 +33,10 @@ from hanse.names import HEADQUARTERS, downstream_name, stream_name
 from hanse.policy.standards import Standards
 from hanse.policy.store import PolicyStore
 from hanse.work import Cause, Work
+from hanse_federation.copying import pack_sealed
 from hanse_federation.engagements import STEPS, Engagements, Ruling
 from hanse_federation.model import LOG, ROUTING_STREAM, SCHEMA, End, LinkState, Offer
-from hanse_federation.receiving import Arrival, pack_sealed
+from hanse_federation.receiving import Arrival
 from hanse_federation.sharing import SHARED_SCOPES, passed_on
 from hanse_protos.knowledge.v1 import knowledge_pb2 as knowledge
 from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields

@@ -12,6 +12,8 @@ MAX_BATCH_RECORDS = 1_000
 mostly round trips, and more would make the line wait longer for its acknowledgement."""
 MAX_BATCH_BYTES = 1024 * 1024
 """Bytes of events in a batch, before its last record. With it a frame stays far below the server's 16 MB."""
+MAX_READ_RECORDS = 4 * MAX_BATCH_RECORDS
+"""Records that a sender reads at once: a session of the database costs as much as some hundred records."""
 CREDIT_RECORDS = 8_000
 """How many records may be under way without acknowledgement: some batches ahead keep the receiver's database busy,
 and bound what either end has to hold in memory (8 batches of about 1 MB)."""

@@ -1,14 +1,14 @@
 """Sending, the same at both ends: streams are read from where the receiver has them, as far ahead as it allows.
 
-Several streams take turns, one batch each: while a long one catches up, a short one (a policy's acknowledgement) does
-not wait behind it.
+Several streams take turns, a few batches each: while a long one catches up, a short one (a policy's acknowledgement)
+does not wait behind it.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import MetaData, select
 from sqlalchemy.orm import Session
@@ -20,9 +20,9 @@ from hanse.log.append import EMPTY_HEAD, Head
 from hanse.log.follow import Wakeup, read_head
 from hanse.log.tables import LogTables
 from hanse.names import stream_name
-from hanse_federation.frames import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
+from hanse_federation.frames import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_READ_RECORDS
 from hanse_federation.model import UPSTREAM_SERVICES
-from hanse_protos.federation.v1.link_pb2 import BatchedRecord, RecordBatch
+from hanse_protos.federation.v1.link_pb2 import RecordBatch
 from hanse_protos.log.v1.log_pb2 import SealedField, SealedFields
 
 Row = Mapping[str, Any]
@@ -132,25 +132,24 @@ class Sender:
 
     async def batches(self, wakeup: Wakeup) -> AsyncIterator[RecordBatch]:
         """Yield what there is to send, for ever."""
-        async for _ in wakeup.ticks():
-            behind = list(self.sources)
+        async for grown in wakeup.ticks([source.stream for source in self.sources]):
+            behind = [source for source in self.sources if source.stream in grown]
             while behind:
                 for source in list(behind):
-                    batch = await self._next(source)
-                    if batch is None:
-                        behind.remove(source)
-                    else:
+                    reading = await self._read(source)
+                    for batch in reading.batches:
                         yield batch
+                    if not reading.more:
+                        behind.remove(source)
 
-    async def _next(self, source: Source) -> RecordBatch | None:
-        limit = min(await self.window.room(), MAX_BATCH_RECORDS)
-        head = self._heads[source.stream]
-        read = await self.database.read(read_batch, source, head, limit, self.choose)
-        if read is None:
-            return None
-        batch, self._heads[source.stream] = read
-        self.window.sent(source.stream, self._heads[source.stream])
-        return batch
+    async def _read(self, source: Source) -> "Reading":
+        """Read what comes next of a stream, and count it as sent."""
+        limit = min(await self.window.room(), MAX_READ_RECORDS)
+        reading = await self.database.read(read_batches, source, self._heads[source.stream], limit, self.choose)
+        for batch in reading.batches:
+            self._heads[source.stream] = end_of(batch)
+            self.window.sent(source.stream, self._heads[source.stream])
+        return reading
 
 
 def fork(stream: str, place: Head, problem: str) -> LogFork:
@@ -175,23 +174,31 @@ def own_heads_at(session: Session, sources: Sequence[Source], places: Mapping[st
     return heads
 
 
-def read_batch(
+class Reading(NamedTuple):
+    """What was read of a stream."""
+
+    batches: Sequence[RecordBatch]
+    more: bool
+    """Whether there may be more to read."""
+
+
+def read_batches(
     session: Session, source: Source, head: Head, limit: int, choose: Callable[[Session], Share]
-) -> tuple[RecordBatch, Head] | None:
-    """Return the records after a head as a batch, with the new head; None where there are none.
+) -> Reading:
+    """Return the records after a head, `limit` at most, in batches.
 
     Raises LogGap where the stream has a hole. The rows come straight from the driver, and events stay as they are
     stored: this is the hot path of a catch-up.
     """
     # The names of schema and table are ours, never a caller's.
     query = (
-        f'SELECT epoch, sequence, hash, type, resource, event, sealed FROM "{source.log.schema}".log_record'  # noqa: S608
+        f'SELECT epoch, sequence, hash, event, sealed, type, resource FROM "{source.log.schema}".log_record'  # noqa: S608
         " WHERE stream = $1 AND (epoch, sequence) > ($2, $3) ORDER BY epoch, sequence LIMIT $4"
     )
     driver: Any = session.connection().connection.driver_connection
-    rows: list[Row] = await_only(driver.fetch(query, source.stream, head.epoch, head.sequence, limit))
+    rows: list[Any] = await_only(driver.fetch(query, source.stream, head.epoch, head.sequence, limit))
     if not rows:
-        return None
+        return Reading([], more=False)
     if rows[0]["sequence"] != head.sequence + 1:
         raise LogGap(
             f"{source.stream} has lost the records {head.sequence + 1} to {rows[0]['sequence'] - 1}",
@@ -200,25 +207,35 @@ def read_batch(
             expected=str(head.sequence + 1),
             received=str(rows[0]["sequence"]),
         )
-    share = choose(session)
-    epoch, size = rows[0]["epoch"], 0
-    records: list[BatchedRecord] = []
+    batches = _in_batches(source.stream, head, rows, choose(session))
+    # A hole ends the reading before its last row: it is found when the next one begins there.
+    return Reading(batches, more=len(rows) == limit or end_of(batches[-1]).sequence < rows[-1]["sequence"])
+
+
+def _in_batches(stream: str, head: Head, rows: Iterable[Any], share: Share) -> list[RecordBatch]:
+    """Put rows that follow a head into batches, each of one epoch and within its bounds, as far as they are dense."""
+    batches: list[RecordBatch] = []
+    previous, last, batch_epoch, count, size = head.hash, head.sequence, 0, 0, 0
     for row in rows:
-        # A hole ends the batch too: it is found when the next one is read.
-        if row["epoch"] != epoch or row["sequence"] != rows[0]["sequence"] + len(records) or size > MAX_BATCH_BYTES:
+        epoch, sequence, digest, event, sealed, *_ = row
+        if sequence != last + 1:
             break
-        sealed = share(row) if row["sealed"] else ()
-        records.append(BatchedRecord(hash=row["hash"], event=row["event"], sealed=sealed))
-        size += len(row["event"]) + len(row["sealed"] or b"")
-    last = rows[len(records) - 1]
-    batch = RecordBatch(
-        stream=source.stream,
-        epoch=epoch,
-        first_sequence=rows[0]["sequence"],
-        previous_hash=head.hash,
-        records=records,
-    )
-    return batch, Head(last["epoch"], last["sequence"], last["hash"])
+        if epoch != batch_epoch or count == MAX_BATCH_RECORDS or size > MAX_BATCH_BYTES:
+            batch = RecordBatch(stream=stream, epoch=epoch, first_sequence=sequence, previous_hash=previous)
+            batches.append(batch)
+            add, batch_epoch, count, size = batch.records.add, epoch, 0, 0
+        if sealed:
+            add(hash=digest, event=event, sealed=share(row))
+            size += len(sealed)
+        else:
+            add(hash=digest, event=event)
+        previous, last, count, size = digest, sequence, count + 1, size + len(event)
+    return batches
+
+
+def end_of(batch: RecordBatch) -> Head:
+    """Return where a stream ends with a batch."""
+    return Head(batch.epoch, batch.first_sequence + len(batch.records) - 1, batch.records[-1].hash)
 
 
 def read_heads(session: Session, sources: Sequence[Source]) -> dict[str, Head]:

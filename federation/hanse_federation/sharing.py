@@ -58,6 +58,8 @@ def _nothing(_row: Row) -> Sequence[SealedField]:
 def granted(standards: Standards, row: Row) -> Sequence[SealedField]:
     """Return the sealed fields of a record that leave the unit under a policy."""
     event_type = short_type(row["type"])
+    if not standards.shares(event_type):
+        return ()
     return [
         field
         for field in SealedFields.FromString(row["sealed"]).fields

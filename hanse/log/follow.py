@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import asyncpg
@@ -99,6 +99,31 @@ def save_cursor(session: Session, log: LogTables, follower: str, stream: str, po
     )
 
 
+class Waiter(asyncio.Event):
+    """Is set at every append to one of some streams, or to any where none is named; it notes which ones have grown."""
+
+    def __init__(self, streams: Collection[str] = ()) -> None:
+        super().__init__()
+        self._streams = frozenset(streams)
+        self._grown = self._streams
+
+    def wake(self, stream: str | None) -> None:
+        """Note that a stream has grown, or that any of them may have."""
+        if stream is None or not self._streams:
+            self._grown = self._streams
+        elif stream in self._streams:
+            self._grown |= {stream}
+        else:
+            return
+        self.set()
+
+    def take(self) -> frozenset[str]:
+        """Return which of the streams may have grown since the last time, and begin anew."""
+        self.clear()
+        grown, self._grown = self._grown, frozenset()
+        return grown
+
+
 class Wakeup:
     """Wakes followers when a transaction that appended to a log has committed.
 
@@ -107,7 +132,7 @@ class Wakeup:
 
     def __init__(self, database_url: str) -> None:
         self._url = database_url
-        self._waiters: set[asyncio.Event] = set()
+        self._waiters: set[Waiter] = set()
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -130,30 +155,34 @@ class Wakeup:
             with contextlib.suppress(OSError, asyncpg.InterfaceError):
                 await connection.close(timeout=1)
 
-    def _wake(self, *_notification: object) -> None:
+    def _wake(self, _connection: object = None, _pid: int = 0, _channel: str = "", stream: str | None = None) -> None:
         for waiter in self._waiters:
-            waiter.set()
+            waiter.wake(stream)
 
     @contextlib.contextmanager
-    def subscription(self) -> Iterator[asyncio.Event]:
-        """Yield an event that is set at every append to any log of the database."""
-        waiter = asyncio.Event()
+    def subscription(self, streams: Collection[str] = ()) -> Iterator[Waiter]:
+        """Yield what is set at every append to one of the streams; to any log of the database where none is named."""
+        waiter = Waiter(streams)
         self._waiters.add(waiter)
         try:
             yield waiter
         finally:
             self._waiters.discard(waiter)
 
-    async def ticks(self) -> AsyncGenerator[None, None]:
-        """Yield at once, then whenever something may have been appended: at a notification or after the interval."""
-        with self.subscription() as waiter:
+    async def ticks(self, streams: Collection[str] = ()) -> AsyncGenerator[frozenset[str], None]:
+        """Yield at once, then whenever something may have been appended: at a notification or after the interval.
+
+        A follower of some streams is told which of them may have grown, and sleeps while only others do.
+        """
+        with self.subscription(streams) as waiter:
             while True:
-                waiter.clear()
-                yield
+                yield waiter.take()
                 # Not `wait_for`: in Python 3.11 it may swallow the cancellation of a task that is woken just then.
-                with contextlib.suppress(TimeoutError):
+                try:
                     async with asyncio.timeout(POLL_INTERVAL_SECONDS):
                         await waiter.wait()
+                except TimeoutError:
+                    waiter.wake(None)
 
 
 def last_position(records: Sequence[StoredRecord]) -> Position:

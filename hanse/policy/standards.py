@@ -65,6 +65,7 @@ class Standards:
         self._ladders_by_facts = lru_cache(maxsize=REMEMBERED_FACTS)(self._find_ladder)
         self._eligible_by_facts = lru_cache(maxsize=REMEMBERED_FACTS)(self._find_eligible)
         self._rates_by_facts = lru_cache(maxsize=REMEMBERED_FACTS)(self._find_rate)
+        self._shares = lru_cache(maxsize=REMEMBERED_GRANTS)(self._find_shares)
         self._grants = lru_cache(maxsize=REMEMBERED_GRANTS)(self._find_grants)
 
     def _compile_calendars(self) -> dict[str, WorkingCalendar]:
@@ -186,6 +187,10 @@ class Standards:
         """Give the audiences that may see a sealed field of an event, "EngagementRequested"; none is the default."""
         return self._grants(event_type_short_name, field)
 
+    def shares(self, event_type_short_name: str) -> bool:
+        """Return whether any sealed field of an event is granted to anybody: of most events none is."""
+        return self._shares(event_type_short_name)
+
     def _find_target(self, key: bytes) -> ServiceTarget | None:
         facts = TicketFacts.FromString(key)
         situation = TICKET_SCOPE.situation(ticket=facts, home=self.profile(facts.home))
@@ -215,6 +220,9 @@ class Standards:
             if condition.holds(situation):
                 return rate
         raise PolicyMissing("No rate of the policy applies to this engagement.", provider=provider)
+
+    def _find_shares(self, event: str) -> bool:
+        return any({event, EVERYTHING} & {*rule.events} for rule in self.document.sharing)
 
     def _find_grants(self, event: str, field: str) -> frozenset[SharingRule.Audience.ValueType]:
         return frozenset(

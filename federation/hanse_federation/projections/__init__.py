@@ -3,9 +3,9 @@
 A view is never behind the log that it is made of, and never ahead: a batch of records, what it changes in the views,
 and the new head of the stream are one transaction. So an acknowledged event is in every view.
 
-A projection says which payloads it is made of, and takes those of a whole batch at once, in order: it folds them in
-memory and writes one statement. Most events of most batches concern one or two projections, and an event that concerns
-none is never opened.
+A projection says which payloads it is made of, and takes those of whole batches at once, in order: it folds them in
+memory and writes one statement. Where only the last fact on a resource counts, the ones that it overtakes within a
+batch are never opened, and neither is an event that concerns no projection.
 
 | Projection | made of | answers |
 |---|---|---|
@@ -34,10 +34,12 @@ class Projection(NamedTuple):
 
     payloads: frozenset[type[Message]]
     project: Callable[[Session, Sequence[Arrival]], None]
+    every_one: bool = True
+    """Whether it needs every fact, or of each resource only the last one."""
 
 
 PROJECTIONS = (
-    Projection(group_ticket.PAYLOADS, group_ticket.project),
+    Projection(group_ticket.PAYLOADS, group_ticket.project, every_one=False),
     Projection(hand_over.PAYLOADS, hand_over.project),
     Projection(group_charge.PAYLOADS, group_charge.project),
     Projection(policy_acknowledgement.PAYLOADS, policy_acknowledgement.project),
@@ -45,6 +47,8 @@ PROJECTIONS = (
 
 PROJECTED = frozenset[type[Message]]().union(*(projection.payloads for projection in PROJECTIONS))
 """Every payload that some projection is made of."""
+EVERY_ONE = frozenset[type[Message]]().union(*(each.payloads for each in PROJECTIONS if each.every_one))
+"""The payloads of which some projection needs every one."""
 
 
 def project(session: Session, facts: Iterable[Arrival]) -> None:

@@ -4,18 +4,21 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from hanse.errors import LogFork, ValidationFailed
 from hanse.log.append import Head
 from hanse.log.chain import chain_hash
 from hanse.log.sealing import digests_of, seal
-from hanse_federation.receiving import check_not_behind, open_batch
+from hanse_federation.receiving import Interest, check_not_behind, open_batch
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1.events_pb2 import TicketOpened
 
 STREAM = "units/munich/streams/ticket"
 OPENED = TicketOpened.DESCRIPTOR.full_name
+EVERY_OPENED = {OPENED: Interest(TicketOpened, every=True)}
+LAST_OPENED = {OPENED: Interest(TicketOpened, every=False)}
 
 
 def event(**fields: object) -> Event:
@@ -40,15 +43,21 @@ def test_a_sound_batch_opens_to_its_last_head() -> None:
 def test_the_instant_of_an_event_is_exact_to_the_microsecond() -> None:
     instant = datetime(2026, 11, 23, 9, 30, 15, 123456, tzinfo=UTC)
     batch = batch_of(event(occur_time=instant).SerializeToString())
-    assert open_batch(batch, {}).arrivals[0].occur_time == instant
+    assert open_batch(batch, EVERY_OPENED).facts[0].occur_time == instant
 
 
 def test_a_payload_is_opened_where_it_is_asked_for() -> None:
     payload = TicketOpened()
     payload.ticket.name = "units/munich/tickets/t1"
     batch = batch_of(event(payload=payload.SerializeToString()).SerializeToString())
-    assert open_batch(batch, {OPENED: TicketOpened}).arrivals[0].payload == payload
-    assert open_batch(batch, {}).arrivals[0].payload is None
+    assert open_batch(batch, EVERY_OPENED).facts[0].payload == payload
+    assert open_batch(batch, {}).facts == []
+
+
+def test_where_only_the_last_of_a_resource_counts_the_ones_before_it_stay_closed() -> None:
+    contents = [event(resource=resource).SerializeToString() for resource in ("t1", "t2", "t1", "t3")]
+    opened = open_batch(batch_of(*contents), LAST_OPENED)
+    assert [(fact.sequence, fact.event.resource) for fact in opened.facts] == [(2, "t2"), (3, "t1"), (4, "t3")]
 
 
 def test_swapped_records_are_a_fork() -> None:
@@ -75,11 +84,26 @@ def test_a_sealed_field_that_says_something_else_is_a_fork() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"\xff\xff\xff", Event(event_id="x", payload=b"\xff", type=OPENED).SerializeToString()]
+    "content",
+    [
+        b"\xff\xff\xff",
+        event(payload=b"\xff").SerializeToString(),
+        Event(event_id="x").SerializeToString(),
+        event(occur_time=Timestamp(seconds=300_000_000_000)).SerializeToString(),
+    ],
 )
 def test_bytes_that_are_no_event_are_refused(content: bytes) -> None:
     with pytest.raises(ValidationFailed):
-        open_batch(batch_of(content), {OPENED: TicketOpened})
+        open_batch(batch_of(content), EVERY_OPENED)
+
+
+def test_a_place_beyond_the_last_number_is_refused() -> None:
+    batch = batch_of(event().SerializeToString())
+    batch.first_sequence = 2**63 - 1
+    batch.records.append(batch.records[0])
+    batch.records[0].hash = chain_hash(b"", STREAM, 1, 2**63 - 1, batch.records[0].event)
+    with pytest.raises(ValidationFailed):
+        open_batch(batch, {})
 
 
 def test_an_empty_batch_is_refused() -> None:
