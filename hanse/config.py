@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     """Where the hub listens. Headquarters only."""
     request_retention_hours: int = Field(default=48, ge=24)
     """For how many hours a repeated request gets its first answer, 24 at least (AIP-155); then it is deleted."""
+    founding_units: list[str] = []
+    """The units that the hub admits when it starts, unless it knows them: those with which the group begins.
+    Headquarters only."""
     otlp_endpoint: str | None = None
     """Where traces and metrics go, `http://collector:4317`. Off where unset."""
     log_level: str = "info"

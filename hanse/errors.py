@@ -136,6 +136,12 @@ class CertificateInvalid(Unauthenticated):
     hint = "Have the group's certificate authority issue a certificate for the unit."
 
 
+class CertificateRevoked(Unauthenticated):
+    reason = "CERTIFICATE_REVOKED"
+    message = "Headquarters has revoked this certificate."
+    hint = "Use the unit's newest certificate; without one, have headquarters invite the unit again."
+
+
 # We know who is calling, and they may not do this.
 
 
@@ -156,6 +162,30 @@ class FrameForeign(PermissionDenied):
     reason = "FRAME_FOREIGN"
     message = "The frame speaks for another unit than the certificate does."
     hint = "Check the unit's name in its settings against the name in its certificate."
+
+
+class UnitNotAdmitted(PermissionDenied):
+    """Raise with `unit`."""
+
+    reason = "UNIT_NOT_ADMITTED"
+    message = "The unit is not a member of the group."
+    hint = "Have headquarters invite the unit, or admit it where its certificate comes from the group's own PKI."
+
+
+class UnitRevoked(PermissionDenied):
+    """Raise with `unit`."""
+
+    reason = "UNIT_REVOKED"
+    message = "Headquarters has shut the unit out."
+    hint = "The unit works on by itself; to come back it needs a new invitation from headquarters."
+
+
+class UnitRetired(PermissionDenied):
+    """Raise with `unit`."""
+
+    reason = "UNIT_RETIRED"
+    message = "The unit has left the group."
+    hint = "The unit works on by itself; to come back it needs a new invitation from headquarters."
 
 
 class ResourceForeign(PermissionDenied):

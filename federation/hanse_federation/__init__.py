@@ -64,7 +64,9 @@ more slowly up to a few seconds, with jitter so that units don't come back all a
 | The receiver is slow | credit runs out and the sender waits; nothing piles up in memory |
 | A second link of one unit comes in | it takes over, since the line of the older one is dead |
 | A frame or a fact speaks for another unit | FRAME_FOREIGN, the link ends, nothing is stored |
-| A unit without a place in the policy dials | UNIT_UNKNOWN; before the first policy the certificate alone decides |
+| A unit that is not a member dials (`membership`) | UNIT_NOT_ADMITTED, UNIT_REVOKED or UNIT_RETIRED |
+| A unit is revoked while its link is up | the link closes at the next heartbeat, with UNIT_REVOKED |
+| A certificate is not of exactly one unit, or was revoked | CERTIFICATE_INVALID, CERTIFICATE_REVOKED |
 | A batch leaves a gap | LOG_GAP with the expected position; the agent resumes from there |
 | The same gap comes again, so it is in the log itself | LOG_GAP, as follows |
 | A record is not what was hashed, or what was acknowledged is not what was sent | LOG_FORK, as follows |
@@ -77,6 +79,7 @@ unit's other streams go on (`quarantine`). Nothing is ever overwritten.
 ## Where to read on
 
 `frames` and `link` are what both ends share, `sending` and `receiving` its two halves; `agent` and `hub` are the ends.
+`membership` says who may come in, and `seeding` what a unit is told when it is admitted.
 `status` keeps how links are doing, in the database, so that any process can show it: `linking` does, and `metrics`.
 `model` has the tables.
 """

@@ -2,8 +2,9 @@
 
 | Fact | goes to |
 |---|---|
-| PolicyPublished | every unit, the new ones of the policy among them |
-| ArticlePublished, ArticleRetired with the scope GROUP or PUBLIC | every other unit |
+| PolicyPublished | every member of the group, headquarters among them |
+| ArticlePublished, ArticleRetired with the scope GROUP or PUBLIC | every other member |
+| UnitAdmitted | nobody; but the unit gets what the members have been told before (`seeding`) |
 | EngagementRequested | the provider, right before the first offer to it |
 | EngagementOffered, EngagementOfferExpired | the home unit, and who was asked |
 | EngagementOfferWithdrawn (an acceptance came too late, or another unit of a shared desk was first) | that unit |
@@ -30,14 +31,16 @@ from sqlalchemy.orm import Session
 from hanse.log.append import Entry, append
 from hanse.log.events import payload_of
 from hanse.names import HEADQUARTERS, downstream_name, stream_name
-from hanse.policy.standards import Standards
 from hanse.policy.store import PolicyStore
 from hanse.work import Cause, Work
 from hanse_federation.copying import pack_sealed
 from hanse_federation.engagements import STEPS, Engagements, Ruling
-from hanse_federation.model import LOG, ROUTING_STREAM, SCHEMA, End, LinkState, Offer
+from hanse_federation.membership import active_units
+from hanse_federation.model import LOG, ROUTING_STREAM, SCHEMA, Offer
 from hanse_federation.receiving import Arrival
+from hanse_federation.seeding import seed_of
 from hanse_federation.sharing import SHARED_SCOPES, passed_on
+from hanse_protos.federation.v1 import membership_pb2 as membership
 from hanse_protos.knowledge.v1 import knowledge_pb2 as knowledge
 from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
 from hanse_protos.policy.v1.policy_pb2 import PolicyPublished
@@ -56,9 +59,8 @@ class Forwarding:
         self._entries: dict[str, list[Entry]] = {}
 
     def units(self) -> set[str]:
-        """Return the units of the group: those that the policy lists, and those that have had a link."""
-        linked = self._session.scalars(select(LinkState.unit).where(LinkState.end == End.HUB))
-        return {*linked, *_units_of(self._standards)}
+        """Return the members of the group. Who is admitted later is told then."""
+        return active_units(self._session)
 
     def add(self, entry: Entry, units: Iterable[str], counterparts: Collection[str] = ()) -> None:
         """Send an entry to some units; `counterparts` are those that are the other side of an engagement."""
@@ -71,10 +73,6 @@ class Forwarding:
         """Append what was added to the streams of the units."""
         for unit in sorted(self._entries):
             append(self._session, LOG, downstream_name(unit), self._entries[unit])
-
-
-def _units_of(standards: Standards | None) -> list[str]:
-    return [profile.unit for profile in standards.document.units] if standards else []
 
 
 def _resealed(entry: Entry, sealed: Sequence[SealedField]) -> Entry:
@@ -97,7 +95,7 @@ Rule = Callable[[Scene, Any, Ruling], Iterable[str]]
 
 
 def _every_unit(scene: Scene, payload: PolicyPublished, ruling: Ruling) -> Iterable[str]:
-    return scene.forwarding.units() | {profile.unit for profile in payload.policy.document.units}
+    return scene.forwarding.units()
 
 
 def _the_group_if_in_scope(
@@ -174,20 +172,26 @@ def _withdraw_offers(
     return work.entries
 
 
-# What routing decides.
+# What headquarters decides.
 
 
 def forward_decisions(session: Session, entries: Sequence[Entry]) -> None:
-    """Pass routing's decisions on, in the transaction that appended them to routing's own stream."""
+    """Pass headquarters' decisions on, in the transaction that appended them to its own stream."""
     forwarding = Forwarding(session, PolicyStore(SCHEMA))
     _add_decisions(session, forwarding, entries)
     forwarding.send()
 
 
+ROUTING_DECISIONS = frozenset({told.EngagementOffered, told.EngagementOfferExpired, told.EngagementOfferWithdrawn})
+
+
 def _add_decisions(session: Session, forwarding: Forwarding, entries: Iterable[Entry]) -> None:
     for entry in entries:
         payload: Any = payload_of(Event.FromString(entry.event))
-        if "engagement" not in payload.DESCRIPTOR.fields_by_name:
+        if isinstance(payload, membership.UnitAdmitted):
+            for known in seed_of(session, payload.unit):
+                forwarding.add(known, [payload.unit])
+        if type(payload) not in ROUTING_DECISIONS:
             # What was done about a dead letter here concerns no other unit.
             continue
         engagement = payload.engagement

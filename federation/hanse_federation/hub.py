@@ -22,16 +22,19 @@ from hanse.errors import (
     UnitUnreachable,
     ValidationFailed,
 )
-from hanse.identity import peer_unit
+from hanse.identity import UnitCertificate, peer_certificate
 from hanse.log.append import Head
 from hanse.names import downstream_name, stream_name
 from hanse.policy.store import PolicyStore
 from hanse.rpc.interceptor import Context
 from hanse.rpc.server import RpcServer, Served, by_token
 from hanse.runtime import Runtime
+from hanse.work import CommandExecutor
 from hanse_federation.absorbing import absorb, open_from_unit
+from hanse_federation.forwarding import forward_decisions
 from hanse_federation.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_stream, stream_head
 from hanse_federation.link import LinkEnd, Timing, next_frame
+from hanse_federation.membership import admitted, found, require_member
 from hanse_federation.model import LOG, SCHEMA, UPSTREAM_SERVICES, End
 from hanse_federation.problems import in_words
 from hanse_federation.quarantine import Gaps, State, healthy, read_state, refuse_ended, save_quarantine, take_over, told
@@ -55,6 +58,9 @@ class Hub:
     def __init__(self, runtime: Runtime, *, timing: Timing | None = None) -> None:
         self._servicer = FederationServicer(runtime, timing or Timing())
         settings = runtime.settings
+        self._founding_units = settings.founding_units
+        self._executor = CommandExecutor(runtime.database, SCHEMA, runtime.unit)
+        self._executor.after_append = forward_decisions
         self._server = RpcServer(
             settings.hub_listen_address,
             settings.tls,
@@ -66,12 +72,14 @@ class Hub:
 
     async def start(self) -> None:
         """Take links."""
+        await found(self._executor, self._founding_units)
         await self._server.start()
 
     async def stop(self) -> None:
         """End every link, and stop. What was not acknowledged comes again."""
         await self._servicer.close()
         await self._server.stop()
+        await self._executor.close()
 
 
 class FederationServicer(link_pb2_grpc.FederationServiceServicer):
@@ -86,7 +94,7 @@ class FederationServicer(link_pb2_grpc.FederationServiceServicer):
     async def Exchange(  # noqa: N802 - named as in the contract.
         self, request_iterator: AsyncIterator[UnitFrame], context: Context
     ) -> AsyncIterator[HubFrame]:
-        link = UnitLink(self._runtime, self._timing, peer_unit(context.auth_context()), self._gaps)
+        link = UnitLink(self._runtime, self._timing, peer_certificate(context.auth_context()), self._gaps)
         task = asyncio.create_task(self._converse(link, request_iterator), name=f"link of {link.unit}")
         task.add_done_callback(lambda _: link.outgoing.put_nowait(None))
         try:
@@ -154,22 +162,23 @@ class UnitLink:
 
     runtime: Runtime
     timing: Timing
-    unit: str
+    certificate: UnitCertificate
     gaps: Gaps
     outgoing: asyncio.Queue[HubFrame | None] = field(default_factory=asyncio.Queue)
 
     def __post_init__(self) -> None:
+        self.unit = self.certificate.unit
         self._database = self.runtime.database
         self._policies = PolicyStore(SCHEMA)
         self._downstream = Source(LOG, downstream_name(self.unit))
 
     async def greeted(self, requests: AsyncIterator[UnitFrame]) -> Hello:
-        """Return the unit's first frame. Raises FrameForeign, UnitUnknown, ValidationFailed."""
+        """Return the unit's first frame. Raises FrameForeign, ValidationFailed, and what `admitted` raises."""
         self._frames = self._own_frames(requests)
         frame: UnitFrame = await next_frame(self._frames, self.timing.welcome_seconds)
         if frame.WhichOneof("frame") != "hello" or frame.hello.protocol_version != PROTOCOL_VERSION:
             raise ValidationFailed(f"a link begins with a Hello of version {PROTOCOL_VERSION}")
-        await self._database.read(self._admit)
+        await self._database.write(admitted, self.certificate)
         return frame.hello
 
     async def _own_frames(self, requests: AsyncIterator[UnitFrame]) -> AsyncIterator[UnitFrame]:
@@ -178,15 +187,6 @@ class UnitLink:
             if frame.unit != self.unit:
                 raise FrameForeign(unit=frame.unit, certificate=self.unit)
             yield frame
-
-    def _admit(self, session: Session) -> None:
-        """Raise UnitUnknown unless the policy in force lists the unit.
-
-        Before the first policy every unit that the group's authority has certified may connect: the policy that lists
-        the units reaches them over these links.
-        """
-        if self._policies.current_version(session):
-            self._policies.current(session).profile(self.unit)
 
     async def run(self, hello: Hello) -> None:
         """Answer the unit and be its link until it ends; the reason is raised."""
@@ -218,7 +218,7 @@ class UnitLink:
             store=self._store,
             on_fork=self._quarantine,
             own_heads=lambda: self._database.read(read_heads, sources),
-            still_welcome=partial(self._still_quarantined, begun),
+            still_welcome=partial(self._still_welcome, begun),
             received={stream: head for stream, head in received.items() if stream not in waiting},
             outgoing=self.outgoing,
         )
@@ -228,8 +228,12 @@ class UnitLink:
     def _streams(self) -> set[str]:
         return {self._downstream.stream, *(stream_name(self.unit, service) for service in UPSTREAM_SERVICES)}
 
-    async def _still_quarantined(self, begun: State) -> None:
-        """Raise Unavailable where a quarantine has ended: the next link, in a moment, takes that stream up again."""
+    async def _still_welcome(self, begun: State) -> None:
+        """Check at a heartbeat that the unit is a member still, and that no quarantine has ended.
+
+        Raises what `require_member` raises; Unavailable where the next link, in a moment, takes a stream up again.
+        """
+        await self._database.read(require_member, self.certificate)
         refuse_ended(begun, await self._database.read(read_state, self._streams))
 
     def _received_heads(self, session: Session) -> dict[str, Head]:

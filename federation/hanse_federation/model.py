@@ -19,6 +19,7 @@ from hanse.log.tables import LogTables, Time
 from hanse.names import HEADQUARTERS, stream_name
 from hanse.schema import ServiceSchema
 from hanse_protos.federation.v1 import group_pb2
+from hanse_protos.federation.v1 import membership_pb2 as pb
 from hanse_protos.ticket.v1 import ticket_pb2
 
 SCHEMA = ServiceSchema("federation")
@@ -122,6 +123,50 @@ class Orphan(Base):
 
 
 # From here on headquarters only.
+
+MEMBER_TRANSITIONS: dict[str, dict[int, int]] = {
+    # Also where the certificate comes from the group's own PKI. A member that is admitted again stays one.
+    "AdmitUnit": {
+        pb.MEMBER_STATE_UNSPECIFIED: pb.ACTIVE,
+        pb.INVITED: pb.ACTIVE,
+        pb.ACTIVE: pb.ACTIVE,
+        pb.REVOKED: pb.ACTIVE,
+        pb.RETIRED: pb.ACTIVE,
+    },
+    "RevokeUnit": {pb.INVITED: pb.REVOKED, pb.ACTIVE: pb.REVOKED},
+}
+"""For each verb: from which state of a unit's membership it leads to which. A unit that headquarters has never heard of
+is in the state MEMBER_STATE_UNSPECIFIED. Headquarters itself belongs to its group without a row."""
+
+
+class Member(Base):
+    """A unit that is, was or is about to be a member of the group."""
+
+    __tablename__ = "member"
+
+    unit: Mapped[str] = mapped_column(Text, primary_key=True)
+    state: Mapped[int] = mapped_column(ProtoEnum(pb.MemberState))
+    create_time: Mapped[datetime] = mapped_column(Time)
+    change_time: Mapped[datetime] = mapped_column(Time)
+    actor: Mapped[str] = mapped_column(Text)
+    """Who decided the state."""
+    reason: Mapped[str] = mapped_column(Text, default="")
+    invitation_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """SHA-256 of the secret in the invitation that stands; the secret itself is stored nowhere."""
+    invitation_expire_time: Mapped[datetime | None] = mapped_column(Time)
+
+
+class Certificate(Base):
+    """A certificate of a unit that headquarters signed or has seen. Several are good at a time, while a new one takes
+    over from the one before."""
+
+    __tablename__ = "certificate"
+
+    serial: Mapped[str] = mapped_column(Text, primary_key=True)
+    unit: Mapped[str] = mapped_column(Text, index=True)
+    start_time: Mapped[datetime] = mapped_column(Time)
+    expire_time: Mapped[datetime] = mapped_column(Time)
+    revoke_time: Mapped[datetime | None] = mapped_column(Time)
 
 
 class GroupTicket(Base):

@@ -8,16 +8,18 @@ from hanse.rpc.interceptor import Context
 from hanse.rpc.server import Served
 from hanse.runtime import Runtime
 from hanse.work import CommandExecutor
-from hanse_federation import group, linking, routing
+from hanse_federation import group, linking, membership, routing
 from hanse_federation.forwarding import forward_decisions
 from hanse_federation.what_if import compare_policy
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.federation.v1 import group_pb2_grpc as rpc
+from hanse_protos.federation.v1 import membership_pb2 as members
+from hanse_protos.federation.v1 import membership_pb2_grpc as members_rpc
 from hanse_protos.federation.v1 import what_if_pb2 as what_if_pb
 from hanse_protos.federation.v1 import what_if_pb2_grpc as what_if_rpc
 
 WHAT_IF_SERVICE = what_if_pb.DESCRIPTOR.services_by_name["WhatIfService"].full_name
-_SERVICES = pb.DESCRIPTOR.services_by_name
+_SERVICES = {**pb.DESCRIPTOR.services_by_name, **members.DESCRIPTOR.services_by_name}
 
 
 class LinkServicer(rpc.LinkServiceServicer):
@@ -98,6 +100,23 @@ class WhatIfServicer(what_if_rpc.WhatIfServiceServicer):
             yield news
 
 
+class MembershipServicer(members_rpc.MembershipServiceServicer):
+    """Headquarters' register of the units."""
+
+    def __init__(self, runtime: Runtime, executor: CommandExecutor) -> None:
+        self._database = runtime.database
+        self._executor = executor
+
+    async def AdmitUnit(self, request: members.AdmitUnitRequest, context: Context) -> members.Member:
+        return await self._executor.execute(membership.admit_unit, request, cause_of(request), members.Member)
+
+    async def RevokeUnit(self, request: members.RevokeUnitRequest, context: Context) -> members.Member:
+        return await self._executor.execute(membership.revoke_unit, request, cause_of(request), members.Member)
+
+    async def ListMembers(self, request: members.ListMembersRequest, context: Context) -> members.ListMembersResponse:
+        return await self._database.read(membership.list_members, request)
+
+
 def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
     """Return what a unit's server serves of the federation; headquarters' serves the group and the routing too.
 
@@ -116,4 +135,9 @@ def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
             RoutingServicer(runtime, executor),
         ),
         Served(WHAT_IF_SERVICE, what_if_rpc.add_WhatIfServiceServicer_to_server, WhatIfServicer(runtime)),
+        Served(
+            _SERVICES["MembershipService"].full_name,
+            members_rpc.add_MembershipServiceServicer_to_server,
+            MembershipServicer(runtime, executor),
+        ),
     ]

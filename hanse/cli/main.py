@@ -21,6 +21,7 @@ from hanse.cli import (
     replay,
     status,
     ticket,
+    unit,
 )
 from hanse.cli.output import print_error
 from hanse.errors import HanseError
@@ -42,6 +43,7 @@ app.add_typer(article.app, name="article")
 app.add_typer(policy.app, name="policy")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(partner.app, name="partner")
+app.add_typer(unit.app, name="unit")
 app.add_typer(log_commands.app, name="log")
 app.add_typer(dead_letters.app, name="dead-letters")
 replay.register(app)

@@ -3,9 +3,9 @@
 There are two kinds of caller, and neither is ever believed on its word.
 
 A **unit** calls over mutual TLS. Its identity is the one SPIFFE id in its certificate, `spiffe://hanse.local/units/x`,
-which `peer_unit` reads from what gRPC has verified. Not from a header, and not from the other names in the certificate:
-localhost and 127.0.0.1 are in there only so that the embedded default can dial itself. `CertificateAuthority` is the
-group's own; production may use any other that issues the same SPIFFE ids.
+which `peer_certificate` reads from the certificate that gRPC has verified. Not from a header, and not from the other
+names in the certificate: localhost and 127.0.0.1 are in there only so that the embedded default can dial itself.
+`CertificateAuthority` is the group's own; production may use any other that issues the same SPIFFE ids.
 
 A **person**, a partner or one of the unit's own workers calls with a token: a JWT signed with ES256 by the unit's key,
 issued by that unit and for that unit only. `TokenVerifier` turns it into a `Caller`. Tokens that were seen to be good
@@ -22,7 +22,8 @@ means new certificates for every unit. Private keys are in files that only their
 """
 
 from hanse.identity.authority import CertificateAuthority, IssuedCertificate
-from hanse.identity.names import TRUST_DOMAIN, peer_unit, spiffe_id_for, unit_of
+from hanse.identity.certificates import UnitCertificate, peer_certificate, read_certificate
+from hanse.identity.names import TRUST_DOMAIN, spiffe_id_for, unit_of
 from hanse.identity.private_files import read_or_create_secret, write_private_file
 from hanse.identity.tokens import Caller, Role, SigningKeyFiles, TokenSigner, TokenVerifier, create_signing_key
 
@@ -35,8 +36,10 @@ __all__ = [
     "SigningKeyFiles",
     "TokenSigner",
     "TokenVerifier",
+    "UnitCertificate",
     "create_signing_key",
-    "peer_unit",
+    "peer_certificate",
+    "read_certificate",
     "read_or_create_secret",
     "spiffe_id_for",
     "unit_of",

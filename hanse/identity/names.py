@@ -1,9 +1,8 @@
-"""The names of units: as a resource name, as a SPIFFE id, and as gRPC hands it to us."""
+"""The names of units: as a resource name, and as a SPIFFE id."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 
 from hanse.errors import CertificateInvalid, ValidationFailed
 
@@ -33,15 +32,3 @@ def unit_of(spiffe_id: str) -> str:
     if unit == spiffe_id or not _UNIT_PATTERN.fullmatch(unit):
         raise CertificateInvalid(spiffe_id=spiffe_id)
     return unit
-
-
-def peer_unit(auth_context: Mapping[str, Iterable[bytes]]) -> str:
-    """Return the unit at the other end of a call, given gRPC's `context.auth_context()`.
-
-    gRPC fills `peer_spiffe_id` only from a verified certificate. `peer_identities()` would mix this name with the DNS
-    and IP names of the same certificate, and call metadata is whatever the caller says: neither is ever read.
-    """
-    spiffe_ids = tuple(auth_context.get("peer_spiffe_id", ()))
-    if len(spiffe_ids) != 1:
-        raise CertificateInvalid(spiffe_ids=str(len(spiffe_ids)))
-    return unit_of(spiffe_ids[0].decode("ascii", errors="replace"))

@@ -16,6 +16,7 @@ Starting is idempotent: what is there is used again. Stopping ends every process
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -203,7 +204,7 @@ class Group:
         await asyncio.to_thread(self._migrate, database_url)
         self._write_identity(unit, folder)
         ports = self.file.units[unit]
-        settings = {
+        settings: dict[str, str | list[str]] = {
             "unit": unit,
             "mode": self._mode_of(unit),
             "folder": str(folder),
@@ -218,7 +219,9 @@ class Group:
             settings["hub_address"] = f"{LOOPBACK}:{ports.line}"
         if unit == HEADQUARTERS:
             settings["hub_listen_address"] = f"{LOOPBACK}:{self.file.hub_port}"
-        lines = [f'{name} = "{value}"\n' for name, value in settings.items()]
+            settings["founding_units"] = [name for name in self.file.units if name != HEADQUARTERS]
+        # What JSON writes for texts and lists of texts is TOML too.
+        lines = [f"{name} = {json.dumps(value)}\n" for name, value in settings.items()]
         self.folder.settings(unit).write_text("".join(lines))
 
     def _mode_of(self, unit: str) -> Mode:

@@ -105,6 +105,11 @@ _TABLE: dict[str, dict[str, frozenset[Role] | None]] = {
         "GetTrafficReport": HEADQUARTERS,
     },
     "hanse_protos.federation.v1.WhatIfService": {"ComparePolicy": STANDARDS},
+    "hanse_protos.federation.v1.MembershipService": {
+        "AdmitUnit": OPERATIONS,
+        "RevokeUnit": OPERATIONS,
+        "ListMembers": HEADQUARTERS,
+    },
     "hanse_protos.federation.v1.RoutingService": {
         "OfferEngagement": WORKERS,
         "ExpireOffer": WORKERS,

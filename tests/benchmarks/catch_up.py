@@ -110,7 +110,12 @@ class Pair:
         hub_address = f"{LOOPBACK}:{free_port()}"
         unit = await prepare_unit(UNIT, folder, near, hub_address=hub_address)
         headquarters = await prepare_unit(
-            HEADQUARTERS, folder, far, hub_address=hub_address, hub_listen_address=hub_address
+            HEADQUARTERS,
+            folder,
+            far,
+            hub_address=hub_address,
+            hub_listen_address=hub_address,
+            founding_units=[UNIT],
         )
         replica_url = await far.ensure_database(REPLICA)
         await asyncio.to_thread(migrate, replica_url, *service_migrations("hanse_services.ticket"))

@@ -1,6 +1,7 @@
 """Units for benchmarks: a database, a certificate, a policy in force, and processes as production runs them."""
 
 import asyncio
+import json
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ UNUSED_ADDRESS = f"{LOOPBACK}:1"
 """Where nothing answers: of a part that the benchmark does without."""
 
 
-async def prepare_unit(unit: str, folder: Path, postgres: EmbeddedPostgres, **settings: str) -> Settings:
+async def prepare_unit(unit: str, folder: Path, postgres: EmbeddedPostgres, **settings: str | list[str]) -> Settings:
     """Give a unit its database, its certificate and its settings file, as a group on one machine does."""
     authority = CertificateAuthority.load_or_create(folder / "authority")
     home = folder / short_unit(unit)
@@ -50,7 +51,7 @@ async def prepare_unit(unit: str, folder: Path, postgres: EmbeddedPostgres, **se
         "hub_address": UNUSED_ADDRESS,
         **settings,
     }
-    settings_path(home).write_text("".join(f'{name} = "{value}"\n' for name, value in values.items()))
+    settings_path(home).write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
     return Settings.model_validate(values)
 
 

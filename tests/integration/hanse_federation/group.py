@@ -33,10 +33,12 @@ from hanse_federation.forwarding import forward_decisions
 from hanse_federation.group import list_units
 from hanse_federation.hub import Hub
 from hanse_federation.link import Timing
+from hanse_federation.membership import admit_unit
 from hanse_federation.model import LOG, MIGRATIONS, SCHEMA, UPSTREAM_SERVICES
 from hanse_protos.federation.v1.group_pb2 import ListUnitsRequest
 from hanse_protos.federation.v1.link_pb2 import Hello, HubFrame, RecordBatch, UnitFrame
 from hanse_protos.federation.v1.link_pb2_grpc import FederationServiceStub
+from hanse_protos.federation.v1.membership_pb2 import AdmitUnitRequest, Member
 from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
@@ -189,7 +191,8 @@ class Group:
         self.stack.push_async_callback(_end, task)
 
     async def unit(self, name: str, *, agent: bool = True) -> Unit:
-        """Add a unit, with a line of its own."""
+        """Add a unit as a member, with a line of its own."""
+        await self.admit(name)
         line = Line(LOOPBACK, self.hub.port)
         await self.stack.enter_async_context(line)
         if name == HEADQUARTERS:
@@ -203,6 +206,11 @@ class Group:
         if agent:
             unit.start()
         return unit
+
+    async def admit(self, name: str) -> None:
+        """Make a unit a member, as headquarters' administrator does."""
+        if name != HEADQUARTERS:
+            await self.execute(admit_unit, AdmitUnitRequest(unit=name), Member)
 
     async def execute(self, command: Any, request: Any, answer_type: Any) -> Any:
         """Let headquarters decide something."""

@@ -10,7 +10,7 @@ from hanse_protos.policy.v1.policy_pb2 import Policy, PolicyAcknowledged
 from hanse_protos.settlement.v1.settlement_pb2 import PAYABLE, RECEIVABLE, Charge, ChargePosted
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
-from tests.integration.hanse_federation.group import Group, Unit, summary
+from tests.integration.hanse_federation.group import Group, Unit, eventually, summary
 
 UNITS = ["units/shanghai", "units/munich", "units/hq"]
 
@@ -45,8 +45,12 @@ async def test_pages_of_tickets_hold_each_ticket_once(group: Group, munich: Unit
 async def test_tickets_of_a_unit_whose_line_is_cut_are_marked_as_maybe_old(group: Group, munich: Unit) -> None:
     await munich.stop()
     await group.hub.stop()
-    answer = await group.hq.database.read(list_group_tickets, pb.ListGroupTicketsRequest(parent="units/-"))
-    assert list(answer.unreachable) == ["units/munich"]
+
+    async def marked() -> bool:
+        answer = await group.hq.database.read(list_group_tickets, pb.ListGroupTicketsRequest(parent="units/-"))
+        return list(answer.unreachable) == ["units/munich"]
+
+    await eventually(marked)
 
 
 async def test_the_traffic_report_agrees_with_a_count_by_hand(group: Group, munich: Unit, shanghai: Unit) -> None:

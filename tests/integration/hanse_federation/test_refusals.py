@@ -11,6 +11,7 @@ from hanse.log.chain import chain_hash
 from hanse.rpc.client import RemoteError
 from hanse_protos.federation.v1.link_pb2 import Acknowledgement, Heartbeat, Hello, RecordBatch, UnitFrame
 from hanse_protos.log.v1.log_pb2 import StreamHead
+from tests.certificates import odd_certificate
 from tests.integration.hanse_federation.group import Group, Unit, batch_of, converse, hello
 from tests.support import MakeUnitFolder
 
@@ -150,13 +151,19 @@ async def test_with_a_certificate_of_another_authority_nobody_gets_in(group: Gro
     assert raised.value.code == grpc.StatusCode.UNAVAILABLE
 
 
-async def test_a_unit_that_the_policy_does_not_list_is_refused(group: Group, unit_folder: MakeUnitFolder) -> None:
-    await group.enact()
+@pytest.mark.parametrize(
+    "uris",
+    [
+        [],
+        ["spiffe://hanse.local/units/munich", "spiffe://hanse.local/units/shanghai"],
+        ["spiffe://elsewhere.example/units/munich"],
+    ],
+    ids=["no identity", "two identities", "a foreign trust domain"],
+)
+async def test_a_certificate_without_exactly_one_unit_is_refused(
+    group: Group, munich: Unit, authority: CertificateAuthority, tmp_path: Path, uris: list[str]
+) -> None:
+    folder = odd_certificate(tmp_path / "odd", authority, uris)
     with pytest.raises(RemoteError) as raised:
-        await converse(group, [hello("units/lyon")], certificate=unit_folder("units/lyon"))
-    assert raised.value.reason == "UNIT_UNKNOWN"
-
-
-async def test_before_the_first_policy_the_certificate_decides(group: Group, unit_folder: MakeUnitFolder) -> None:
-    answer = await converse(group, [hello("units/lyon")], certificate=unit_folder("units/lyon"), until="welcome")
-    assert answer.welcome.downstream == "units/hq/streams/to-lyon"
+        await converse(group, [hello(MUNICH)], certificate=folder)
+    assert (raised.value.code, raised.value.reason) == (grpc.StatusCode.UNAUTHENTICATED, "CERTIFICATE_INVALID")

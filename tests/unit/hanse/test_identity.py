@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import stat
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -42,7 +42,7 @@ from hanse.identity import (
     TokenSigner,
     TokenVerifier,
     create_signing_key,
-    peer_unit,
+    peer_certificate,
     read_or_create_secret,
     spiffe_id_for,
     unit_of,
@@ -97,25 +97,6 @@ def test_only_a_resource_name_has_a_spiffe_id(name: str) -> None:
 def test_any_other_spiffe_id_is_refused(spiffe_id: str) -> None:
     with pytest.raises(CertificateInvalid):
         unit_of(spiffe_id)
-
-
-def test_the_peer_is_the_one_spiffe_id() -> None:
-    assert peer_unit({"peer_spiffe_id": [SHANGHAI_SPIFFE_ID.encode()]}) == SHANGHAI
-
-
-@pytest.mark.parametrize(
-    "auth_context",
-    [
-        {},
-        {"peer_spiffe_id": []},
-        {"peer_spiffe_id": [SHANGHAI_SPIFFE_ID.encode(), b"spiffe://hanse.local/units/hq"]},
-        {"peer_spiffe_id": [b"spiffe://hanse.local/units/\xff"]},
-        {"x509_subject_alternative_name": [SHANGHAI_SPIFFE_ID.encode()]},
-    ],
-)
-def test_a_peer_without_exactly_one_spiffe_id_is_refused(auth_context: dict[str, Iterable[bytes]]) -> None:
-    with pytest.raises(CertificateInvalid):
-        peer_unit(auth_context)
 
 
 # Certificates
@@ -194,7 +175,7 @@ def test_no_certificate_for_a_name_that_is_not_a_units(authority: CertificateAut
 
 
 async def _say_who_calls(_: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
-    return peer_unit(context.auth_context()).encode()
+    return peer_certificate(context.auth_context()).unit.encode()
 
 
 @asynccontextmanager
