@@ -268,6 +268,14 @@ class IllegalTransition(FailedPrecondition):
     hint = "Read the resource again, and choose a step that its present state allows."
 
 
+class CustomerHasOpenTickets(FailedPrecondition):
+    """Raise with `resource` and `tickets`."""
+
+    reason = "CUSTOMER_HAS_OPEN_TICKETS"
+    message = "Something is still under way for this customer."
+    hint = "Close the tickets that are named, and then erase the customer."
+
+
 class PolicyMissing(FailedPrecondition):
     reason = "POLICY_MISSING"
     message = "No policy is in force for this."

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from hanse.clock import Clock, utc_now
+from hanse.erasing import is_erased, without_texts
 from hanse.log.append import Entry, append
 from hanse.log.events import Fact, payload_of
 from hanse.log.sealing import check_sealed
@@ -49,6 +50,9 @@ class Inbox:
         """Do what `apply` does, but for appending: return what the effect tells, None where it was done before."""
         event = Event.FromString(record.event)
         check_sealed(event, record.sealed)
+        if record.sealed and is_erased(session, self.schema, event.resource):
+            # It was on its way when its ticket was erased.
+            record = without_texts(record)
         if not self._record(session, event, record):
             return None
         payload = payload_of(event)

@@ -106,6 +106,17 @@ def add_dead_letter_outcomes_v2(op: Operations, schema: str) -> None:
     )
 
 
+def create_erasure_table(op: Operations, schema: str) -> None:
+    """Create the table of erased tickets: call it from a migration of the service. It is frozen."""
+    op.create_table(
+        "erasure",
+        sa.Column("ticket", sa.Text, nullable=False),
+        _time_v1("erase_time"),
+        sa.PrimaryKeyConstraint("ticket", name="erasure_pk"),
+        schema=schema,
+    )
+
+
 def _create_log_tables_v1(op: Operations, schema: str) -> None:
     op.create_table(
         "log_record",

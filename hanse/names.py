@@ -69,6 +69,12 @@ def ticket_of(engagement: str) -> str:
     return engagement.rsplit("/engagements/", 1)[0]
 
 
+def ticket_in(resource: str) -> str:
+    """Return the ticket that a resource is, or is inside of; empty for a resource that is neither."""
+    parts = resource.split("/", 4)
+    return "/".join(parts[:4]) if len(parts) >= 4 and parts[2] == "tickets" else ""
+
+
 def short_unit(unit: str) -> str:
     """Return "shanghai" for "units/shanghai"."""
     return unit.removeprefix("units/")

@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session
 from hanse.database import IDLE_IN_TRANSACTION_TIMEOUT_MS, LOCK_TIMEOUT_MS, is_passing, with_driver
 from hanse.dead_letters import Effects, bury, chosen_by_type, has_effect, steps_aside
 from hanse.discreet import discreet
+from hanse.erasing import ERASING, storable
 from hanse.inbox import Inbox
 from hanse.schema import ServiceSchema
 from hanse.telemetry import span
@@ -106,11 +107,12 @@ class Receiver:
     ) -> Exception | None:
         """Apply a record, and return the error of the last try where none succeeds."""
         # What has no effect can't have it too early.
-        in_order = has_effect(effects, event.type)
+        in_order = has_effect(effects, event.type) and event.type != ERASING
         for number in range(1, MAX_TRIES + 1):
             try:
                 with Session(self._engine, expire_on_commit=False) as session, session.begin():
-                    if not (in_order and steps_aside(session, self._letters, event, message, reaction)):
+                    kept = storable(session, self._inbox.schema, message)
+                    if not (in_order and steps_aside(session, self._letters, event, kept, reaction)):
                         self._inbox.apply(session, record, chosen_by_type(effects))
             except Exception as error:
                 if is_passing(error):
@@ -125,7 +127,8 @@ class Receiver:
 
     def _bury(self, message: bytes, reaction: str, error: Exception, *, tries: int) -> None:
         with Session(self._engine) as session, session.begin():
-            event_id = bury(session, self._letters, message, reaction, error, tries=tries)
+            kept = storable(session, self._inbox.schema, message)
+            event_id = bury(session, self._letters, kept, reaction, error, tries=tries)
         logger.error("a message became a dead letter", reaction=reaction, event_id=str(event_id), exc_info=error)
 
 

@@ -63,6 +63,13 @@ class ServiceSchema:
             Column("reason", Text, nullable=False, server_default=""),
             Index("dead_letter_open", "subject", postgresql_where="state IN ('WAITING', 'HELD')"),
         )
+        # The tickets whose texts were erased: none of them is ever stored here again (`hanse.erasing`).
+        self.erasure = Table(
+            "erasure",
+            self.metadata,
+            Column("ticket", Text, primary_key=True),
+            Column("erase_time", Time, nullable=False, server_default=func.now()),
+        )
         # This service's copy of the policy versions that its unit has put in force.
         self.policy = Table(
             "policy",

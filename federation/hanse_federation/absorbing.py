@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from hanse.clock import Clock
 from hanse.errors import FrameForeign
 from hanse.policy.store import PolicyStore
+from hanse_federation.erasing import erase, tickets_erased_before, tickets_erased_by, without_texts_about
 from hanse_federation.forwarding import RULES, forward_facts
 from hanse_federation.projections import EVERY_ONE, PROJECTED, project
 from hanse_federation.receiving import Interest, OpenedBatch, open_batch, store_all
@@ -28,6 +29,9 @@ def open_from_unit(unit: str, batch: RecordBatch) -> OpenedBatch:
 
 def absorb(session: Session, batches: Sequence[OpenedBatch], policies: PolicyStore, clock: Clock) -> None:
     """Store batches of one unit, and all that follows from them. Raises what `store` raises; nothing is stored then."""
-    if facts := store_all(session, batches):
+    erased = tickets_erased_before(session, batches)
+    facts = without_texts_about(erased, store_all(session, batches))
+    if facts:
         project(session, facts)
         forward_facts(session, policies, facts, clock())
+    erase(session, erased | tickets_erased_by(facts))

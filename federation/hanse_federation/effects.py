@@ -3,7 +3,9 @@
 from hanse.inbox import Effect
 from hanse.log.events import Fact
 from hanse.work import Work
+from hanse_federation.erasing import ticket_erased
 from hanse_protos.policy.v1.policy_pb2 import PolicyAcknowledged
+from hanse_protos.ticket.v1.events_pb2 import TicketErased
 
 
 def policy_acknowledged(work: Work, fact: Fact) -> None:
@@ -11,5 +13,5 @@ def policy_acknowledged(work: Work, fact: Fact) -> None:
     work.policies.enact(work.session, fact.payload.policy)  # type: ignore[attr-defined]
 
 
-EFFECTS: dict[type, Effect] = {PolicyAcknowledged: policy_acknowledged}
+EFFECTS: dict[type, Effect] = {PolicyAcknowledged: policy_acknowledged, TicketErased: ticket_erased}
 """Which fact has which effect."""

@@ -104,6 +104,11 @@ class Engagements:
                 return offer.provider
         return ""
 
+    def asked(self, ticket_name: str) -> set[str]:
+        """Return the units that were ever asked to work on a ticket."""
+        inside = Offer.engagement.startswith(f"{ticket_name}/engagements/", autoescape=True)
+        return set(self._session.scalars(select(Offer.provider).where(inside)))
+
     def take(self, fact: Arrival) -> Ruling:
         """Let a fact take effect, and say whether it counts."""
         payload: Any = fact.payload

@@ -11,6 +11,7 @@
 | EngagementAccepted, …Declined, …WorkNoted, …Delivered, on the offer that stands | the home unit |
 | EngagementConfirmed, …Rejected, …Withdrawn | the provider of the offer that stands |
 | TicketCommented, while a provider works on the ticket | that provider |
+| TicketErased | every unit that was asked to work on the ticket |
 
 Everything else stays at headquarters. A fact that is passed on keeps its bytes, its event id and its writer; it gets a
 place and a hash in the stream to its receiver. Its sealed fields go on as far as they were granted (`sharing`).
@@ -112,11 +113,16 @@ def _the_provider_at_work(scene: Scene, payload: told.TicketCommented, ruling: R
     return [scene.engagements.provider_at_work(payload.ticket.name)]
 
 
+def _whoever_was_asked(scene: Scene, payload: told.TicketErased, ruling: Ruling) -> Iterable[str]:
+    return scene.engagements.asked(payload.ticket.name)
+
+
 RULES: dict[type[Message], Rule] = {
     PolicyPublished: _every_unit,
     knowledge.ArticlePublished: _the_group_if_in_scope,
     knowledge.ArticleRetired: _the_group_if_in_scope,
     told.TicketCommented: _the_provider_at_work,
+    told.TicketErased: _whoever_was_asked,
     **dict.fromkeys(STEPS, _the_other_side),
 }
 """Whom each fact of a unit concerns. What is not here goes nowhere."""

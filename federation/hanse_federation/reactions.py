@@ -15,3 +15,13 @@ class FederationReactions:
     def on_policy(self, message: bytes) -> None:
         """This unit put a policy version in force."""
         self.inbox.receive(message, EFFECTS)
+
+    @event_handler("ticket", "ticket.erased")
+    def erased_here(self, message: bytes) -> None:
+        """This unit erased a ticket's texts: what others told about it is erased too."""
+        self.inbox.receive(message, EFFECTS)
+
+    @event_handler("federation", "ticket.erased")
+    def erased_elsewhere(self, message: bytes) -> None:
+        """Another unit erased the texts of a ticket that this unit was asked to work on."""
+        self.inbox.receive(message, EFFECTS)

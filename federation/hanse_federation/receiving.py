@@ -72,6 +72,8 @@ class OpenedBatch:
     """The records as they are stored."""
     facts: Sequence[Arrival]
     """What the receiver asked for, in order."""
+    texts_about: frozenset[str] = frozenset()
+    """The resources that some record of the batch brings texts about."""
 
     @property
     def end(self) -> Head:
@@ -87,6 +89,7 @@ def open_batch(batch: RecordBatch, interests: Interests, writer: str | None = No
     """
     stream, epoch, sequence, previous = batch.stream, batch.epoch, batch.first_sequence, batch.previous_hash
     row, hashes, rows = RowWriter(stream, epoch).row, [], []
+    texts_about = set()
     wanted: dict[int | str, tuple[Interest, int, Event, BatchedRecord]] = {}
     try:
         for sequence, record in enumerate(batch.records, batch.first_sequence):
@@ -99,6 +102,7 @@ def open_batch(batch: RecordBatch, interests: Interests, writer: str | None = No
                 raise FrameForeign(f"{writer} sent a fact that {event.unit} wrote", unit=writer, event=event.event_id)
             if sealed:
                 check_sealed(event, sealed)
+                texts_about.add(event.resource)
             hashes.append(previous)
             rows.append(row(sequence, previous, event, content, sealed))
             if interest := interests.get(event.type):
@@ -109,7 +113,9 @@ def open_batch(batch: RecordBatch, interests: Interests, writer: str | None = No
         raise ValidationFailed(f"{stream} at {epoch}/{sequence} holds no event: {error}", stream=stream) from error
     if not hashes:
         raise ValidationFailed(f"a batch of {stream} is empty", stream=stream)
-    return OpenedBatch(stream, epoch, batch.first_sequence, batch.previous_hash, hashes, rows, facts)
+    return OpenedBatch(
+        stream, epoch, batch.first_sequence, batch.previous_hash, hashes, rows, facts, frozenset(texts_about)
+    )
 
 
 def _arrival(epoch: int, interest: Interest, sequence: int, event: Event, record: BatchedRecord) -> Arrival:

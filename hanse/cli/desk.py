@@ -37,6 +37,7 @@ class Desk:
         channel: Any = open_channel(settings.serve_address, settings.tls.authority, token)
         self._channel = channel
         self.tickets: Any = service_pb2_grpc.TicketServiceStub(channel)
+        self.customers: Any = service_pb2_grpc.CustomerServiceStub(channel)
         self.engagements: Any = service_pb2_grpc.EngagementServiceStub(channel)
         self.knowledge: Any = knowledge_pb2_grpc.KnowledgeServiceStub(channel)
         self.settlement: Any = settlement_pb2_grpc.SettlementServiceStub(channel)

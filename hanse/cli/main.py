@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from hanse.cli import (
     article,
+    customer,
     dead_letters,
     engagement,
     group,
@@ -38,6 +39,7 @@ group.register(app)
 status.register(app)
 link.register(app)
 app.add_typer(ticket.app, name="ticket")
+app.add_typer(customer.app, name="customer")
 app.add_typer(engagement.app, name="engagement")
 app.add_typer(article.app, name="article")
 app.add_typer(policy.app, name="policy")

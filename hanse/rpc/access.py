@@ -50,6 +50,11 @@ _TABLE: dict[str, dict[str, frozenset[Role] | None]] = {
         "RejectEngagement": DESK,
         "WithdrawEngagement": DESK,
     },
+    "hanse_protos.ticket.v1.CustomerService": {
+        "GetCustomer": DESK,
+        "ExportCustomer": LEADS,
+        "EraseCustomer": LEADS,
+    },
     "hanse_protos.knowledge.v1.KnowledgeService": {
         "CreateArticle": DESK,
         "GetArticle": READERS,

@@ -22,6 +22,8 @@ SUBSCRIPTIONS = (
     Subscription("ticket", "federation", "ticket.*", "on_ticket"),
     Subscription("ticket", "policy", "policy.acknowledged", "on_policy"),
     Subscription("knowledge", "ticket", "engagement.delivered", "delivery"),
+    Subscription("knowledge", "ticket", "ticket.erased", "erased_here"),
+    Subscription("knowledge", "federation", "ticket.erased", "erased_elsewhere"),
     Subscription("knowledge", "federation", "article.*", "shared_article"),
     Subscription("knowledge", "policy", "policy.acknowledged", "policy"),
     Subscription("settlement", "ticket", "engagement.confirmed", "confirmed_here"),
@@ -29,5 +31,7 @@ SUBSCRIPTIONS = (
     Subscription("settlement", "policy", "policy.acknowledged", "policy"),
     Subscription("policy", "federation", "policy.*", "policy"),
     Subscription("federation", "policy", "policy.acknowledged", "on_policy"),
+    Subscription("federation", "ticket", "ticket.erased", "erased_here"),
+    Subscription("federation", "federation", "ticket.erased", "erased_elsewhere"),
 )
 """Every reaction: service, source, pattern, method."""

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from hanse.log.events import payload_of, short_type
 from hanse.log.follow import StoredRecord
-from hanse.names import TicketName, home_of
+from hanse.names import TicketName, home_of, ticket_in
 from hanse_protos.ticket.v1 import ticket_pb2
 from hanse_workflows.processes import Process, escalation_of, sla_of
 
@@ -42,9 +42,10 @@ class Hint:
 def sla_hint(record: StoredRecord, unit: str) -> Hint | None:
     """Return what a record of the unit's own log means to a ticket's `sla` process.
 
-    The log also holds what the unit did on other units' tickets, as a provider: their clocks run at home.
+    The log also holds what the unit did on other units' tickets, as a provider: their clocks run at home. And it holds
+    facts on customers, who have none.
     """
-    if home_of(record.resource) != unit or short_type(record.type) in _OWN_DOING:
+    if home_of(record.resource) != unit or not ticket_in(record.resource) or short_type(record.type) in _OWN_DOING:
         return None
     event = record.decoded()
     payload = payload_of(event)

@@ -22,6 +22,7 @@ PAYLOADS = frozenset(
         told.TicketResolved,
         told.TicketReopened,
         told.TicketClosed,
+        told.TicketErased,
         told.TicketHandedOver,
         told.SlaWarned,
         told.SlaBreached,

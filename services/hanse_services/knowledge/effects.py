@@ -12,8 +12,9 @@ from hanse.times import instant
 from hanse.work import Work
 from hanse_protos.knowledge.v1 import knowledge_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import PolicyAcknowledged
-from hanse_protos.ticket.v1.events_pb2 import EngagementDelivered
+from hanse_protos.ticket.v1.events_pb2 import EngagementDelivered, TicketErased
 from hanse_services.knowledge.commands import find_article, keep_publication, new_draft, tell_draft
+from hanse_services.knowledge.erasing import ticket_erased
 from hanse_services.knowledge.messages import summaries_in
 from hanse_services.knowledge.model import SHARED_SCOPES, Article
 from hanse_services.knowledge.search import remove_from_index
@@ -36,6 +37,9 @@ def engagement_delivered(work: Work, fact: Fact) -> None:
         return
     engagement = delivered.engagement
     title, solution = fact.texts.get("title") or engagement.name, fact.texts.get("text", "")
+    if not solution:
+        # The ticket's texts were erased before this was told: there is nothing to learn from any more.
+        return
     article = _article_from(work, engagement.name)
     if article is None:
         article = new_draft(
@@ -146,5 +150,6 @@ EFFECTS: dict[type, Effect] = {
     EngagementDelivered: engagement_delivered,
     pb.ArticlePublished: article_published,
     pb.ArticleRetired: article_retired,
+    TicketErased: ticket_erased,
 }
 """Which fact has which effect."""

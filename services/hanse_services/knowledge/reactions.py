@@ -16,6 +16,16 @@ class KnowledgeReactions:
         """This unit delivered a solution: it becomes the draft of an article."""
         self.inbox.receive(message, EFFECTS)
 
+    @event_handler("ticket", "ticket.erased")
+    def erased_here(self, message: bytes) -> None:
+        """This unit erased a ticket's texts."""
+        self.inbox.receive(message, EFFECTS)
+
+    @event_handler("federation", "ticket.erased")
+    def erased_elsewhere(self, message: bytes) -> None:
+        """Another unit erased the texts of a ticket that this unit was asked to work on."""
+        self.inbox.receive(message, EFFECTS)
+
     @event_handler("federation", "article.*")
     def shared_article(self, message: bytes) -> None:
         """Another unit published an article for the group, or retired one."""

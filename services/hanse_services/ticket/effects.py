@@ -14,6 +14,7 @@ from hanse.work import Work
 from hanse_protos.policy.v1.policy_pb2 import PolicyAcknowledged
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.erasing import ticket_erased
 from hanse_services.ticket.holding import hand_over
 from hanse_services.ticket.loading import find_engagement, own_ticket
 from hanse_services.ticket.model import ENGAGEMENT_TRANSITIONS, Engagement
@@ -193,5 +194,6 @@ EFFECTS: dict[type, Effect] = {
     told.EngagementAccepted: engagement_accepted,
     told.EngagementDeclined: engagement_declined,
     told.EngagementDelivered: engagement_delivered,
+    told.TicketErased: ticket_erased,
 }
 """Which fact has which effect. Facts that are not here are kept in the inbox, for the timeline."""

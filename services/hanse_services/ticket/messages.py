@@ -8,7 +8,7 @@ from hanse.policy.standards import Standards
 from hanse.times import duration, put_time, timestamp
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks import clocks_to_proto
-from hanse_services.ticket.model import Engagement, Ticket, etag_of
+from hanse_services.ticket.model import Customer, Engagement, Ticket, etag_of
 
 
 def summary_of(ticket: Ticket) -> pb.TicketSummary:
@@ -62,6 +62,28 @@ def opened_ticket_to_proto(ticket: Ticket, clocks: Iterable[pb.Clock]) -> pb.Tic
     )
     put_time(message.resolve_time, ticket.resolve_time)
     put_time(message.close_time, ticket.close_time)
+    return message
+
+
+def customer_to_proto(customer: Customer, tickets: int) -> pb.Customer:
+    """Return a person as the unit keeps it, with the number of its tickets."""
+    message = pb.Customer(
+        name=customer.name,
+        create_time=timestamp(customer.create_time),
+        eraser=customer.eraser or "",
+        erasure_ground=customer.erasure_ground or pb.ERASURE_GROUND_UNSPECIFIED,
+        tickets=tickets,
+    )
+    put_time(message.erase_time, customer.erase_time)
+    if customer.erase_time is None:
+        message.contact.MergeFrom(
+            pb.Contact(
+                reference=customer.reference or "",
+                display_name=customer.display_name,
+                email=customer.email,
+                phone=customer.phone,
+            )
+        )
     return message
 
 

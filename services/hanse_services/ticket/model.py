@@ -82,6 +82,10 @@ class Customer(Base):
     email: Mapped[str]
     phone: Mapped[str]
     create_time: Mapped[datetime]
+    erase_time: Mapped[datetime | None]
+    """When the person was erased: from then on the row holds nobody."""
+    eraser: Mapped[str | None]
+    erasure_ground: Mapped[pb.ErasureGround.ValueType | None] = mapped_column(ProtoEnum(pb.ErasureGround))
 
 
 class Ticket(Base):
@@ -90,6 +94,7 @@ class Ticket(Base):
     __tablename__ = "ticket"
     __table_args__ = (
         Index("ticket_by_open_time", "open_time", "name"),
+        Index("ticket_by_customer", "customer", postgresql_where="customer IS NOT NULL"),
         Index("ticket_by_partner", "partner", "open_time", postgresql_where="partner <> ''"),
     )
 

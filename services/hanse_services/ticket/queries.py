@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, exists, select, tuple_
+from sqlalchemy import Select, exists, func, select, tuple_
 from sqlalchemy.orm import Session, selectinload
 
 from hanse.clock import utc_now
@@ -15,8 +15,13 @@ from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import timeline
-from hanse_services.ticket.messages import engagement_to_proto, shared_ticket_to_proto, ticket_to_proto
-from hanse_services.ticket.model import Clock, Engagement, Ticket
+from hanse_services.ticket.messages import (
+    customer_to_proto,
+    engagement_to_proto,
+    shared_ticket_to_proto,
+    ticket_to_proto,
+)
+from hanse_services.ticket.model import Clock, Customer, Engagement, Ticket
 
 ANY_TICKET = "units/-/tickets/-"
 
@@ -70,6 +75,29 @@ class TicketQueries:
         if not own and not session.scalar(select(exists().where(Engagement.ticket == request.parent))):
             raise ResourceNotFound(resource=request.parent)
         return timeline.list_timeline_entries(session, request)
+
+    def get_customer(self, session: Session, request: rpc.GetCustomerRequest) -> pb.Customer:
+        """Return a person of this unit. Raises ResourceNotFound."""
+        customer = session.get(Customer, request.name)
+        if customer is None:
+            raise ResourceNotFound(resource=request.name)
+        of_customer = select(func.count()).select_from(Ticket).where(Ticket.customer == customer.name)
+        return customer_to_proto(customer, session.scalar(of_customer) or 0)
+
+    def export_customer(self, session: Session, request: rpc.ExportCustomerRequest) -> rpc.ExportCustomerResponse:
+        """Return all that this unit keeps of a person, its tickets page by page. Raises ResourceNotFound."""
+        customer = self.get_customer(session, rpc.GetCustomerRequest(name=request.name))
+        size = page_size(request.page_size)
+        query = select(Ticket).where(Ticket.customer == customer.name).order_by(Ticket.name).limit(size + 1)
+        if after := decode_token(request.page_token, [str]):
+            query = query.where(Ticket.name > after[0])
+        tickets = session.scalars(query).all()
+        return rpc.ExportCustomerResponse(
+            customer=customer,
+            tickets=(self._to_proto(session, ticket) for ticket in tickets[:size]),
+            entries=(entry for ticket in tickets[:size] for entry in timeline.all_entries(session, ticket.name)),
+            next_page_token=encode_token(tickets[size - 1].name) if len(tickets) > size else "",
+        )
 
     def list_open_clocks(self, session: Session, request: rpc.ListOpenClocksRequest) -> rpc.ListOpenClocksResponse:
         """Return a page of the names of tickets with a clock that has not stopped, by name."""

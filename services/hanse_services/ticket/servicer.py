@@ -11,7 +11,7 @@ from hanse.work import Command, CommandExecutor
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import service_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket import commands, engagements, evaluation, imports, timeline
+from hanse_services.ticket import commands, engagements, erasing, evaluation, imports, timeline
 from hanse_services.ticket.queries import TicketQueries
 
 Context = Any
@@ -100,6 +100,19 @@ class TicketServicer(_Desk, stubs.TicketServiceServicer):
         return await self._executor.execute(imports.import_tickets, request, cause, rpc.ImportTicketsResponse)
 
 
+class CustomerServicer(_Desk, stubs.CustomerServiceServicer):
+    """The persons that a unit keeps."""
+
+    async def GetCustomer(self, request: rpc.GetCustomerRequest, context: Context) -> pb.Customer:
+        return await self._database.read(self._queries.get_customer, request)
+
+    async def ExportCustomer(self, request: rpc.ExportCustomerRequest, context: Context) -> rpc.ExportCustomerResponse:
+        return await self._database.read(self._queries.export_customer, request)
+
+    async def EraseCustomer(self, request: rpc.EraseCustomerRequest, context: Context) -> pb.Customer:
+        return await self._executor.execute(erasing.erase_customer, request, cause_of(request), pb.Customer)
+
+
 class EngagementServicer(_Desk, stubs.EngagementServiceServicer):
     """The engagements that a unit takes part in."""
 
@@ -148,5 +161,10 @@ def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
             "hanse_protos.ticket.v1.EngagementService",
             stubs.add_EngagementServiceServicer_to_server,
             EngagementServicer(runtime, executor),
+        ),
+        Served(
+            "hanse_protos.ticket.v1.CustomerService",
+            stubs.add_CustomerServiceServicer_to_server,
+            CustomerServicer(runtime, executor),
         ),
     ]

@@ -51,6 +51,13 @@ def list_timeline_entries(session: Session, request: rpc.ListTimelineEntriesRequ
     return response
 
 
+def all_entries(session: Session, ticket: str) -> list[pb.TimelineEntry]:
+    """Return every step of a ticket, in order of time."""
+    steps = _steps(ticket)
+    query = select(steps).order_by(steps.c.occur_time, steps.c.sequence, steps.c.event_id)
+    return [entry_of(row.event, row.sealed) for row in session.execute(query)]
+
+
 def _steps(ticket: str) -> Any:
     """Return every step of a ticket here. At one instant what others told comes first, as it caused what followed."""
     record, inbox = SCHEMA.log.record.c, SCHEMA.inbox.c
@@ -158,6 +165,7 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "TicketResolved": lambda _payload: "resolved",
     "TicketReopened": lambda _payload: "reopened",
     "TicketClosed": lambda _payload: "closed",
+    "TicketErased": lambda _payload: "all texts were erased",
     "TicketHandedOver": lambda payload: f"went from {short_unit(payload.from_unit)} to {short_unit(payload.to_unit)}",
     "SlaWarned": lambda payload: f"{_clock(payload)} clock: {payload.percent} % is used up",
     "SlaBreached": lambda payload: f"{_clock(payload)} clock ran out",

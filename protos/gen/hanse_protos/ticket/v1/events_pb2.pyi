@@ -257,6 +257,60 @@ class TicketClosed(_message.Message):
 Global___TicketClosed: _TypeAlias = TicketClosed  # noqa: Y015
 
 @_typing.final
+class TicketErased(_message.Message):
+    """The texts of a ticket were erased, since its customer's were: who hears it erases its copies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ticket(self) -> _ticket_pb2.TicketSummary:
+        """The ticket after the event."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _ticket_pb2.TicketSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TicketErased: _TypeAlias = TicketErased  # noqa: Y015
+
+@_typing.final
+class CustomerErased(_message.Message):
+    """What a unit keeps of a person was erased, the texts of the tickets with it. Resource: the customer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    GROUND_FIELD_NUMBER: _builtins.int
+    TICKETS_FIELD_NUMBER: _builtins.int
+    customer: _builtins.str
+    """The customer, a pseudonym: nothing says any more whose."""
+    ground: _ticket_pb2.ErasureGround.ValueType
+    """On what ground."""
+    tickets: _builtins.int
+    """How many tickets were erased with it; each has a TicketErased of its own."""
+    def __init__(
+        self,
+        *,
+        customer: _builtins.str = ...,
+        ground: _ticket_pb2.ErasureGround.ValueType = ...,
+        tickets: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "ground", b"ground", "tickets", b"tickets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustomerErased: _TypeAlias = CustomerErased  # noqa: Y015
+
+@_typing.final
 class TicketHandedOver(_message.Message):
     """The unit that works on a ticket changed."""
 

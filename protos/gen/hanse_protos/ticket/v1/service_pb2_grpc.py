@@ -762,6 +762,170 @@ class TicketService:
             _registered_method=True)
 
 
+class CustomerServiceStub:
+    """The persons that a unit keeps. Personal data is here and nowhere else.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.GetCustomer = channel.unary_unary(
+                '/hanse_protos.ticket.v1.CustomerService/GetCustomer',
+                request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.GetCustomerRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Customer.FromString,
+                _registered_method=True)
+        self.ExportCustomer = channel.unary_unary(
+                '/hanse_protos.ticket.v1.CustomerService/ExportCustomer',
+                request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ExportCustomerRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ExportCustomerResponse.FromString,
+                _registered_method=True)
+        self.EraseCustomer = channel.unary_unary(
+                '/hanse_protos.ticket.v1.CustomerService/EraseCustomer',
+                request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.EraseCustomerRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Customer.FromString,
+                _registered_method=True)
+
+
+class CustomerServiceServicer:
+    """The persons that a unit keeps. Personal data is here and nowhere else.
+    """
+
+    def GetCustomer(self, request, context):
+        """Gets a person.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportCustomer(self, request, context):
+        """Gives out all that the unit keeps of a person: the contact, the tickets and every step of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseCustomer(self, request, context):
+        """Erases a person and the texts of its tickets, here and in every unit that was given some. For good.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_CustomerServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'GetCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCustomer,
+                    request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.GetCustomerRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Customer.SerializeToString,
+            ),
+            'ExportCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportCustomer,
+                    request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ExportCustomerRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ExportCustomerResponse.SerializeToString,
+            ),
+            'EraseCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseCustomer,
+                    request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.EraseCustomerRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Customer.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'hanse_protos.ticket.v1.CustomerService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('hanse_protos.ticket.v1.CustomerService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class CustomerService:
+    """The persons that a unit keeps. Personal data is here and nowhere else.
+    """
+
+    @staticmethod
+    def GetCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.ticket.v1.CustomerService/GetCustomer',
+            hanse__protos_dot_ticket_dot_v1_dot_service__pb2.GetCustomerRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Customer.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.ticket.v1.CustomerService/ExportCustomer',
+            hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ExportCustomerRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ExportCustomerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.ticket.v1.CustomerService/EraseCustomer',
+            hanse__protos_dot_ticket_dot_v1_dot_service__pb2.EraseCustomerRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Customer.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class EngagementServiceStub:
     """The engagements that a unit takes part in, as home or as provider.
     """

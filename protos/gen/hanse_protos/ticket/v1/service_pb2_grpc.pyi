@@ -238,6 +238,61 @@ class TicketServiceServicer(metaclass=_abc_1.ABCMeta):
 
 def add_TicketServiceServicer_to_server(servicer: TicketServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
+class CustomerServiceStub:
+    """The persons that a unit keeps. Personal data is here and nowhere else."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> CustomerServiceAsyncStub: ...
+    GetCustomer: _grpc.UnaryUnaryMultiCallable[_service_pb2.GetCustomerRequest, _ticket_pb2.Customer]
+    """Gets a person."""
+    ExportCustomer: _grpc.UnaryUnaryMultiCallable[_service_pb2.ExportCustomerRequest, _service_pb2.ExportCustomerResponse]
+    """Gives out all that the unit keeps of a person: the contact, the tickets and every step of them."""
+    EraseCustomer: _grpc.UnaryUnaryMultiCallable[_service_pb2.EraseCustomerRequest, _ticket_pb2.Customer]
+    """Erases a person and the texts of its tickets, here and in every unit that was given some. For good."""
+
+@_typing.type_check_only
+class CustomerServiceAsyncStub(CustomerServiceStub):
+    """The persons that a unit keeps. Personal data is here and nowhere else."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    GetCustomer: _aio.UnaryUnaryMultiCallable[_service_pb2.GetCustomerRequest, _ticket_pb2.Customer]  # type: ignore[assignment]
+    """Gets a person."""
+    ExportCustomer: _aio.UnaryUnaryMultiCallable[_service_pb2.ExportCustomerRequest, _service_pb2.ExportCustomerResponse]  # type: ignore[assignment]
+    """Gives out all that the unit keeps of a person: the contact, the tickets and every step of them."""
+    EraseCustomer: _aio.UnaryUnaryMultiCallable[_service_pb2.EraseCustomerRequest, _ticket_pb2.Customer]  # type: ignore[assignment]
+    """Erases a person and the texts of its tickets, here and in every unit that was given some. For good."""
+
+class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
+    """The persons that a unit keeps. Personal data is here and nowhere else."""
+
+    @_abc_1.abstractmethod
+    def GetCustomer(
+        self,
+        request: _service_pb2.GetCustomerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ticket_pb2.Customer, _abc.Awaitable[_ticket_pb2.Customer]]:
+        """Gets a person."""
+
+    @_abc_1.abstractmethod
+    def ExportCustomer(
+        self,
+        request: _service_pb2.ExportCustomerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.ExportCustomerResponse, _abc.Awaitable[_service_pb2.ExportCustomerResponse]]:
+        """Gives out all that the unit keeps of a person: the contact, the tickets and every step of them."""
+
+    @_abc_1.abstractmethod
+    def EraseCustomer(
+        self,
+        request: _service_pb2.EraseCustomerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ticket_pb2.Customer, _abc.Awaitable[_ticket_pb2.Customer]]:
+        """Erases a person and the texts of its tickets, here and in every unit that was given some. For good."""
+
+def add_CustomerServiceServicer_to_server(servicer: CustomerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
 class EngagementServiceStub:
     """The engagements that a unit takes part in, as home or as provider."""
 

@@ -137,6 +137,38 @@ WITHDRAWN: EngagementState.ValueType  # 8
 """It was called off."""
 Global___EngagementState: _TypeAlias = EngagementState  # noqa: Y015
 
+class _ErasureGround:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ErasureGroundEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErasureGround.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ERASURE_GROUND_UNSPECIFIED: _ErasureGround.ValueType  # 0
+    """Not said."""
+    REQUEST_OF_PERSON: _ErasureGround.ValueType  # 1
+    """The person asked for it."""
+    RETENTION_OVER: _ErasureGround.ValueType  # 2
+    """The time for which the unit may keep it is over."""
+    CONSENT_WITHDRAWN: _ErasureGround.ValueType  # 3
+    """The person took a consent back."""
+    KEPT_UNLAWFULLY: _ErasureGround.ValueType  # 4
+    """It should never have been kept."""
+
+class ErasureGround(_ErasureGround, metaclass=_ErasureGroundEnumTypeWrapper):
+    """Why a person is erased. A list and no text: a reason in words would name the person again."""
+
+ERASURE_GROUND_UNSPECIFIED: ErasureGround.ValueType  # 0
+"""Not said."""
+REQUEST_OF_PERSON: ErasureGround.ValueType  # 1
+"""The person asked for it."""
+RETENTION_OVER: ErasureGround.ValueType  # 2
+"""The time for which the unit may keep it is over."""
+CONSENT_WITHDRAWN: ErasureGround.ValueType  # 3
+"""The person took a consent back."""
+KEPT_UNLAWFULLY: ErasureGround.ValueType  # 4
+"""It should never have been kept."""
+Global___ErasureGround: _TypeAlias = ErasureGround  # noqa: Y015
+
 @_typing.final
 class Ticket(_message.Message):
     """A customer's request. Its home unit owns the customer and the ticket's identity for its whole life."""
@@ -716,6 +748,58 @@ class TimelineEntry(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TimelineEntry: _TypeAlias = TimelineEntry  # noqa: Y015
+
+@_typing.final
+class Customer(_message.Message):
+    """A person that the unit keeps. It never leaves the home unit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CONTACT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ERASE_TIME_FIELD_NUMBER: _builtins.int
+    ERASER_FIELD_NUMBER: _builtins.int
+    ERASURE_GROUND_FIELD_NUMBER: _builtins.int
+    TICKETS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name, "units/shanghai/customers/3k9m2x-4t7qzd": the pseudonym that tickets and events use."""
+    eraser: _builtins.str
+    """Who erased it, "units/shanghai/agents/li", or empty."""
+    erasure_ground: Global___ErasureGround.ValueType
+    """On what ground it was erased."""
+    tickets: _builtins.int
+    """How many tickets the person has here."""
+    @_builtins.property
+    def contact(self) -> Global___Contact:
+        """Who it is; empty where the person was erased."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When the unit first heard of the person."""
+
+    @_builtins.property
+    def erase_time(self) -> _timestamp_pb2.Timestamp:
+        """When the person was erased; unset where it was not."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        contact: Global___Contact | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        erase_time: _timestamp_pb2.Timestamp | None = ...,
+        eraser: _builtins.str = ...,
+        erasure_ground: Global___ErasureGround.ValueType = ...,
+        tickets: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact", "create_time", b"create_time", "erase_time", b"erase_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact", "create_time", b"create_time", "erase_time", b"erase_time", "eraser", b"eraser", "erasure_ground", b"erasure_ground", "name", b"name", "tickets", b"tickets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Customer: _TypeAlias = Customer  # noqa: Y015
 
 @_typing.final
 class Contact(_message.Message):
