@@ -117,6 +117,14 @@ def create_erasure_table(op: Operations, schema: str) -> None:
     )
 
 
+def add_policy_effective_time_v3(op: Operations, schema: str) -> None:
+    """Add to a service's policies from when each is in force: call it from a migration of the service. It is frozen."""
+    op.add_column("policy", _time_v1("effective_time"), schema=schema)
+    # What is there already has been in force since it came.
+    policy = sa.table("policy", sa.column("effective_time"), sa.column("enact_time"), schema=schema)
+    op.execute(policy.update().values(effective_time=policy.c.enact_time))
+
+
 def _create_log_tables_v1(op: Operations, schema: str) -> None:
     op.create_table(
         "log_record",

@@ -77,4 +77,5 @@ class ServiceSchema:
             Column("version", BigInteger, primary_key=True, autoincrement=False),
             Column("policy", LargeBinary, nullable=False),
             Column("enact_time", Time, nullable=False, server_default=func.now()),
+            Column("effective_time", Time, nullable=False, server_default=func.now()),
         )

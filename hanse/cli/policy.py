@@ -14,6 +14,7 @@ from hanse.cli.connection import At, command
 from hanse.cli.desk import Desk
 from hanse.cli.policy_draft import read_document
 from hanse.policy import diff, dump_yaml, lint
+from hanse.times import put_time
 from hanse_protos.federation.v1.group_pb2 import ListUnitsRequest, ListUnitsResponse
 from hanse_protos.policy.v1 import policy_pb2 as pb
 
@@ -116,9 +117,10 @@ def what_if(
 
 
 @command(app, "publish", unit="hq")
-def publish(at: At, file: FileArgument) -> None:
+def publish(at: At, file: FileArgument, effective: policy_draft.FromOption = None) -> None:
     """Publish the next version from headquarters to every unit."""
     request = pb.PublishPolicyRequest(document=read_document(file), request_id=str(uuid4()))
+    put_time(request.effective_time, policy_draft.in_utc(effective))
     policy = at.ask(lambda desk: desk.policies.PublishPolicy(request))
     if at.as_json:
         output.print_json(policy)
@@ -135,4 +137,6 @@ def show(at: At, version: Annotated[str, typer.Argument(help="A version, or curr
         output.print_json(policy)
         return
     output.console.print(f"# {policy.name}, published {output.when(policy.publish_time)} UTC by {policy.publisher}")
+    if policy.HasField("effective_time"):
+        output.console.print(f"# in force from {output.when(policy.effective_time)} UTC")
     print(dump_yaml(policy.document))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
@@ -15,14 +16,27 @@ from hanse.cli.connection import At, command
 from hanse.cli.desk import Desk
 from hanse.errors import InvalidArgument
 from hanse.policy import dump_yaml, load_yaml
+from hanse.times import put_time
 from hanse_protos.policy.v1 import draft_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import PolicyDocument
 
 app = typer.Typer(help="Write the next version of the policy, and have it reviewed.", no_args_is_help=True)
 
+TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+
 FileArgument = Annotated[Path, typer.Argument(help="A policy document in YAML.", exists=True, dir_okay=False)]
 DraftArgument = Annotated[str, typer.Argument(help="policyDrafts/…, or its last part.")]
 NoteOption = Annotated[str, typer.Option("--note", help="What you have to say to it.")]
+
+FromOption = Annotated[
+    datetime | None,
+    typer.Option("--from", help="In force from then on, UTC; at once where left out.", formats=TIME_FORMATS),
+]
+
+
+def in_utc(time: datetime | None) -> datetime | None:
+    """Return a time that was given on the command line, which is in UTC."""
+    return time.replace(tzinfo=UTC) if time else None
 
 
 def read_document(file: Path) -> PolicyDocument:
@@ -88,9 +102,10 @@ def return_draft(
 
 
 @command(app, "publish", unit="hq")
-def publish(at: At, draft: DraftArgument) -> None:
+def publish(at: At, draft: DraftArgument, effective: FromOption = None) -> None:
     """Publish an approved draft as the next version."""
     request = pb.PublishPolicyDraftRequest(name=_name(draft), request_id=str(uuid4()))
+    put_time(request.effective_time, in_utc(effective))
     _tell(at, lambda desk: desk.policy_drafts.PublishPolicyDraft(request), "is published")
 
 

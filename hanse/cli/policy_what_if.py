@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
-from google.protobuf.timestamp_pb2 import Timestamp
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hanse.cli import output
 from hanse.cli.connection import At, resource_name, settings_of
 from hanse.cli.desk import Desk
+from hanse.cli.policy_draft import TIME_FORMATS, in_utc
+from hanse.times import put_time
 from hanse_protos.federation.v1 import what_if_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import PolicyDocument
 
@@ -21,7 +22,7 @@ SHOWN_TICKETS = 20
 
 SinceOption = Annotated[
     datetime | None,
-    typer.Option(help="Leave out tickets that were opened before, UTC.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    typer.Option(help="Leave out tickets that were opened before, UTC.", formats=TIME_FORMATS),
 ]
 HomeOption = Annotated[str, typer.Option("--home", help="Only the tickets of this unit.")]
 AllOption = Annotated[bool, typer.Option("--all", help="Show every ticket that differs, not the first few.")]
@@ -38,8 +39,7 @@ class Answer:
 def ask(at: At, document: PolicyDocument, since: datetime | None, home: str) -> Answer:
     """Ask headquarters, and show how far it is."""
     request = pb.ComparePolicyRequest(document=document, unit=resource_name(home) if home else "")
-    if since:
-        request.since.CopyFrom(Timestamp(seconds=int(since.replace(tzinfo=UTC).timestamp())))
+    put_time(request.since, in_utc(since))
     return asyncio.run(_ask(at, request))
 
 

@@ -1,12 +1,16 @@
-"""A service's copy of the policy versions that its unit has put in force."""
+"""A service's copy of the policy versions that its unit has."""
 
-from sqlalchemy import func, select
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from hanse.errors import PolicyMissing
 from hanse.policy.standards import Standards
 from hanse.schema import ServiceSchema
+from hanse.times import instant
 from hanse_protos.policy.v1.policy_pb2 import Policy
 
 
@@ -18,12 +22,20 @@ class PolicyStore:
         self._compiled: dict[int, Standards] = {}
 
     def current_version(self, session: Session) -> int:
-        """Return the version in force, 0 before the first. It is asked once per transaction."""
+        """Return the version in force, 0 before the first: the greatest whose time has come.
+
+        The database's clock decides, and what it says is asked once per transaction.
+        """
         version = session.info.get(self._key)
         if version is None:
-            version = session.scalar(select(func.max(self._table.c.version))) or 0
+            version = session.scalar(self.in_force()) or 0
             session.info[self._key] = version
-        return int(version)
+        return cast(int, version)
+
+    def in_force(self) -> Select[tuple[int]]:
+        """Return the query for the version in force; it gives None before the first."""
+        columns = self._table.c
+        return select(func.max(columns.version)).where(columns.effective_time <= func.now())
 
     def current(self, session: Session) -> Standards:
         """Return the policy in force. Raises PolicyMissing before the first."""
@@ -39,8 +51,10 @@ class PolicyStore:
         return self._compiled[version]
 
     def enact(self, session: Session, policy: Policy) -> bool:
-        """Put a version in force, and return whether that is new."""
-        statement = upsert(self._table).values(version=policy.version, policy=policy.SerializeToString())
+        """Keep a version, which is in force from its time on, and return whether that is new."""
+        statement = upsert(self._table).values(
+            version=policy.version, policy=policy.SerializeToString(), effective_time=_effective_time(policy)
+        )
         inserted = session.execute(statement.on_conflict_do_nothing().returning(self._table.c.version)).one_or_none()
         session.info.pop(self._key, None)
         return inserted is not None
@@ -48,3 +62,7 @@ class PolicyStore:
     @property
     def _key(self) -> str:
         return f"policy version in {self._table.schema}"
+
+
+def _effective_time(policy: Policy) -> datetime | ColumnElement[datetime]:
+    return instant(policy.effective_time) if policy.HasField("effective_time") else func.now()

@@ -1,17 +1,20 @@
 """Publishing a version of the policy, and putting one in force."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import cast
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from hanse.errors import GroupPolicyInForce, HeadquartersOnly, PolicyInvalid, PolicyReviewRequired
+from hanse.errors import GroupPolicyInForce, HeadquartersOnly, PolicyInvalid, PolicyReviewRequired, ValidationFailed
 from hanse.inbox import Effect
 from hanse.log.events import Fact
 from hanse.names import HEADQUARTERS, OWN_POLICIES, policy_name
 from hanse.policy.lint import lint
+from hanse.times import instant, put_time
 from hanse.work import Work
+from hanse_protos.policy.v1.draft_pb2 import PublishPolicyDraftRequest
 from hanse_protos.policy.v1.policy_pb2 import (
     Policy,
     PolicyAcknowledged,
@@ -36,18 +39,36 @@ def publish_policy(work: Work, request: PublishPolicyRequest) -> Policy:
     """Publish the next version, unreviewed.
 
     Raises HeadquartersOnly in other units; PolicyInvalid, which names every place that does not hold together;
-    PolicyReviewRequired where the newest version demands that a second person approves of the next.
+    ValidationFailed for a time that is past; PolicyReviewRequired where the newest version demands that a second person
+    approves of the next.
     """
     if work.unit != HEADQUARTERS:
         raise HeadquartersOnly(unit=work.unit)
     check_document(request.document)
     _check_needs_no_review(work.session)
-    return publish(work, request.document)
+    return publish(work, request.document, effective_time_of(work, request))
 
 
-def publish(work: Work, document: PolicyDocument) -> Policy:
-    """Publish a document that was checked as the group's next version, and tell it."""
-    policy = _keep_next_version(work, document, after=0)
+def effective_time_of(work: Work, request: PublishPolicyRequest | PublishPolicyDraftRequest) -> datetime | None:
+    """Return from when a version is to be in force, None for at once. Raises ValidationFailed for what is past."""
+    if not request.HasField("effective_time"):
+        return None
+    try:
+        effective_time = instant(request.effective_time)
+    except (ValueError, OverflowError) as error:
+        raise ValidationFailed(f"effective_time: {error}", fields="effective_time") from error
+    if effective_time < work.now:
+        raise ValidationFailed(
+            f"effective_time: {effective_time.isoformat()} is past",
+            hint="What was judged by one version is not judged by another afterwards: name a time to come, or none.",
+            fields="effective_time",
+        )
+    return effective_time
+
+
+def publish(work: Work, document: PolicyDocument, effective_time: datetime | None) -> Policy:
+    """Publish a document that was checked as the group's next version, in force from an instant on, and tell it."""
+    policy = _keep_next_version(work, document, effective_time, after=0)
     work.tell(policy.name, PolicyPublished(policy=policy))
     return policy
 
@@ -74,7 +95,7 @@ def publish_own_policy(work: Work, request: PublishPolicyRequest) -> Policy:
     _check_alone(work.unit, request.document)
     if work.policies.current_version(work.session) > 0:
         raise GroupPolicyInForce(unit=work.unit)
-    policy = _keep_next_version(work, request.document, after=OWN_POLICIES)
+    policy = _keep_next_version(work, request.document, effective_time_of(work, request), after=OWN_POLICIES)
     _enact(work, policy)
     return policy
 
@@ -89,11 +110,12 @@ def _check_alone(unit: str, document: PolicyDocument) -> None:
         raise _policy_invalid(problems)
 
 
-def _keep_next_version(work: Work, document: PolicyDocument, *, after: int) -> Policy:
+def _keep_next_version(work: Work, document: PolicyDocument, effective_time: datetime | None, *, after: int) -> Policy:
     """Number a document and keep it; the first version of all follows `after`."""
     version = _newest_version(work.session, after) + 1
     policy = Policy(name=policy_name(version), version=version, document=document, publisher=work.cause.actor)
     policy.publish_time.FromDatetime(work.now)
+    put_time(policy.effective_time, effective_time)
     row = PublishedPolicy(version=version, policy=policy.SerializeToString(), publish_time=work.now)
     work.session.add(row)
     return policy

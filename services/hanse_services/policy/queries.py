@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from hanse.errors import PolicyMissing, ResourceNotFound
 from hanse.names import policy_version
+from hanse.policy.store import PolicyStore
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse_protos.policy.v1 import draft_pb2
 from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, ListPoliciesRequest, ListPoliciesResponse, Policy
@@ -25,7 +26,7 @@ def get_policy(session: Session, request: GetPolicyRequest) -> Policy:
     Raises ResourceNotFound for a version that this unit does not know, and PolicyMissing before the first.
     """
     if request.name == CURRENT:
-        current = select(func.max(_enacted.version)).scalar_subquery()
+        current = PolicyStore(SCHEMA).in_force().scalar_subquery()
         row = session.execute(_versions().where(_enacted.version == current)).one_or_none()
         if row is None:
             raise PolicyMissing

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from uuid import uuid4
 
 import grpc
 import pytest
 
+from hanse.clock import utc_now
 from hanse.errors import HeadquartersOnly
 from hanse.identity import Role
 from hanse.migrations import service_migrations
+from hanse.policy.store import PolicyStore
 from hanse.rpc.client import RemoteError, remote_errors
 from hanse.runtime import Runtime
 from hanse_protos.policy.v1.policy_pb2 import (
@@ -214,3 +217,34 @@ async def test_a_version_that_is_not_known_is_not_found(serve_policy: ServePolic
     _, caller = await serve_policy(SHANGHAI)
     error = await refusal(PolicyServiceStub(caller.channel(Role.AGENT)).GetPolicy(GetPolicyRequest(name="policies/7")))
     assert error.reason == "RESOURCE_NOT_FOUND"
+
+
+async def test_a_version_for_a_time_to_come_is_there_and_not_yet_in_force(serve_policy: ServePolicy) -> None:
+    runtime, caller = await serve_policy(SHANGHAI)
+    later = Policy(name="policies/2", version=2, document=small_policy().document)
+    later.effective_time.FromDatetime(utc_now() + timedelta(days=1))
+    await receive(runtime, Policy(name="policies/1", version=1, document=small_policy().document))
+    assert await receive(runtime, later)
+    service = PolicyServiceStub(caller.channel(Role.AGENT))
+    assert (await service.GetPolicy(GetPolicyRequest(name="policies/current"))).version == 1
+    assert (await service.GetPolicy(GetPolicyRequest(name="policies/2"))).effective_time == later.effective_time
+    assert await runtime.database.read(PolicyStore(SCHEMA).current_version) == 1
+
+
+async def test_a_version_whose_time_has_come_is_in_force(serve_policy: ServePolicy) -> None:
+    runtime, _ = await serve_policy(SHANGHAI)
+    soon = Policy(name="policies/1", version=1, document=small_policy().document)
+    soon.effective_time.FromDatetime(utc_now() + timedelta(seconds=1))
+    await receive(runtime, soon)
+    assert await runtime.database.read(PolicyStore(SCHEMA).current_version) == 0
+    await asyncio.sleep(1.1)
+    assert await runtime.database.read(PolicyStore(SCHEMA).current_version) == 1
+
+
+async def test_a_time_that_is_past_is_refused(serve_policy: ServePolicy) -> None:
+    runtime, caller = await serve_policy(HEADQUARTERS)
+    request = publication()
+    request.effective_time.FromDatetime(utc_now() - timedelta(minutes=1))
+    error = await refusal(PolicyServiceStub(caller.channel(Role.STANDARDS)).PublishPolicy(request))
+    assert (error.reason, error.metadata["fields"]) == ("VALIDATION_FAILED", "effective_time")
+    assert await told(runtime, SCHEMA) == []

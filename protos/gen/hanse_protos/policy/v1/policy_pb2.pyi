@@ -35,6 +35,7 @@ class Policy(_message.Message):
     PUBLISH_TIME_FIELD_NUMBER: _builtins.int
     PUBLISHER_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGE_TIME_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The policy's name, "policies/3"; "policies/own-3" for the third that an independent unit published for itself."""
     version: _builtins.int
@@ -53,6 +54,10 @@ class Policy(_message.Message):
     def acknowledge_time(self) -> _timestamp_pb2.Timestamp:
         """When this unit acknowledged it; unset where it has not."""
 
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """From when it is in force, in every unit that has it by then; unset for at once."""
+
     def __init__(
         self,
         *,
@@ -62,10 +67,11 @@ class Policy(_message.Message):
         publish_time: _timestamp_pb2.Timestamp | None = ...,
         publisher: _builtins.str = ...,
         acknowledge_time: _timestamp_pb2.Timestamp | None = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "document", b"document", "publish_time", b"publish_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "document", b"document", "effective_time", b"effective_time", "publish_time", b"publish_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "document", b"document", "name", b"name", "publish_time", b"publish_time", "publisher", b"publisher", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "document", b"document", "effective_time", b"effective_time", "name", b"name", "publish_time", b"publish_time", "publisher", b"publisher", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -753,21 +759,27 @@ class PublishPolicyRequest(_message.Message):
 
     DOCUMENT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request's id, a UUID: a repeat returns the first answer."""
     @_builtins.property
     def document(self) -> Global___PolicyDocument:
         """The document. Its own rules are checked by linting it, so that every problem is named at its place."""
 
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """From when it is to be in force, which lets every unit have it before; unset for at once. It can't lie in the past."""
+
     def __init__(
         self,
         *,
         document: Global___PolicyDocument | None = ...,
         request_id: _builtins.str = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "effective_time", b"effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "effective_time", b"effective_time", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
