@@ -359,6 +359,14 @@ class Oversized(ResourceExhausted):
     hint = "Send it in smaller parts."
 
 
+class CreditExceeded(ResourceExhausted):
+    """Raise with `credit`, where the other end of a link sends more than was allowed without an acknowledgement."""
+
+    reason = "CREDIT_EXCEEDED"
+    message = "More records came than may be under way without an acknowledgement."
+    hint = "Send no more than the credit ahead of the acknowledgements; the link begins again where they end."
+
+
 # What we need does not answer. Repeating the request later is the right thing to do.
 
 

@@ -61,7 +61,11 @@ more slowly up to a few seconds, with jitter so that units don't come back all a
 |---|---|
 | The line breaks, or swallows bytes without a word | both ends notice within 10 s by silence; the agent dials again |
 | Either process is killed | what was not committed was not acknowledged, and comes again |
-| The receiver is slow | credit runs out and the sender waits; nothing piles up in memory |
+| The receiver is slow, or stops reading | credit runs out and the sender waits; nothing piles up in memory |
+| The sender does not heed its credit | CREDIT_EXCEEDED, the link ends; the agent resumes from what was committed |
+| A frame breaks its contract, or is of a kind that this version does not know | VALIDATION_FAILED, the link ends |
+| An event is of a type, or has fields, that this version does not know | it is stored and passed on as it is |
+| A heartbeat names streams that this end does not take | they are passed over |
 | A second link of one unit comes in | it takes over, since the line of the older one is dead |
 | A frame or a fact speaks for another unit | FRAME_FOREIGN, the link ends, nothing is stored |
 | A unit that is not a member dials (`membership`) | UNIT_NOT_ADMITTED, UNIT_REVOKED or UNIT_RETIRED |

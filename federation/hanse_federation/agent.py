@@ -2,19 +2,21 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from functools import partial
+from typing import Any, cast
 
 import grpc
 import structlog
 
 from hanse.clock import utc_now
-from hanse.errors import FrameForeign, LogFork, LogGap, LogQuarantined
+from hanse.errors import FrameForeign, LogFork, LogGap, LogQuarantined, ValidationFailed
 from hanse.log.append import Head
 from hanse.log.follow import read_head
 from hanse.names import downstream_name
 from hanse.policy.store import PolicyStore
 from hanse.rpc.client import CHANNEL_OPTIONS, RemoteError
+from hanse.rpc.interceptor import decode
 from hanse.runtime import Runtime
 from hanse_federation.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_stream, stream_head
 from hanse_federation.link import LinkEnd, Timing, next_frame
@@ -36,8 +38,9 @@ from hanse_federation.sending import CreditWindow, Sender, read_heads, upstream_
 from hanse_federation.sharing import sharing
 from hanse_federation.status import save_lost
 from hanse_protos.federation.v1.link_pb2 import Hello, HubFrame, RecordBatch, UnitFrame, Welcome
-from hanse_protos.federation.v1.link_pb2_grpc import FederationServiceStub
 
+EXCHANGE = "/hanse_protos.federation.v1.FederationService/Exchange"
+"""The one rpc of a link."""
 AGENT_CHANNEL_OPTIONS = [
     *CHANNEL_OPTIONS,
     # Every attempt dials anew: a shared connection would bring its own back-off along.
@@ -105,11 +108,15 @@ class Agent:
         """Open the link and be its end until it ends; the reason is raised."""
         async with self._channel() as channel:
             outgoing: asyncio.Queue[UnitFrame | None] = asyncio.Queue()
-            call = FederationServiceStub(channel).Exchange(_frames(outgoing))
+            # What headquarters sends is checked like everything else that comes in, so it is taken as bytes.
+            exchange: Any = channel.stream_stream(EXCHANGE, request_serializer=UnitFrame.SerializeToString)
+            call = exchange(_frames(outgoing))
             try:
-                frames = call.__aiter__()
+                frames = _checked(call)
                 outgoing.put_nowait(await self._hello())
                 answer: HubFrame = await next_frame(frames, self._timing.welcome_seconds)
+                if answer.WhichOneof("frame") != "welcome":
+                    raise ValidationFailed("headquarters did not begin with a Welcome")
                 link = await self._begin(answer.welcome, outgoing)
                 self._attempts = 0
                 await link.run(frames)
@@ -157,6 +164,7 @@ class Agent:
             wrap=partial(UnitFrame, unit=self.unit),
             open=self._open,
             store=self._store,
+            takes=lambda stream: stream == self._downstream,
             on_fork=self._quarantine,
             own_heads=lambda: self._database.read(read_heads, sources),
             still_welcome=partial(self._still_quarantined, begun),
@@ -186,6 +194,12 @@ class Agent:
         if not isinstance(problem, LogGap) or self._gaps.persists(problem):
             await self._database.write(save_quarantine, stream, problem)
         raise problem
+
+
+async def _checked(call: AsyncIterable[bytes]) -> AsyncIterator[HubFrame]:
+    """Yield what headquarters sends. Raises ValidationFailed for what breaks the contract, unknown frames included."""
+    async for content in call:
+        yield cast(HubFrame, decode(HubFrame.FromString, content))
 
 
 async def _frames(outgoing: asyncio.Queue[UnitFrame | None]) -> AsyncIterator[UnitFrame]:

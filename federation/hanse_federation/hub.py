@@ -216,6 +216,7 @@ class UnitLink:
             wrap=HubFrame,
             open=partial(open_from_unit, self.unit),
             store=self._store,
+            takes=lambda stream: stream.startswith(f"{self.unit}/streams/"),
             on_fork=self._quarantine,
             own_heads=lambda: self._database.read(read_heads, sources),
             still_welcome=partial(self._still_welcome, begun),

@@ -13,10 +13,10 @@ from typing import Any, Generic, TypeVar
 
 from hanse.clock import utc_now
 from hanse.database import Database
-from hanse.errors import LogFork, LogGap, LogQuarantined, UnitUnreachable
+from hanse.errors import CreditExceeded, LogFork, LogGap, LogQuarantined, UnitUnreachable
 from hanse.log.append import Head
 from hanse.log.follow import Wakeup
-from hanse_federation.frames import heads_by_stream, stream_head
+from hanse_federation.frames import CREDIT_RECORDS, MAX_BATCH_RECORDS, heads_by_stream, stream_head
 from hanse_federation.model import End
 from hanse_federation.receiving import OpenedBatch, check_not_behind
 from hanse_federation.sending import Sender
@@ -27,8 +27,11 @@ Frame = TypeVar("Frame", UnitFrame, HubFrame)
 """What an end sends."""
 
 
-MAX_OPENED_BATCHES = 4
-"""How many batches are opened ahead of those that are being committed; they then share the next transaction."""
+MAX_STORED_BATCHES = 4
+"""How many batches that wait share a transaction."""
+MAX_OPENED_BATCHES = CREDIT_RECORDS // MAX_BATCH_RECORDS
+"""How many batches are opened ahead of those that are being committed: full ones for the whole credit. A sender that
+heeds its credit does not notice this bound, and one that does not is found out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class LinkEnd(Generic[Frame]):
     """Opens a batch while the one before it is being committed."""
     store: Callable[[Sequence[OpenedBatch]], Awaitable[None]]
     """Stores batches in one transaction; they are acknowledged when this returns."""
+    takes: Callable[[str], bool]
+    """Says whether this end takes a stream: what the other end says about any other is not listened to."""
     on_fork: Callable[[str, LogFork | LogQuarantined | LogGap], Awaitable[None]]
     """Is told of a stream that may be neither taken nor sent; the link ends with that, and begins without it."""
     own_heads: Callable[[], Awaitable[Mapping[str, Head]]]
@@ -79,6 +84,7 @@ class LinkEnd(Generic[Frame]):
         self._contact_time = utc_now()
         self._known: Mapping[str, Head] = {}
         self._opened: asyncio.Queue[OpenedBatch] = asyncio.Queue(MAX_OPENED_BATCHES)
+        self._not_acknowledged = 0
 
     async def run(self, incoming: AsyncIterator[Any]) -> None:
         """Be an end of the link until it ends; the reason is raised. What is known of it is kept in the database."""
@@ -98,7 +104,8 @@ class LinkEnd(Generic[Frame]):
                 case "acknowledgement":
                     await self._hear_acknowledgement(frame.acknowledgement)
                 case "heartbeat":
-                    self._known = heads_by_stream(frame.heartbeat.heads)
+                    heads = heads_by_stream(frame.heartbeat.heads)
+                    self._known = {stream: head for stream, head in heads.items() if self.takes(stream)}
                     await self._check_known()
 
     async def _hear_acknowledgement(self, acknowledgement: Acknowledgement) -> None:
@@ -109,6 +116,9 @@ class LinkEnd(Generic[Frame]):
                 await self.on_fork(stream, fork)
 
     async def _hear_batch(self, batch: RecordBatch) -> None:
+        self._not_acknowledged += len(batch.records)
+        if self._not_acknowledged > CREDIT_RECORDS:
+            raise CreditExceeded(credit=str(CREDIT_RECORDS), stream=batch.stream)
         try:
             opened = self.open(batch)
         except LogFork as fork:
@@ -128,13 +138,14 @@ class LinkEnd(Generic[Frame]):
         """Store what was heard, in order, and acknowledge it after COMMIT. What waits already shares a transaction."""
         while True:
             batches = [await self._opened.get()]
-            while not self._opened.empty():
+            while not self._opened.empty() and len(batches) < MAX_STORED_BATCHES:
                 batches.append(self._opened.get_nowait())
             try:
                 await self.store(batches)
             except (LogFork, LogQuarantined, LogGap) as fork:
                 await self.on_fork(fork.metadata["stream"], fork)
             else:
+                self._not_acknowledged -= sum(batch.end.sequence - batch.first_sequence + 1 for batch in batches)
                 for stream, head in {batch.stream: batch.end for batch in batches}.items():
                     self.outgoing.put_nowait(self.wrap(acknowledgement=Acknowledgement(head=stream_head(stream, head))))
 

@@ -13,7 +13,7 @@ from tests.fuzz.target import Target, answers, target_on
 from tests.support import MakeUnitFolder
 
 EXAMPLES_VARIABLE = "HANSE_FUZZ_EXAMPLES"
-CI_EXAMPLES = 12
+CI_EXAMPLES = 8
 """How many inputs of each kind an rpc gets in CI, always the same: enough to reach every rpc's own code."""
 
 _asked = os.environ.get(EXAMPLES_VARIABLE)

@@ -21,7 +21,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class UnitFrame(_message.Message):
-    """What a unit sends."""
+    """What a unit sends. A frame of a kind that the receiver does not know is refused, at both ends: an end sends only
+    what the version in Hello has. Unknown fields of known frames are passed over; events are carried as bytes, so theirs
+    are kept.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
