@@ -3,8 +3,12 @@
 import grpc
 
 from hanse.database import DATABASE_ERRORS, as_hanse_error
-from hanse.errors import HanseError
+from hanse.errors import HanseError, UnitUnreachable
 from hanse.rpc.client import RemoteError, remote_error
+
+CUT_SHORT = (grpc.StatusCode.INTERNAL, "Internal error from Core")
+"""What grpc.aio reports where a call ended while something was being written: then that failure may be seen before the
+other end's own reason, which is lost. The next link brings it again."""
 
 
 def known_problem(error: Exception) -> HanseError | RemoteError | None:
@@ -12,6 +16,8 @@ def known_problem(error: Exception) -> HanseError | RemoteError | None:
     if isinstance(error, HanseError | RemoteError):
         return error
     if isinstance(error, grpc.RpcError):
+        if (error.code(), error.details()) == CUT_SHORT:
+            return UnitUnreachable("the link ended while a frame was being sent")
         return remote_error(error)
     return as_hanse_error(error) if isinstance(error, DATABASE_ERRORS) else None
 
