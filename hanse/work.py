@@ -28,7 +28,7 @@ from uuid import UUID
 
 import structlog
 from google.protobuf.message import Message
-from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
+from sqlalchemy import ARRAY, Select, Table, Uuid, any_, bindparam, select
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from hanse.clock import Clock, utc_now
@@ -157,6 +157,7 @@ class CommandExecutor:
         self.after_append: Callable[[Session, Sequence[Entry]], None] | None = None
         """What else the transaction does with what it appended: headquarters' routing passes it on to the units."""
         self._stream = stream_name(unit, schema.name)
+        self._earlier_answers = _earlier_answers(schema.request)
         self._waiting: asyncio.Queue[_Pending[Any, Any]] = asyncio.Queue(MAX_WAITING_COMMANDS)
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
@@ -304,13 +305,16 @@ class CommandExecutor:
         return answers
 
     def _answered(self, session: Session, request_ids: Iterable[UUID]) -> dict[UUID, tuple[bytes, bytes]]:
-        columns = self.schema.request.c
-        # One array, whatever the group's size: IN would be another statement for each size.
-        asked = bindparam("asked", list(request_ids), ARRAY(Uuid))
-        query = select(columns.request_id, columns.fingerprint, columns.response).where(
-            columns.request_id == any_(asked)
-        )
-        return {row.request_id: (row.fingerprint, row.response) for row in session.execute(query)}
+        rows = session.execute(self._earlier_answers, {"asked": list(request_ids)})
+        return {row.request_id: (row.fingerprint, row.response) for row in rows}
+
+
+def _earlier_answers(request: Table) -> Select[tuple[UUID, bytes, bytes]]:
+    """Return the query for the answers to some request ids; it is built once, which takes as long as running it."""
+    columns = request.c
+    # One array, whatever the group's size: IN would be another statement for each size.
+    asked = bindparam("asked", type_=ARRAY(Uuid))
+    return select(columns.request_id, columns.fingerprint, columns.response).where(columns.request_id == any_(asked))
 
 
 def _repeat(pending: _Pending[Any, Any], earlier_fingerprint: bytes, response: bytes) -> Message:

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from hanse.log.chain import EMPTY_HASH, chain_hash
 from hanse.log.tables import NOTIFY_CHANNEL, LogTables
@@ -72,23 +75,33 @@ def append(session: Session, log: LogTables, stream: str, entries: Sequence[Entr
 
 def lock_head(session: Session, log: LogTables, stream: str) -> Head:
     """Lock the head of a stream until the transaction ends, and return it. A new stream gets an empty head."""
-    table = log.head
-    query = select(table.c.epoch, table.c.sequence, table.c.hash).where(table.c.stream == stream).with_for_update()
-    row = session.execute(query).one_or_none()
+    query, of_stream = _locked_head(log), {"of_stream": stream}
+    row = session.execute(query, of_stream).one_or_none()
     if row is None:
         empty = {"stream": stream, "epoch": FIRST_EPOCH, "sequence": 0, "hash": EMPTY_HASH}
-        session.execute(upsert(table).values(empty).on_conflict_do_nothing())
-        row = session.execute(query).one()
+        session.execute(upsert(log.head).values(empty).on_conflict_do_nothing())
+        row = session.execute(query, of_stream).one()
     return Head(*row)
 
 
 def move_head(session: Session, log: LogTables, stream: str, head: Head) -> Head:
     """Store the new head of a stream, wake its followers at COMMIT, and return it."""
-    table = log.head
-    session.execute(
-        update(table)
-        .where(table.c.stream == stream)
-        .values(epoch=head.epoch, sequence=head.sequence, hash=head.hash, append_time=func.now())
-        .returning(func.pg_notify(NOTIFY_CHANNEL, stream))
-    )
+    place = {"epoch": head.epoch, "sequence": head.sequence, "hash": head.hash}
+    session.execute(_moved_head(log), {"of_stream": stream, **place})
     return head
+
+
+# Every transaction needs these two statements, and building one takes SQLAlchemy about as long as running it.
+
+
+@lru_cache
+def _locked_head(log: LogTables) -> Select[Any]:
+    head = log.head.c
+    return select(head.epoch, head.sequence, head.hash).where(head.stream == bindparam("of_stream")).with_for_update()
+
+
+@lru_cache
+def _moved_head(log: LogTables) -> ReturningUpdate[Any]:
+    of_stream = bindparam("of_stream", type_=Text)
+    statement = update(log.head).where(log.head.c.stream == of_stream).values(append_time=func.now())
+    return statement.returning(func.pg_notify(NOTIFY_CHANNEL, of_stream))

@@ -19,6 +19,7 @@ class PolicyStore:
 
     def __init__(self, schema: ServiceSchema) -> None:
         self._table = schema.policy
+        self._in_force = self.in_force()
         self._compiled: dict[int, Standards] = {}
 
     def current_version(self, session: Session) -> int:
@@ -28,7 +29,7 @@ class PolicyStore:
         """
         version = session.info.get(self._key)
         if version is None:
-            version = session.scalar(self.in_force()) or 0
+            version = session.scalar(self._in_force) or 0
             session.info[self._key] = version
         return cast(int, version)
 
