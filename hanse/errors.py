@@ -333,14 +333,28 @@ class LogGap(FailedPrecondition):
 class LogQuarantined(FailedPrecondition):
     reason = "LOG_QUARANTINED"
     message = "The stream is in quarantine since its log was found to have forked."
-    hint = "Start a new epoch for the stream, once a person has compared both histories."
+    hint = "A person decides, see docs/how-to/resolve-a-quarantine.md: re-seed, a new epoch, or a release."
+
+
+class NothingToDecide(FailedPrecondition):
+    reason = "NOTHING_TO_DECIDE"
+    message = "It is not known yet which records both ends have in common."
+    hint = "Wait until the link has been up: the unit compares the logs by itself. `hanse status` shows the result."
+
+
+class LogsDisagree(FailedPrecondition):
+    reason = "LOGS_DISAGREE"
+    message = "The two holders of the stream still disagree."
+    hint = "Re-seed the unit, or start a new epoch at the stream's writer and accept it at the other end."
 
 
 class LogFork(HanseError):
     code = code_pb2.DATA_LOSS
     reason = "LOG_FORK"
     message = "Two different histories claim the same position of one stream."
-    hint = "Find out whether a backup was restored or a row was edited; then start a new epoch for the stream."
+    hint = (
+        "Find out whether a backup was restored or a row was edited; then re-seed or start a new epoch: hanse stream."
+    )
 
 
 # There is a limit, and this would pass it.

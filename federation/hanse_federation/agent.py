@@ -6,7 +6,6 @@ from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from functools import partial
 from typing import Any, cast
 
-import grpc
 import structlog
 
 from hanse.clock import utc_now
@@ -15,9 +14,11 @@ from hanse.log.append import Head
 from hanse.log.follow import read_head
 from hanse.names import downstream_name
 from hanse.policy.store import PolicyStore
-from hanse.rpc.client import CHANNEL_OPTIONS, RemoteError
+from hanse.rpc.client import RemoteError
 from hanse.rpc.interceptor import decode
 from hanse.runtime import Runtime
+from hanse_federation.comparing import COMPARE_TIMEOUT_SECONDS, last_common
+from hanse_federation.dialling import hub_channel
 from hanse_federation.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_stream, stream_head
 from hanse_federation.link import LinkEnd, Timing, next_frame
 from hanse_federation.model import LOG, SCHEMA, End, Quarantine
@@ -25,27 +26,25 @@ from hanse_federation.problems import in_words, known_problem
 from hanse_federation.quarantine import (
     Gaps,
     State,
+    common_head,
     healthy,
     read_quarantines,
     read_state,
     refuse_ended,
+    save_common,
     save_quarantine,
     take_over,
     told,
 )
 from hanse_federation.receiving import OpenedBatch, open_batch, store_all
-from hanse_federation.sending import CreditWindow, Sender, read_heads, upstream_sources
+from hanse_federation.sending import CreditWindow, Sender, Source, read_heads, upstream_sources
 from hanse_federation.sharing import sharing
 from hanse_federation.status import save_lost
 from hanse_protos.federation.v1.link_pb2 import Hello, HubFrame, RecordBatch, UnitFrame, Welcome
+from hanse_protos.federation.v1.link_pb2_grpc import FederationServiceStub
 
 EXCHANGE = "/hanse_protos.federation.v1.FederationService/Exchange"
 """The one rpc of a link."""
-AGENT_CHANNEL_OPTIONS = [
-    *CHANNEL_OPTIONS,
-    # Every attempt dials anew: a shared connection would bring its own back-off along.
-    ("grpc.use_local_subchannel_pool", 1),
-]
 
 logger = structlog.get_logger(__name__)
 
@@ -106,7 +105,7 @@ class Agent:
 
     async def _connect(self) -> None:
         """Open the link and be its end until it ends; the reason is raised."""
-        async with self._channel() as channel:
+        async with hub_channel(self._settings) as channel:
             outgoing: asyncio.Queue[UnitFrame | None] = asyncio.Queue()
             # What headquarters sends is checked like everything else that comes in, so it is taken as bytes.
             exchange: Any = channel.stream_stream(EXCHANGE, request_serializer=UnitFrame.SerializeToString)
@@ -117,18 +116,11 @@ class Agent:
                 answer: HubFrame = await next_frame(frames, self._timing.welcome_seconds)
                 if answer.WhichOneof("frame") != "welcome":
                     raise ValidationFailed("headquarters did not begin with a Welcome")
-                link = await self._begin(answer.welcome, outgoing)
+                link = await self._begin(answer.welcome, FederationServiceStub(channel), outgoing)
                 self._attempts = 0
                 await link.run(frames)
             finally:
                 call.cancel()
-
-    def _channel(self) -> grpc.aio.Channel:
-        tls = self._settings.tls
-        credentials = grpc.ssl_channel_credentials(
-            tls.authority.read_bytes(), tls.key.read_bytes(), tls.certificate.read_bytes()
-        )
-        return grpc.aio.secure_channel(self._settings.hub_address, credentials, AGENT_CHANNEL_OPTIONS)
 
     async def _hello(self) -> UnitFrame:
         received = await self._database.read(read_head, LOG, self._downstream)
@@ -143,10 +135,13 @@ class Agent:
         )
         return UnitFrame(unit=self.unit, hello=hello)
 
-    async def _begin(self, welcome: Welcome, outgoing: asyncio.Queue[UnitFrame | None]) -> LinkEnd[UnitFrame]:
+    async def _begin(
+        self, welcome: Welcome, stub: Any, outgoing: asyncio.Queue[UnitFrame | None]
+    ) -> LinkEnd[UnitFrame]:
         """Take the streams up where headquarters has them, but for those that are in quarantine at either end."""
         there = heads_by_stream(welcome.received)
         quarantined = await self._database.write(take_over, self._streams, welcome.quarantined, self._sources, there)
+        await self._compare(quarantined, stub)
         begun = await self._database.read(read_state, self._streams)
         sources = healthy(self._sources, quarantined)
         sender = Sender(self._database, sources, CreditWindow(welcome.credit), self._share)
@@ -171,6 +166,16 @@ class Agent:
             received=await self._received(quarantined),
             outgoing=outgoing,
         )
+
+    async def _compare(self, quarantined: Sequence[Quarantine], stub: Any) -> None:
+        """Find out, once, up to where both logs of a stream in quarantine agree: what a person decides rests on it."""
+        ask = partial(stub.CompareStream, timeout=COMPARE_TIMEOUT_SECONDS)
+        sources = {source.stream: source for source in self._sources}
+        for row in quarantined:
+            if common_head(row) is None:
+                source = sources.get(row.stream, Source(LOG, row.stream))
+                common, _ = await last_common(self._database, source, ask)
+                await self._database.write(save_common, row.stream, common)
 
     async def _received(self, quarantined: Sequence[Quarantine]) -> dict[str, Head]:
         if self._downstream in {row.stream for row in quarantined}:

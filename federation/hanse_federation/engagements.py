@@ -124,7 +124,8 @@ class Engagements:
         return self._take_from_home(HOME_STEPS[kind], summary, fact) if kind in HOME_STEPS else LATE
 
     def _begin(self, summary: ticket.EngagementSummary, fact: Arrival) -> None:
-        if summary.name in self._rows:
+        if known := self._rows.get(summary.name):
+            self._begin_again(known, summary, fact)
             return
         row = GroupEngagement(
             name=summary.name,
@@ -140,11 +141,20 @@ class Engagements:
         self._session.add(row)
         self._rows[row.name] = row
 
+    def _begin_again(self, row: GroupEngagement, summary: ticket.EngagementSummary, fact: Arrival) -> None:
+        """Begin an engagement anew that was called off because its home had lost it (`recovery`): names are reused."""
+        if row.state == ticket.WITHDRAWN:
+            row.provider, row.request_time = summary.provider, instant(summary.request_time)
+            self._move(row, summary.state, summary, fact)
+
     def _take_from_provider(self, step: ProviderStep, summary: ticket.EngagementSummary, fact: Arrival) -> Ruling:
         row, offer = self._rows.get(summary.name), self._offers.get((summary.name, summary.offer))
         if row is None or offer is None or row.state in OVER:
             return LATE
         provider, home = summary.provider, frozenset({row.home})
+        if _is_repeated_acceptance(step, row, offer, provider):
+            self._move(row, step.engagement_becomes, summary, fact)
+            return Ruling(counts=True, counterparts=home)
         if (offer.number, offer.state) != (row.offer, step.offer_was) or not _is_asked(offer, provider):
             return LATE
         losers: set[str] = set()
@@ -186,6 +196,12 @@ def _bound_by(offer: Offer) -> frozenset[str]:
     if offer.state not in STANDING:
         return frozenset()
     return frozenset(offer.units if offer.state == group.OPEN else [offer.provider])
+
+
+def _is_repeated_acceptance(step: ProviderStep, row: GroupEngagement, offer: Offer, provider: str) -> bool:
+    """Whether a provider takes what it has taken already: it has lost its acceptance with a part of its log."""
+    accepted = (row.offer, group.ACCEPTED, provider)
+    return step.engagement_becomes == ticket.ACCEPTED and (offer.number, offer.state, offer.provider) == accepted
 
 
 def summary_of(row: GroupEngagement) -> ticket.EngagementSummary:

@@ -1,11 +1,13 @@
 """Headquarters' end of the links: it takes every unit's, stores what comes, and sends what concerns the unit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import structlog
+from google.protobuf.message import Message
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -31,6 +33,7 @@ from hanse.rpc.server import RpcServer, Served, by_token
 from hanse.runtime import Runtime
 from hanse.work import CommandExecutor
 from hanse_federation.absorbing import absorb, open_from_unit
+from hanse_federation.comparing import compare_stream, fetch_records, streams_of
 from hanse_federation.forwarding import forward_decisions
 from hanse_federation.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_stream, stream_head
 from hanse_federation.link import LinkEnd, Timing, next_frame
@@ -42,6 +45,7 @@ from hanse_federation.receiving import OpenedBatch
 from hanse_federation.sending import CreditWindow, Sender, Source, everything, read_heads
 from hanse_federation.status import save_lost
 from hanse_protos.federation.v1 import link_pb2, link_pb2_grpc
+from hanse_protos.federation.v1 import link_pb2 as pb
 from hanse_protos.federation.v1.link_pb2 import Hello, HubFrame, UnitFrame, Welcome
 
 SERVICE = link_pb2.DESCRIPTOR.services_by_name["FederationService"].full_name
@@ -107,6 +111,12 @@ class FederationServicer(link_pb2_grpc.FederationServiceServicer):
             task.cancel()
             await asyncio.wait([task])
 
+    async def CompareStream(self, request: pb.CompareStreamRequest, context: Context) -> pb.CompareStreamResponse:  # noqa: N802
+        return await self._runtime.database.write(_as_member, compare_stream, context, request)
+
+    async def FetchRecords(self, request: pb.FetchRecordsRequest, context: Context) -> pb.FetchRecordsResponse:  # noqa: N802
+        return await self._runtime.database.read(_as_member, fetch_records, context, request)
+
     async def _converse(self, link: "UnitLink", requests: AsyncIterator[UnitFrame]) -> None:
         """Be the hub's end of a unit's link until it ends; keep the reason, and raise it."""
         problem = f"{UnitUnreachable.reason}: the line broke"
@@ -147,6 +157,13 @@ class FederationServicer(link_pb2_grpc.FederationServiceServicer):
             link.cancel()
         if links:
             await asyncio.wait(links)
+
+
+def _as_member(session: Session, answer: Callable[[Session, str, Any], Any], context: Context, request: Message) -> Any:
+    """Answer a member of the group. Raises what `require_member` raises, and what the answer raises."""
+    certificate = peer_certificate(context.auth_context())
+    require_member(session, certificate)
+    return answer(session, certificate.unit, request)
 
 
 def _current_task() -> asyncio.Task[None]:
@@ -227,7 +244,7 @@ class UnitLink:
 
     @property
     def _streams(self) -> set[str]:
-        return {self._downstream.stream, *(stream_name(self.unit, service) for service in UPSTREAM_SERVICES)}
+        return streams_of(self.unit)
 
     async def _still_welcome(self, begun: State) -> None:
         """Check at a heartbeat that the unit is a member still, and that no quarantine has ended.

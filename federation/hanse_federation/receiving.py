@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from hanse.errors import FrameForeign, LogFork, LogGap, LogQuarantined, ValidationFailed
 from hanse.log.append import Head, lock_head, move_head
 from hanse.log.chain import chain_hash
+from hanse.log.follow import StoredRecord
 from hanse.log.sealing import check_sealed
 from hanse_federation.copying import RowWriter, copy_rows
 from hanse_federation.model import LOG, Quarantine
@@ -121,6 +122,16 @@ def open_batch(batch: RecordBatch, interests: Interests, writer: str | None = No
 def _arrival(epoch: int, interest: Interest, sequence: int, event: Event, record: BatchedRecord) -> Arrival:
     payload = interest.payload.FromString(event.payload)
     return Arrival(epoch, sequence, event, payload, record.event, record.sealed)
+
+
+def open_stored(record: StoredRecord, interests: Interests) -> Arrival | None:
+    """Open a record that is stored here, which was checked when it came; None where nobody asks for it."""
+    interest = interests.get(record.type)
+    if interest is None:
+        return None
+    sealed = SealedFields.FromString(record.sealed).fields if record.sealed else ()
+    batched = BatchedRecord(hash=record.hash, event=record.event, sealed=sealed)
+    return _arrival(record.epoch, interest, record.sequence, Event.FromString(record.event), batched)
 
 
 def instant_of(timestamp: Timestamp) -> datetime:

@@ -8,7 +8,7 @@ from hanse.rpc.interceptor import Context
 from hanse.rpc.server import Served
 from hanse.runtime import Runtime
 from hanse.work import CommandExecutor
-from hanse_federation import group, linking, membership, routing
+from hanse_federation import group, linking, membership, recovery_servicer, routing
 from hanse_federation.forwarding import forward_decisions
 from hanse_federation.what_if import compare_policy
 from hanse_protos.federation.v1 import group_pb2 as pb
@@ -123,11 +123,13 @@ def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
     `executor` runs the commands of the schema "federation"; what they tell is passed on to the units they concern.
     """
     link = Served(_SERVICES["LinkService"].full_name, rpc.add_LinkServiceServicer_to_server, LinkServicer(runtime))
+    streams = recovery_servicer.served(runtime, executor)
     if runtime.unit != HEADQUARTERS:
-        return [link]
+        return [link, streams]
     executor.after_append = forward_decisions
     return [
         link,
+        streams,
         Served(_SERVICES["GroupService"].full_name, rpc.add_GroupServiceServicer_to_server, GroupServicer(runtime)),
         Served(
             _SERVICES["RoutingService"].full_name,

@@ -10,7 +10,7 @@ from typing import Any, Self
 from hanse.config import Settings
 from hanse.identity import Role, TokenSigner
 from hanse.rpc.client import fixed_token, open_channel
-from hanse_protos.federation.v1 import group_pb2_grpc, membership_pb2_grpc, what_if_pb2_grpc
+from hanse_protos.federation.v1 import group_pb2_grpc, membership_pb2_grpc, recovery_pb2_grpc, what_if_pb2_grpc
 from hanse_protos.gateway.v1 import gateway_pb2_grpc
 from hanse_protos.knowledge.v1 import knowledge_pb2_grpc
 from hanse_protos.log.v1 import log_pb2_grpc
@@ -46,6 +46,7 @@ class Desk:
         self.logs: Any = log_pb2_grpc.LogServiceStub(channel)
         self.dead_letters: Any = dead_letters_pb2_grpc.DeadLetterServiceStub(channel)
         self.link: Any = group_pb2_grpc.LinkServiceStub(channel)
+        self.streams: Any = recovery_pb2_grpc.StreamServiceStub(channel)
         self.group: Any = group_pb2_grpc.GroupServiceStub(channel)
         self.what_if: Any = what_if_pb2_grpc.WhatIfServiceStub(channel)
         self.members: Any = membership_pb2_grpc.MembershipServiceStub(channel)

@@ -21,6 +21,7 @@ from hanse.cli import (
     policy,
     replay,
     status,
+    stream,
     ticket,
     unit,
 )
@@ -47,6 +48,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(partner.app, name="partner")
 app.add_typer(unit.app, name="unit")
 app.add_typer(log_commands.app, name="log")
+app.add_typer(stream.app, name="stream")
 app.add_typer(dead_letters.app, name="dead-letters")
 replay.register(app)
 

@@ -17,6 +17,8 @@ Three properties make the log worth following:
 The same tables hold a service's own stream, headquarters' copies of the units' streams, the streams from
 headquarters to the units, and the units' copies of those: a stream is a stream, whoever keeps it.
 
+A writer that has lost a part of its stream goes on in a new *epoch* behind what is left (`epochs`).
+
 When it fails: a transaction that can't append does not commit. A reader that finds a record that doesn't follow from
 the one before stops with `LogGap` or `LogFork` and changes nothing.
 """

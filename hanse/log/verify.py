@@ -36,7 +36,8 @@ def check_follows(previous: Head, record: StoredRecord) -> Head:
     Raises LogGap where a record is missing, LogFork where the hash is not the one that follows.
     """
     expected = previous.sequence + 1
-    if record.epoch == previous.epoch and record.sequence != expected:
+    # Sequences go on in a new epoch.
+    if record.sequence != expected:
         raise LogGap(
             f"{record.stream} goes on at {record.sequence}, expected {expected}",
             stream=record.stream,

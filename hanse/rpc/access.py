@@ -101,6 +101,14 @@ _TABLE: dict[str, dict[str, frozenset[Role] | None]] = {
     },
     "hanse_protos.federation.v1.FederationService": {
         "Exchange": BY_CERTIFICATE,
+        "CompareStream": BY_CERTIFICATE,
+        "FetchRecords": BY_CERTIFICATE,
+    },
+    "hanse_protos.federation.v1.StreamService": {
+        "StartEpoch": OPERATIONS,
+        "AcceptEpoch": OPERATIONS,
+        "ReleaseStream": OPERATIONS,
+        "ListOrphans": OPERATIONS,
     },
     "hanse_protos.federation.v1.GroupService": {
         "ListUnits": HEADQUARTERS,

@@ -32,9 +32,7 @@ class DeadLetterServicer(rpc.DeadLetterServiceServicer):
             for service in sorted(effects)
         }
 
-    async def ListDeadLetters(  # noqa: N802 - named as in the contract, like those below.
-        self, request: pb.ListDeadLettersRequest, context: Context
-    ) -> pb.ListDeadLettersResponse:
+    async def ListDeadLetters(self, request: pb.ListDeadLettersRequest, context: Context) -> pb.ListDeadLettersResponse:
         first, after = _after(request.page_token)
         left, found = page_size(request.page_size), pb.ListDeadLettersResponse()
         for letters in self._asked(request.parent):
@@ -49,17 +47,15 @@ class DeadLetterServicer(rpc.DeadLetterServiceServicer):
                 found.next_page_token = encode_token(letters.service, time, str(event_id), reaction)
         return found
 
-    async def GetDeadLetter(self, request: pb.GetDeadLetterRequest, context: Context) -> pb.DeadLetter:  # noqa: N802
+    async def GetDeadLetter(self, request: pb.GetDeadLetterRequest, context: Context) -> pb.DeadLetter:
         return await self._database.read(self._of(request.name).get, request.name)
 
-    async def RetryDeadLetter(self, request: pb.RetryDeadLetterRequest, context: Context) -> pb.DeadLetter:  # noqa: N802
+    async def RetryDeadLetter(self, request: pb.RetryDeadLetterRequest, context: Context) -> pb.DeadLetter:
         letters = self._of(request.name)
         executor = self._executors[letters.service]
         return await executor.execute(letters.retry, request, cause_of(request), pb.DeadLetter)
 
-    async def DiscardDeadLetter(  # noqa: N802
-        self, request: pb.DiscardDeadLetterRequest, context: Context
-    ) -> pb.DeadLetter:
+    async def DiscardDeadLetter(self, request: pb.DiscardDeadLetterRequest, context: Context) -> pb.DeadLetter:
         letters = self._of(request.name)
         executor = self._executors[letters.service]
         return await executor.execute(letters.discard, request, cause_of(request), pb.DeadLetter)

@@ -28,11 +28,11 @@ class LogServicer(rpc.LogServiceServicer):
         self._database = database
         self._logs = logs
 
-    async def ListStreams(self, request: pb.ListStreamsRequest, context: Context) -> pb.ListStreamsResponse:  # noqa: N802
+    async def ListStreams(self, request: pb.ListStreamsRequest, context: Context) -> pb.ListStreamsResponse:
         heads = [await self._database.read(_heads, log) for log in self._logs]
         return pb.ListStreamsResponse(streams=sorted(chain(*heads), key=lambda head: head.stream))
 
-    async def VerifyStream(self, request: pb.VerifyStreamRequest, context: Context) -> pb.VerifyStreamResponse:  # noqa: N802
+    async def VerifyStream(self, request: pb.VerifyStreamRequest, context: Context) -> pb.VerifyStreamResponse:
         found = []
         for log in self._logs:
             if await self._database.read(_holds, log, request.stream):

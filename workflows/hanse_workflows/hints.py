@@ -43,7 +43,7 @@ def sla_hint(record: StoredRecord, unit: str) -> Hint | None:
     """Return what a record of the unit's own log means to a ticket's `sla` process.
 
     The log also holds what the unit did on other units' tickets, as a provider: their clocks run at home. And it holds
-    facts on customers, who have none.
+    facts on customers and on itself, which have none.
     """
     if home_of(record.resource) != unit or not ticket_in(record.resource) or short_type(record.type) in _OWN_DOING:
         return None

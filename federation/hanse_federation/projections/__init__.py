@@ -16,6 +16,9 @@ batch are never opened, and neither is an event that concerns no projection.
 
 What routing needs is not a projection, since it decides something: see `hanse_federation.engagements`.
 
+A unit that has lost a part of its log tells other things from then on. Its lost facts are taken out (`forget`), and
+what remains of the same resources in the log is projected again.
+
 When a projection fails the batch fails: nothing of it is stored, and the link ends with the reason.
 """
 
@@ -34,15 +37,18 @@ class Projection(NamedTuple):
 
     payloads: frozenset[type[Message]]
     project: Callable[[Session, Sequence[Arrival]], None]
+    forget: Callable[[Session, Sequence[Arrival]], None]
+    """Takes facts out of the view that its writer has lost, so that what remains about the same resources can be
+    projected again."""
     every_one: bool = True
     """Whether it needs every fact, or of each resource only the last one."""
 
 
 PROJECTIONS = (
-    Projection(group_ticket.PAYLOADS, group_ticket.project, every_one=False),
-    Projection(hand_over.PAYLOADS, hand_over.project),
-    Projection(group_charge.PAYLOADS, group_charge.project),
-    Projection(policy_acknowledgement.PAYLOADS, policy_acknowledgement.project),
+    Projection(group_ticket.PAYLOADS, group_ticket.project, group_ticket.forget, every_one=False),
+    Projection(hand_over.PAYLOADS, hand_over.project, hand_over.forget),
+    Projection(group_charge.PAYLOADS, group_charge.project, group_charge.forget),
+    Projection(policy_acknowledgement.PAYLOADS, policy_acknowledgement.project, policy_acknowledgement.forget),
 )
 
 PROJECTED = frozenset[type[Message]]().union(*(projection.payloads for projection in PROJECTIONS))
@@ -58,3 +64,11 @@ def project(session: Session, facts: Iterable[Arrival]) -> None:
         concerned = [fact for fact in facts if type(fact.payload) in projection.payloads]
         if concerned:
             projection.project(session, concerned)
+
+
+def forget(session: Session, facts: Sequence[Arrival]) -> None:
+    """Take facts out of every view."""
+    for projection in PROJECTIONS:
+        concerned = [fact for fact in facts if type(fact.payload) in projection.payloads]
+        if concerned:
+            projection.forget(session, concerned)

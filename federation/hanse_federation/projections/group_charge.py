@@ -56,3 +56,18 @@ def _posted_by_their_side(facts: Sequence[Arrival]) -> list[Charge]:
         if side == fact.event.unit:
             charges.append(charge)
     return charges
+
+
+FORGET = {
+    PAYABLE: text("UPDATE federation.group_charge SET payable = NULL WHERE name = ANY(:names)"),
+    RECEIVABLE: text("UPDATE federation.group_charge SET receivable = NULL WHERE name = ANY(:names)"),
+}
+
+
+def forget(session: Session, facts: Sequence[Arrival]) -> None:
+    """Forget the legs that facts have posted, and charges without any."""
+    charges = _posted_by_their_side(facts)
+    for leg, statement in FORGET.items():
+        session.execute(statement, {"names": [charge.name for charge in charges if charge.leg == leg]})
+    empty = "DELETE FROM federation.group_charge WHERE name = ANY(:names) AND payable IS NULL AND receivable IS NULL"
+    session.execute(text(empty), {"names": [charge.name for charge in charges]})

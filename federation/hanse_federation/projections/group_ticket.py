@@ -63,3 +63,9 @@ def project(session: Session, facts: Sequence[Arrival]) -> None:
             "summaries": [ticket.SerializeToString() for ticket in tickets],
         },
     )
+
+
+def forget(session: Session, facts: Sequence[Arrival]) -> None:
+    """Forget the tickets that facts are about; those that have other facts are projected again."""
+    names = [cast(OnTicket, fact.payload).ticket.name for fact in facts]
+    session.execute(text("DELETE FROM federation.group_ticket WHERE name = ANY(:names)"), {"names": names})

@@ -35,3 +35,9 @@ def project(session: Session, facts: Sequence[Arrival]) -> None:
             "to_units": [hand_over.to_unit for hand_over in hand_overs],
         },
     )
+
+
+def forget(session: Session, facts: Sequence[Arrival]) -> None:
+    """Forget every hand-over of the tickets that facts are about; what remains is projected again."""
+    names = [cast(TicketHandedOver, fact.payload).ticket.name for fact in facts]
+    session.execute(text("DELETE FROM federation.hand_over WHERE ticket = ANY(:names)"), {"names": names})

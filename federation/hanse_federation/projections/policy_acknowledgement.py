@@ -30,3 +30,11 @@ def project(session: Session, facts: Sequence[Arrival]) -> None:
             for fact in facts
         ],
     )
+
+
+def forget(session: Session, facts: Sequence[Arrival]) -> None:
+    """Forget acknowledgements."""
+    statement = text("DELETE FROM federation.policy_acknowledgement WHERE unit = :unit AND version = :version")
+    for fact in facts:
+        version = cast(PolicyAcknowledged, fact.payload).policy.version
+        session.execute(statement, {"unit": fact.event.unit, "version": version})

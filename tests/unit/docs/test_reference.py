@@ -17,6 +17,7 @@ from hanse_federation.forwarding import RULES
 from hanse_protos.federation.v1 import membership_pb2
 from hanse_protos.gateway.v1 import gateway_pb2
 from hanse_protos.knowledge.v1 import knowledge_pb2
+from hanse_protos.log.v1 import log_pb2
 from hanse_protos.policy.v1 import draft_pb2, policy_pb2
 from hanse_protos.settlement.v1 import settlement_pb2
 from hanse_protos.telling.v1 import dead_letters_pb2
@@ -25,7 +26,7 @@ from hanse_protos.ticket.v1 import events_pb2
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
-PAST_TENSE = re.compile(r"(Article|Policy|Charge|Partner|DeadLetter|Unit)[A-Z]\w*(ed|d|wn)")
+PAST_TENSE = re.compile(r"(Article|Policy|Charge|Partner|DeadLetter|Unit|Epoch)[A-Z]\w*(ed|d|wn)")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 CODE = re.compile(r"`([\w./-]+\.(?:py|proto|yaml|toml|lock|sh|csv))`")
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -46,7 +47,16 @@ def test_a_generated_table_is_up_to_date(page: str) -> None:
 
 def events() -> set[str]:
     """Return the short names of all events of the contracts."""
-    others = (knowledge_pb2, policy_pb2, draft_pb2, settlement_pb2, gateway_pb2, dead_letters_pb2, membership_pb2)
+    others = (
+        log_pb2,
+        knowledge_pb2,
+        policy_pb2,
+        draft_pb2,
+        settlement_pb2,
+        gateway_pb2,
+        dead_letters_pb2,
+        membership_pb2,
+    )
     found = {
         name for module in others for name in module.DESCRIPTOR.message_types_by_name if PAST_TENSE.fullmatch(name)
     }

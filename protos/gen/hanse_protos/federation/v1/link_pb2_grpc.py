@@ -40,6 +40,16 @@ class FederationServiceStub:
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_link__pb2.UnitFrame.SerializeToString,
                 response_deserializer=hanse__protos_dot_federation_dot_v1_dot_link__pb2.HubFrame.FromString,
                 _registered_method=True)
+        self.CompareStream = channel.unary_unary(
+                '/hanse_protos.federation.v1.FederationService/CompareStream',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_link__pb2.CompareStreamRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_federation_dot_v1_dot_link__pb2.CompareStreamResponse.FromString,
+                _registered_method=True)
+        self.FetchRecords = channel.unary_unary(
+                '/hanse_protos.federation.v1.FederationService/FetchRecords',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_link__pb2.FetchRecordsRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_federation_dot_v1_dot_link__pb2.FetchRecordsResponse.FromString,
+                _registered_method=True)
 
 
 class FederationServiceServicer:
@@ -53,6 +63,20 @@ class FederationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CompareStream(self, request, context):
+        """Compares a stream of the caller's link with headquarters' log of it, to find the last record that both have.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchRecords(self, request, context):
+        """Returns records of one of the caller's own streams from headquarters' copy.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FederationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +84,16 @@ def add_FederationServiceServicer_to_server(servicer, server):
                     servicer.Exchange,
                     request_deserializer=hanse__protos_dot_federation_dot_v1_dot_link__pb2.UnitFrame.FromString,
                     response_serializer=hanse__protos_dot_federation_dot_v1_dot_link__pb2.HubFrame.SerializeToString,
+            ),
+            'CompareStream': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareStream,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_link__pb2.CompareStreamRequest.FromString,
+                    response_serializer=hanse__protos_dot_federation_dot_v1_dot_link__pb2.CompareStreamResponse.SerializeToString,
+            ),
+            'FetchRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.FetchRecords,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_link__pb2.FetchRecordsRequest.FromString,
+                    response_serializer=hanse__protos_dot_federation_dot_v1_dot_link__pb2.FetchRecordsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +124,60 @@ class FederationService:
             '/hanse_protos.federation.v1.FederationService/Exchange',
             hanse__protos_dot_federation_dot_v1_dot_link__pb2.UnitFrame.SerializeToString,
             hanse__protos_dot_federation_dot_v1_dot_link__pb2.HubFrame.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.FederationService/CompareStream',
+            hanse__protos_dot_federation_dot_v1_dot_link__pb2.CompareStreamRequest.SerializeToString,
+            hanse__protos_dot_federation_dot_v1_dot_link__pb2.CompareStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.FederationService/FetchRecords',
+            hanse__protos_dot_federation_dot_v1_dot_link__pb2.FetchRecordsRequest.SerializeToString,
+            hanse__protos_dot_federation_dot_v1_dot_link__pb2.FetchRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

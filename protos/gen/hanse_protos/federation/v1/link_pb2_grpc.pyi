@@ -35,6 +35,10 @@ class FederationServiceStub:
     def __new__(cls, channel: _aio.Channel) -> FederationServiceAsyncStub: ...
     Exchange: _grpc.StreamStreamMultiCallable[_link_pb2.UnitFrame, _link_pb2.HubFrame]
     """Opens the link of the unit in the client certificate. Errors end it; the agent comes back with what the receiver has."""
+    CompareStream: _grpc.UnaryUnaryMultiCallable[_link_pb2.CompareStreamRequest, _link_pb2.CompareStreamResponse]
+    """Compares a stream of the caller's link with headquarters' log of it, to find the last record that both have."""
+    FetchRecords: _grpc.UnaryUnaryMultiCallable[_link_pb2.FetchRecordsRequest, _link_pb2.FetchRecordsResponse]
+    """Returns records of one of the caller's own streams from headquarters' copy."""
 
 @_typing.type_check_only
 class FederationServiceAsyncStub(FederationServiceStub):
@@ -43,6 +47,10 @@ class FederationServiceAsyncStub(FederationServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Exchange: _aio.StreamStreamMultiCallable[_link_pb2.UnitFrame, _link_pb2.HubFrame]  # type: ignore[assignment]
     """Opens the link of the unit in the client certificate. Errors end it; the agent comes back with what the receiver has."""
+    CompareStream: _aio.UnaryUnaryMultiCallable[_link_pb2.CompareStreamRequest, _link_pb2.CompareStreamResponse]  # type: ignore[assignment]
+    """Compares a stream of the caller's link with headquarters' log of it, to find the last record that both have."""
+    FetchRecords: _aio.UnaryUnaryMultiCallable[_link_pb2.FetchRecordsRequest, _link_pb2.FetchRecordsResponse]  # type: ignore[assignment]
+    """Returns records of one of the caller's own streams from headquarters' copy."""
 
 class FederationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Headquarters' end of the links."""
@@ -54,5 +62,21 @@ class FederationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_link_pb2.HubFrame], _abc.AsyncIterator[_link_pb2.HubFrame]]:
         """Opens the link of the unit in the client certificate. Errors end it; the agent comes back with what the receiver has."""
+
+    @_abc_1.abstractmethod
+    def CompareStream(
+        self,
+        request: _link_pb2.CompareStreamRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_link_pb2.CompareStreamResponse, _abc.Awaitable[_link_pb2.CompareStreamResponse]]:
+        """Compares a stream of the caller's link with headquarters' log of it, to find the last record that both have."""
+
+    @_abc_1.abstractmethod
+    def FetchRecords(
+        self,
+        request: _link_pb2.FetchRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_link_pb2.FetchRecordsResponse, _abc.Awaitable[_link_pb2.FetchRecordsResponse]]:
+        """Returns records of one of the caller's own streams from headquarters' copy."""
 
 def add_FederationServiceServicer_to_server(servicer: FederationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

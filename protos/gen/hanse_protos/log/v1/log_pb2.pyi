@@ -250,6 +250,34 @@ class StreamHead(_message.Message):
 Global___StreamHead: _TypeAlias = StreamHead  # noqa: Y015
 
 @_typing.final
+class EpochStarted(_message.Message):
+    """A stream went on in a new epoch, after its writer had lost records that others have."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_FIELD_NUMBER: _builtins.int
+    CARRIED_FIELD_NUMBER: _builtins.int
+    carried: _builtins.int
+    """How many records the writer had written after that one: they follow in the new epoch."""
+    @_builtins.property
+    def after(self) -> Global___StreamHead:
+        """The last record that the writer and the holder of its copy both have: the new epoch follows it."""
+
+    def __init__(
+        self,
+        *,
+        after: Global___StreamHead | None = ...,
+        carried: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "carried", b"carried"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpochStarted: _TypeAlias = EpochStarted  # noqa: Y015
+
+@_typing.final
 class ListStreamsRequest(_message.Message):
     """Request for ListStreams."""
 
