@@ -174,8 +174,13 @@ class Agent:
         for row in quarantined:
             if common_head(row) is None:
                 source = sources.get(row.stream, Source(LOG, row.stream))
-                common, _ = await last_common(self._database, source, ask)
-                await self._database.write(save_common, row.stream, common)
+                try:
+                    common, _ = await last_common(self._database, source, ask)
+                except grpc.RpcError as error:
+                    # The other streams go on all the same; the next link tries again.
+                    logger.warning("a stream could not be compared", stream=row.stream, problem=in_words(error))
+                else:
+                    await self._database.write(save_common, row.stream, common)
 
     async def _received(self, quarantined: Sequence[Quarantine]) -> dict[str, Head]:
         if self._downstream in {row.stream for row in quarantined}:

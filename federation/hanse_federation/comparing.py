@@ -19,7 +19,7 @@ from hanse.names import downstream_name, stream_name
 from hanse_federation.frames import MAX_BATCH_RECORDS, heads_by_stream, stream_head
 from hanse_federation.model import LOG, UPSTREAM_SERVICES
 from hanse_federation.quarantine import release, save_common
-from hanse_federation.sending import Source, everything, read_batch
+from hanse_federation.sending import Source, everything, read_batches
 from hanse_protos.federation.v1 import link_pb2 as pb
 from hanse_protos.log.v1.log_pb2 import StreamHead
 
@@ -65,8 +65,8 @@ def fetch_records(session: Session, unit: str, request: pb.FetchRecordsRequest) 
         raise FrameForeign(f"{stream} is not a stream of {unit}", unit=unit, stream=stream)
     if not holds(session, LOG, stream, after):
         raise LogsDisagree(f"{stream} has no record {after.epoch}/{after.sequence} here", stream=stream)
-    read = read_batch(session, Source(LOG, stream), after, MAX_BATCH_RECORDS, everything)
-    return pb.FetchRecordsResponse(batch=read[0] if read else None)
+    reading = read_batches(session, Source(LOG, stream), after, MAX_BATCH_RECORDS, everything)
+    return pb.FetchRecordsResponse(batch=next(iter(reading.batches), None))
 
 
 async def last_common(database: Database, source: Source, ask: Ask) -> tuple[Head, Head]:

@@ -26,7 +26,7 @@ from hanse.log.sealing import check_sealed
 from hanse_federation.copying import RowWriter, copy_rows
 from hanse_federation.model import LOG, Quarantine
 from hanse_protos.federation.v1.link_pb2 import BatchedRecord, RecordBatch
-from hanse_protos.log.v1.log_pb2 import Event, SealedField
+from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
