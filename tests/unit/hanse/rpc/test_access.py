@@ -33,7 +33,8 @@ def test_there_are_contracts() -> None:
 
 def test_only_the_link_between_units_goes_by_certificate() -> None:
     by_certificate = [rpc for rpc, roles in ROLES_BY_RPC.items() if roles is BY_CERTIFICATE]
-    assert by_certificate == ["/hanse_protos.federation.v1.FederationService/Exchange"]
+    link = "/hanse_protos.federation.v1.FederationService"
+    assert by_certificate == [f"{link}/Exchange", f"{link}/CompareStream", f"{link}/FetchRecords"]
 
 
 def test_a_row_for_nobody_is_not_one_for_everybody() -> None:
