@@ -27,13 +27,25 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from hanse_protos.log.v1 import log_pb2 as hanse__protos_dot_log_dot_v1_dot_log__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%hanse_protos/federation/v1/link.proto\x12\x1ahanse_protos.federation.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dhanse_protos/log/v1/log.proto\"\xc4\x02\n\tUnitFrame\x12\x35\n\x04unit\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12\x32\n\x05hello\x18\x02 \x01(\x0b\x32!.hanse_protos.federation.v1.HelloH\x00\x12\x38\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\'.hanse_protos.federation.v1.RecordBatchH\x00\x12\x46\n\x0f\x61\x63knowledgement\x18\x04 \x01(\x0b\x32+.hanse_protos.federation.v1.AcknowledgementH\x00\x12:\n\theartbeat\x18\x05 \x01(\x0b\x32%.hanse_protos.federation.v1.HeartbeatH\x00\x42\x0e\n\x05\x66rame\x12\x05\xbaH\x02\x08\x01\"\x90\x02\n\x08HubFrame\x12\x36\n\x07welcome\x18\x01 \x01(\x0b\x32#.hanse_protos.federation.v1.WelcomeH\x00\x12\x38\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\'.hanse_protos.federation.v1.RecordBatchH\x00\x12\x46\n\x0f\x61\x63knowledgement\x18\x03 \x01(\x0b\x32+.hanse_protos.federation.v1.AcknowledgementH\x00\x12:\n\theartbeat\x18\x04 \x01(\x0b\x32%.hanse_protos.federation.v1.HeartbeatH\x00\x42\x0e\n\x05\x66rame\x12\x05\xbaH\x02\x08\x01\"\x92\x02\n\x05Hello\x12%\n\x10protocol_version\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x02\xbaH\x04\x1a\x02(\x01\x12\x31\n\x08received\x18\x02 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\x12\x1f\n\x06\x63redit\x18\x03 \x01(\x05\x42\x0f\xe2\x41\x01\x02\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x01\x12<\n\x05heads\x18\x04 \x03(\x0b\x32\x1f.hanse_protos.log.v1.StreamHeadB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x64\x12P\n\x0bquarantined\x18\n \x03(\x0b\x32-.hanse_protos.federation.v1.QuarantinedStreamB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x64\"\xd1\x01\n\x07Welcome\x12?\n\x08received\x18\x01 \x03(\x0b\x32\x1f.hanse_protos.log.v1.StreamHeadB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x64\x12\x1f\n\x06\x63redit\x18\x02 \x01(\x05\x42\x0f\xe2\x41\x01\x02\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x01\x12\x12\n\ndownstream\x18\x03 \x01(\t\x12P\n\x0bquarantined\x18\n \x03(\x0b\x32-.hanse_protos.federation.v1.QuarantinedStreamB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x64\"\xfe\x01\n\x11QuarantinedStream\x12\x1d\n\x06stream\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18x\x12\r\n\x05\x66ound\x18\x02 \x01(\x08\x12\x1b\n\x06reason\x18\x03 \x01(\tB\x0b\xe2\x41\x01\x01\xbaH\x04r\x02\x18<\x12\x1d\n\x07problem\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xd0\x0f\x12/\n\x06\x63ommon\x18\x05 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\x12\x1e\n\tnew_epoch\x18\x06 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12.\n\x05place\x18\x07 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\"\xe8\x01\n\x0bRecordBatch\x12\x1d\n\x06stream\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18x\x12\x1a\n\x05\x65poch\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x02\xbaH\x04\x1a\x02(\x01\x12-\n\x0e\x66irst_sequence\x18\x03 \x01(\x03\x42\x15\xe2\x41\x01\x02\xbaH\x0e\"\x0c\x18\x80\x80\x80\x80\x80\x80\x80\x80@(\x01\x12\"\n\rprevious_hash\x18\x04 \x01(\x0c\x42\x0b\xe2\x41\x01\x01\xbaH\x04z\x02\x18 \x12K\n\x07records\x18\x05 \x03(\x0b\x32).hanse_protos.federation.v1.BatchedRecordB\x0f\xe2\x41\x01\x02\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"^\n\rBatchedRecord\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\r\n\x05\x65vent\x18\x02 \x01(\x0c\x12\x30\n\x06sealed\x18\x03 \x03(\x0b\x32 .hanse_protos.log.v1.SealedField\"L\n\x0f\x41\x63knowledgement\x12\x39\n\x04head\x18\x01 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHeadB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"I\n\tHeartbeat\x12<\n\x05heads\x18\x01 \x03(\x0b\x32\x1f.hanse_protos.log.v1.StreamHeadB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x64\x32p\n\x11\x46\x65\x64\x65rationService\x12[\n\x08\x45xchange\x12%.hanse_protos.federation.v1.UnitFrame\x1a$.hanse_protos.federation.v1.HubFrame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%hanse_protos/federation/v1/link.proto\x12\x1ahanse_protos.federation.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dhanse_protos/log/v1/log.proto\"\x9f\x01\n\x14\x43ompareStreamRequest\x12\x1d\n\x06stream\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18x\x12=\n\x06probes\x18\x02 \x03(\x0b\x32\x1f.hanse_protos.log.v1.StreamHeadB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x64\x12\x13\n\x05\x66inal\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x14\n\x06settle\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"w\n\x15\x43ompareStreamResponse\x12/\n\x06\x63ommon\x18\x01 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\x12-\n\x04head\x18\x02 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\"p\n\x13\x46\x65tchRecordsRequest\x12\x1d\n\x06stream\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18x\x12:\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHeadB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"N\n\x14\x46\x65tchRecordsResponse\x12\x36\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\'.hanse_protos.federation.v1.RecordBatch\"\xc4\x02\n\tUnitFrame\x12\x35\n\x04unit\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12\x32\n\x05hello\x18\x02 \x01(\x0b\x32!.hanse_protos.federation.v1.HelloH\x00\x12\x38\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\'.hanse_protos.federation.v1.RecordBatchH\x00\x12\x46\n\x0f\x61\x63knowledgement\x18\x04 \x01(\x0b\x32+.hanse_protos.federation.v1.AcknowledgementH\x00\x12:\n\theartbeat\x18\x05 \x01(\x0b\x32%.hanse_protos.federation.v1.HeartbeatH\x00\x42\x0e\n\x05\x66rame\x12\x05\xbaH\x02\x08\x01\"\x90\x02\n\x08HubFrame\x12\x36\n\x07welcome\x18\x01 \x01(\x0b\x32#.hanse_protos.federation.v1.WelcomeH\x00\x12\x38\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\'.hanse_protos.federation.v1.RecordBatchH\x00\x12\x46\n\x0f\x61\x63knowledgement\x18\x03 \x01(\x0b\x32+.hanse_protos.federation.v1.AcknowledgementH\x00\x12:\n\theartbeat\x18\x04 \x01(\x0b\x32%.hanse_protos.federation.v1.HeartbeatH\x00\x42\x0e\n\x05\x66rame\x12\x05\xbaH\x02\x08\x01\"\x92\x02\n\x05Hello\x12%\n\x10protocol_version\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x02\xbaH\x04\x1a\x02(\x01\x12\x31\n\x08received\x18\x02 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\x12\x1f\n\x06\x63redit\x18\x03 \x01(\x05\x42\x0f\xe2\x41\x01\x02\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x01\x12<\n\x05heads\x18\x04 \x03(\x0b\x32\x1f.hanse_protos.log.v1.StreamHeadB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x64\x12P\n\x0bquarantined\x18\n \x03(\x0b\x32-.hanse_protos.federation.v1.QuarantinedStreamB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x64\"\xd1\x01\n\x07Welcome\x12?\n\x08received\x18\x01 \x03(\x0b\x32\x1f.hanse_protos.log.v1.StreamHeadB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x64\x12\x1f\n\x06\x63redit\x18\x02 \x01(\x05\x42\x0f\xe2\x41\x01\x02\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x01\x12\x12\n\ndownstream\x18\x03 \x01(\t\x12P\n\x0bquarantined\x18\n \x03(\x0b\x32-.hanse_protos.federation.v1.QuarantinedStreamB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x64\"\xfe\x01\n\x11QuarantinedStream\x12\x1d\n\x06stream\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18x\x12\r\n\x05\x66ound\x18\x02 \x01(\x08\x12\x1b\n\x06reason\x18\x03 \x01(\tB\x0b\xe2\x41\x01\x01\xbaH\x04r\x02\x18<\x12\x1d\n\x07problem\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xd0\x0f\x12/\n\x06\x63ommon\x18\x05 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\x12\x1e\n\tnew_epoch\x18\x06 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12.\n\x05place\x18\x07 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\"\xe8\x01\n\x0bRecordBatch\x12\x1d\n\x06stream\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18x\x12\x1a\n\x05\x65poch\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x02\xbaH\x04\x1a\x02(\x01\x12-\n\x0e\x66irst_sequence\x18\x03 \x01(\x03\x42\x15\xe2\x41\x01\x02\xbaH\x0e\"\x0c\x18\x80\x80\x80\x80\x80\x80\x80\x80@(\x01\x12\"\n\rprevious_hash\x18\x04 \x01(\x0c\x42\x0b\xe2\x41\x01\x01\xbaH\x04z\x02\x18 \x12K\n\x07records\x18\x05 \x03(\x0b\x32).hanse_protos.federation.v1.BatchedRecordB\x0f\xe2\x41\x01\x02\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"^\n\rBatchedRecord\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\r\n\x05\x65vent\x18\x02 \x01(\x0c\x12\x30\n\x06sealed\x18\x03 \x03(\x0b\x32 .hanse_protos.log.v1.SealedField\"L\n\x0f\x41\x63knowledgement\x12\x39\n\x04head\x18\x01 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHeadB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"I\n\tHeartbeat\x12<\n\x05heads\x18\x01 \x03(\x0b\x32\x1f.hanse_protos.log.v1.StreamHeadB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x64\x32\xd9\x02\n\x11\x46\x65\x64\x65rationService\x12[\n\x08\x45xchange\x12%.hanse_protos.federation.v1.UnitFrame\x1a$.hanse_protos.federation.v1.HubFrame(\x01\x30\x01\x12t\n\rCompareStream\x12\x30.hanse_protos.federation.v1.CompareStreamRequest\x1a\x31.hanse_protos.federation.v1.CompareStreamResponse\x12q\n\x0c\x46\x65tchRecords\x12/.hanse_protos.federation.v1.FetchRecordsRequest\x1a\x30.hanse_protos.federation.v1.FetchRecordsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hanse_protos.federation.v1.link_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_COMPARESTREAMREQUEST'].fields_by_name['stream']._loaded_options = None
+  _globals['_COMPARESTREAMREQUEST'].fields_by_name['stream']._serialized_options = b'\342A\001\002\272H\006r\004\020\001\030x'
+  _globals['_COMPARESTREAMREQUEST'].fields_by_name['probes']._loaded_options = None
+  _globals['_COMPARESTREAMREQUEST'].fields_by_name['probes']._serialized_options = b'\342A\001\001\272H\005\222\001\002\020d'
+  _globals['_COMPARESTREAMREQUEST'].fields_by_name['final']._loaded_options = None
+  _globals['_COMPARESTREAMREQUEST'].fields_by_name['final']._serialized_options = b'\342A\001\001'
+  _globals['_COMPARESTREAMREQUEST'].fields_by_name['settle']._loaded_options = None
+  _globals['_COMPARESTREAMREQUEST'].fields_by_name['settle']._serialized_options = b'\342A\001\001'
+  _globals['_FETCHRECORDSREQUEST'].fields_by_name['stream']._loaded_options = None
+  _globals['_FETCHRECORDSREQUEST'].fields_by_name['stream']._serialized_options = b'\342A\001\002\272H\006r\004\020\001\030x'
+  _globals['_FETCHRECORDSREQUEST'].fields_by_name['after']._loaded_options = None
+  _globals['_FETCHRECORDSREQUEST'].fields_by_name['after']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
   _globals['_UNITFRAME'].oneofs_by_name['frame']._loaded_options = None
   _globals['_UNITFRAME'].oneofs_by_name['frame']._serialized_options = b'\272H\002\010\001'
   _globals['_UNITFRAME'].fields_by_name['unit']._loaded_options = None
@@ -76,24 +88,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACKNOWLEDGEMENT'].fields_by_name['head']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
   _globals['_HEARTBEAT'].fields_by_name['heads']._loaded_options = None
   _globals['_HEARTBEAT'].fields_by_name['heads']._serialized_options = b'\342A\001\001\272H\005\222\001\002\020d'
-  _globals['_UNITFRAME']._serialized_start=163
-  _globals['_UNITFRAME']._serialized_end=487
-  _globals['_HUBFRAME']._serialized_start=490
-  _globals['_HUBFRAME']._serialized_end=762
-  _globals['_HELLO']._serialized_start=765
-  _globals['_HELLO']._serialized_end=1039
-  _globals['_WELCOME']._serialized_start=1042
-  _globals['_WELCOME']._serialized_end=1251
-  _globals['_QUARANTINEDSTREAM']._serialized_start=1254
-  _globals['_QUARANTINEDSTREAM']._serialized_end=1508
-  _globals['_RECORDBATCH']._serialized_start=1511
-  _globals['_RECORDBATCH']._serialized_end=1743
-  _globals['_BATCHEDRECORD']._serialized_start=1745
-  _globals['_BATCHEDRECORD']._serialized_end=1839
-  _globals['_ACKNOWLEDGEMENT']._serialized_start=1841
-  _globals['_ACKNOWLEDGEMENT']._serialized_end=1917
-  _globals['_HEARTBEAT']._serialized_start=1919
-  _globals['_HEARTBEAT']._serialized_end=1992
-  _globals['_FEDERATIONSERVICE']._serialized_start=1994
-  _globals['_FEDERATIONSERVICE']._serialized_end=2106
+  _globals['_COMPARESTREAMREQUEST']._serialized_start=163
+  _globals['_COMPARESTREAMREQUEST']._serialized_end=322
+  _globals['_COMPARESTREAMRESPONSE']._serialized_start=324
+  _globals['_COMPARESTREAMRESPONSE']._serialized_end=443
+  _globals['_FETCHRECORDSREQUEST']._serialized_start=445
+  _globals['_FETCHRECORDSREQUEST']._serialized_end=557
+  _globals['_FETCHRECORDSRESPONSE']._serialized_start=559
+  _globals['_FETCHRECORDSRESPONSE']._serialized_end=637
+  _globals['_UNITFRAME']._serialized_start=640
+  _globals['_UNITFRAME']._serialized_end=964
+  _globals['_HUBFRAME']._serialized_start=967
+  _globals['_HUBFRAME']._serialized_end=1239
+  _globals['_HELLO']._serialized_start=1242
+  _globals['_HELLO']._serialized_end=1516
+  _globals['_WELCOME']._serialized_start=1519
+  _globals['_WELCOME']._serialized_end=1728
+  _globals['_QUARANTINEDSTREAM']._serialized_start=1731
+  _globals['_QUARANTINEDSTREAM']._serialized_end=1985
+  _globals['_RECORDBATCH']._serialized_start=1988
+  _globals['_RECORDBATCH']._serialized_end=2220
+  _globals['_BATCHEDRECORD']._serialized_start=2222
+  _globals['_BATCHEDRECORD']._serialized_end=2316
+  _globals['_ACKNOWLEDGEMENT']._serialized_start=2318
+  _globals['_ACKNOWLEDGEMENT']._serialized_end=2394
+  _globals['_HEARTBEAT']._serialized_start=2396
+  _globals['_HEARTBEAT']._serialized_end=2469
+  _globals['_FEDERATIONSERVICE']._serialized_start=2472
+  _globals['_FEDERATIONSERVICE']._serialized_end=2817
 # @@protoc_insertion_point(module_scope)

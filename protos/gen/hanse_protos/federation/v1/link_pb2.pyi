@@ -20,6 +20,124 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class CompareStreamRequest(_message.Message):
+    """Request for CompareStream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_FIELD_NUMBER: _builtins.int
+    PROBES_FIELD_NUMBER: _builtins.int
+    FINAL_FIELD_NUMBER: _builtins.int
+    SETTLE_FIELD_NUMBER: _builtins.int
+    stream: _builtins.str
+    """The stream."""
+    final: _builtins.bool
+    """Whether the search is over: the last probe that agrees is the last record that both have, and is kept for people."""
+    settle: _builtins.bool
+    """Whether headquarters is to end its quarantine, where the caller has everything that headquarters has."""
+    @_builtins.property
+    def probes(self) -> _containers.RepeatedCompositeFieldContainer[_log_pb2.StreamHead]:
+        """Records that the caller has."""
+
+    def __init__(
+        self,
+        *,
+        stream: _builtins.str = ...,
+        probes: _abc.Iterable[_log_pb2.StreamHead] | None = ...,
+        final: _builtins.bool = ...,
+        settle: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["final", b"final", "probes", b"probes", "settle", b"settle", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareStreamRequest: _TypeAlias = CompareStreamRequest  # noqa: Y015
+
+@_typing.final
+class CompareStreamResponse(_message.Message):
+    """Response for CompareStream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMON_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def common(self) -> _log_pb2.StreamHead:
+        """The last probe that headquarters has too; sequence 0 where it has none of them."""
+
+    @_builtins.property
+    def head(self) -> _log_pb2.StreamHead:
+        """Where the stream ends at headquarters."""
+
+    def __init__(
+        self,
+        *,
+        common: _log_pb2.StreamHead | None = ...,
+        head: _log_pb2.StreamHead | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["common", b"common", "head", b"head"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["common", b"common", "head", b"head"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareStreamResponse: _TypeAlias = CompareStreamResponse  # noqa: Y015
+
+@_typing.final
+class FetchRecordsRequest(_message.Message):
+    """Request for FetchRecords."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    stream: _builtins.str
+    """The stream."""
+    @_builtins.property
+    def after(self) -> _log_pb2.StreamHead:
+        """The last record that the caller has; sequence 0 for none."""
+
+    def __init__(
+        self,
+        *,
+        stream: _builtins.str = ...,
+        after: _log_pb2.StreamHead | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchRecordsRequest: _TypeAlias = FetchRecordsRequest  # noqa: Y015
+
+@_typing.final
+class FetchRecordsResponse(_message.Message):
+    """Response for FetchRecords."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BATCH_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def batch(self) -> Global___RecordBatch:
+        """The records after it, 1,000 at most and of one epoch; unset where there are none."""
+
+    def __init__(
+        self,
+        *,
+        batch: Global___RecordBatch | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchRecordsResponse: _TypeAlias = FetchRecordsResponse  # noqa: Y015
+
+@_typing.final
 class UnitFrame(_message.Message):
     """What a unit sends. A frame of a kind that the receiver does not know is refused, at both ends: an end sends only
     what the version in Hello has. Unknown fields of known frames are passed over; events are carried as bytes, so theirs

@@ -27,7 +27,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dhanse_protos/log/v1/log.proto\x12\x13hanse_protos.log.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x02\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x10\n\x08resource\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\x0f\n\x07payload\x18\x05 \x01(\x0c\x12\x39\n\x0esealed_digests\x18\x06 \x03(\x0b\x32!.hanse_protos.log.v1.SealedDigest\x12.\n\noccur_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x15\n\rtrace_context\x18\n \x01(\t\x12\x16\n\x0epolicy_version\x18\x0b \x01(\x03\"-\n\x0cSealedDigest\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"9\n\x0bSealedField\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0c\n\x04salt\x18\x02 \x01(\x0c\x12\r\n\x05value\x18\x03 \x01(\t\"@\n\x0cSealedFields\x12\x30\n\x06\x66ields\x18\x01 \x03(\x0b\x32 .hanse_protos.log.v1.SealedField\"\x8b\x01\n\tLogRecord\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x05\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x0c\n\x04hash\x18\x04 \x01(\x0c\x12\r\n\x05\x65vent\x18\x05 \x01(\x0c\x12\x30\n\x06sealed\x18\x06 \x03(\x0b\x32 .hanse_protos.log.v1.SealedField\"\xa0\x01\n\nStreamHead\x12\x17\n\x06stream\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18x\x12\x16\n\x05\x65poch\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x19\n\x08sequence\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x15\n\x04hash\x18\x04 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12/\n\x0b\x61ppend_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x14\n\x12ListStreamsRequest\"G\n\x13ListStreamsResponse\x12\x30\n\x07streams\x18\x01 \x03(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\"\x8e\x01\n\x13VerifyStreamRequest\x12T\n\x06stream\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xbaH=r;29^units/[a-z][a-z0-9-]{0,38}/streams/[a-z][a-z0-9-]{0,60}$\x12!\n\x0c\x65nd_sequence\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x01\xbaH\x04\"\x02(\x00\"w\n\x14VerifyStreamResponse\x12\x0e\n\x06intact\x18\x01 \x01(\x08\x12\x0f\n\x07records\x18\x02 \x01(\x03\x12-\n\x04head\x18\x03 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\x12\x0f\n\x07problem\x18\x04 \x01(\t2\xd3\x01\n\nLogService\x12`\n\x0bListStreams\x12\'.hanse_protos.log.v1.ListStreamsRequest\x1a(.hanse_protos.log.v1.ListStreamsResponse\x12\x63\n\x0cVerifyStream\x12(.hanse_protos.log.v1.VerifyStreamRequest\x1a).hanse_protos.log.v1.VerifyStreamResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dhanse_protos/log/v1/log.proto\x12\x13hanse_protos.log.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x02\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x10\n\x08resource\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\x0f\n\x07payload\x18\x05 \x01(\x0c\x12\x39\n\x0esealed_digests\x18\x06 \x03(\x0b\x32!.hanse_protos.log.v1.SealedDigest\x12.\n\noccur_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x15\n\rtrace_context\x18\n \x01(\t\x12\x16\n\x0epolicy_version\x18\x0b \x01(\x03\"-\n\x0cSealedDigest\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"9\n\x0bSealedField\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0c\n\x04salt\x18\x02 \x01(\x0c\x12\r\n\x05value\x18\x03 \x01(\t\"@\n\x0cSealedFields\x12\x30\n\x06\x66ields\x18\x01 \x03(\x0b\x32 .hanse_protos.log.v1.SealedField\"\x8b\x01\n\tLogRecord\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x05\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x0c\n\x04hash\x18\x04 \x01(\x0c\x12\r\n\x05\x65vent\x18\x05 \x01(\x0c\x12\x30\n\x06sealed\x18\x06 \x03(\x0b\x32 .hanse_protos.log.v1.SealedField\"\xa0\x01\n\nStreamHead\x12\x17\n\x06stream\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18x\x12\x16\n\x05\x65poch\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x19\n\x08sequence\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x15\n\x04hash\x18\x04 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12/\n\x0b\x61ppend_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x0c\x45pochStarted\x12.\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\x12\x0f\n\x07\x63\x61rried\x18\x02 \x01(\x03\"\x14\n\x12ListStreamsRequest\"G\n\x13ListStreamsResponse\x12\x30\n\x07streams\x18\x01 \x03(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\"\x8e\x01\n\x13VerifyStreamRequest\x12T\n\x06stream\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xbaH=r;29^units/[a-z][a-z0-9-]{0,38}/streams/[a-z][a-z0-9-]{0,60}$\x12!\n\x0c\x65nd_sequence\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x01\xbaH\x04\"\x02(\x00\"w\n\x14VerifyStreamResponse\x12\x0e\n\x06intact\x18\x01 \x01(\x08\x12\x0f\n\x07records\x18\x02 \x01(\x03\x12-\n\x04head\x18\x03 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\x12\x0f\n\x07problem\x18\x04 \x01(\t2\xd3\x01\n\nLogService\x12`\n\x0bListStreams\x12\'.hanse_protos.log.v1.ListStreamsRequest\x1a(.hanse_protos.log.v1.ListStreamsResponse\x12\x63\n\x0cVerifyStream\x12(.hanse_protos.log.v1.VerifyStreamRequest\x1a).hanse_protos.log.v1.VerifyStreamResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,14 +58,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGRECORD']._serialized_end=741
   _globals['_STREAMHEAD']._serialized_start=744
   _globals['_STREAMHEAD']._serialized_end=904
-  _globals['_LISTSTREAMSREQUEST']._serialized_start=906
-  _globals['_LISTSTREAMSREQUEST']._serialized_end=926
-  _globals['_LISTSTREAMSRESPONSE']._serialized_start=928
-  _globals['_LISTSTREAMSRESPONSE']._serialized_end=999
-  _globals['_VERIFYSTREAMREQUEST']._serialized_start=1002
-  _globals['_VERIFYSTREAMREQUEST']._serialized_end=1144
-  _globals['_VERIFYSTREAMRESPONSE']._serialized_start=1146
-  _globals['_VERIFYSTREAMRESPONSE']._serialized_end=1265
-  _globals['_LOGSERVICE']._serialized_start=1268
-  _globals['_LOGSERVICE']._serialized_end=1479
+  _globals['_EPOCHSTARTED']._serialized_start=906
+  _globals['_EPOCHSTARTED']._serialized_end=985
+  _globals['_LISTSTREAMSREQUEST']._serialized_start=987
+  _globals['_LISTSTREAMSREQUEST']._serialized_end=1007
+  _globals['_LISTSTREAMSRESPONSE']._serialized_start=1009
+  _globals['_LISTSTREAMSRESPONSE']._serialized_end=1080
+  _globals['_VERIFYSTREAMREQUEST']._serialized_start=1083
+  _globals['_VERIFYSTREAMREQUEST']._serialized_end=1225
+  _globals['_VERIFYSTREAMRESPONSE']._serialized_start=1227
+  _globals['_VERIFYSTREAMRESPONSE']._serialized_end=1346
+  _globals['_LOGSERVICE']._serialized_start=1349
+  _globals['_LOGSERVICE']._serialized_end=1560
 # @@protoc_insertion_point(module_scope)
