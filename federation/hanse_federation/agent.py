@@ -22,7 +22,7 @@ from hanse_federation.comparing import COMPARE_TIMEOUT_SECONDS, last_common
 from hanse_federation.dialling import hub_channel
 from hanse_federation.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_stream, stream_head
 from hanse_federation.link import LinkEnd, Timing, next_frame
-from hanse_federation.model import LOG, SCHEMA, End, Quarantine
+from hanse_federation.model import LOG, SCHEMA, End
 from hanse_federation.problems import in_words, known_problem
 from hanse_federation.quarantine import (
     Gaps,
@@ -113,18 +113,19 @@ class Agent:
             call = exchange(_frames(outgoing))
             try:
                 frames = _checked(call)
-                outgoing.put_nowait(await self._hello())
+                # Before the hub says where its end is, never after: headquarters' own copy is the stream itself.
+                received = await self._database.read(read_head, LOG, self._downstream)
+                outgoing.put_nowait(await self._hello(received))
                 answer: HubFrame = await next_frame(frames, self._timing.welcome_seconds)
                 if answer.WhichOneof("frame") != "welcome":
                     raise ValidationFailed("headquarters did not begin with a Welcome")
-                link = await self._begin(answer.welcome, FederationServiceStub(channel), outgoing)
+                link = await self._begin(answer.welcome, FederationServiceStub(channel), received, outgoing)
                 self._attempts = 0
                 await link.run(frames)
             finally:
                 call.cancel()
 
-    async def _hello(self) -> UnitFrame:
-        received = await self._database.read(read_head, LOG, self._downstream)
+    async def _hello(self, received: Head) -> UnitFrame:
         heads = await self._database.read(read_heads, self._sources)
         quarantined = await self._database.read(read_quarantines, self._streams)
         hello = Hello(
@@ -137,7 +138,7 @@ class Agent:
         return UnitFrame(unit=self.unit, hello=hello)
 
     async def _begin(
-        self, welcome: Welcome, stub: Any, outgoing: asyncio.Queue[UnitFrame | None]
+        self, welcome: Welcome, stub: Any, received: Head, outgoing: asyncio.Queue[UnitFrame | None]
     ) -> LinkEnd[UnitFrame]:
         """Take the streams up where headquarters has them, but for those that are in quarantine at either end."""
         there = heads_by_stream(welcome.received)
@@ -164,7 +165,7 @@ class Agent:
             on_fork=self._quarantine,
             own_heads=lambda: self._database.read(read_heads, sources),
             still_welcome=partial(self._still_quarantined, begun),
-            received=await self._received(quarantined),
+            received={} if self._downstream in {row.stream for row in quarantined} else {self._downstream: received},
             outgoing=outgoing,
         )
 
@@ -182,11 +183,6 @@ class Agent:
                     logger.warning("a stream could not be compared", stream=row.stream, problem=in_words(error))
                 else:
                     await self._database.write(save_common, row.stream, common)
-
-    async def _received(self, quarantined: Sequence[Quarantine]) -> dict[str, Head]:
-        if self._downstream in {row.stream for row in quarantined}:
-            return {}
-        return {self._downstream: await self._database.read(read_head, LOG, self._downstream)}
 
     async def _still_quarantined(self, begun: State) -> None:
         """Raise Unavailable where a quarantine has ended: the next link, in a moment, takes that stream up again."""

@@ -188,7 +188,7 @@ class Group:
 
     async def _listen(self, runtime: Runtime) -> None:
         task = asyncio.create_task(runtime.wakeup.run())
-        self.stack.push_async_callback(_end, task)
+        self.stack.push_async_callback(end, task)
 
     async def unit(self, name: str, *, agent: bool = True) -> Unit:
         """Add a unit as a member, with a line of its own."""
@@ -228,7 +228,8 @@ class Group:
         await enact(self.hq, policy or small_policy())
 
 
-async def _end(task: asyncio.Task[Any]) -> None:
+async def end(task: asyncio.Task[Any]) -> None:
+    """End a task."""
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -1,17 +1,32 @@
 """A link resumes from what the receiver has, whatever the sender remembers."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 from sqlalchemy import text
 
+from hanse.local.ports import LOOPBACK, free_port
+from hanse.log.append import append
+from hanse.log.events import Origin, new_event
 from hanse.log.verify import verify
-from hanse.names import HEADQUARTERS
+from hanse.names import HEADQUARTERS, downstream_name
+from hanse.rpc.server import RpcServer, Served, by_token
+from hanse.runtime import Runtime
 from hanse_federation import linking
+from hanse_federation.agent import Agent
 from hanse_federation.group import list_units
+from hanse_federation.hub import SERVICE
 from hanse_federation.model import LOG
 from hanse_protos.federation.v1 import group_pb2 as pb
-from hanse_protos.federation.v1.link_pb2 import UnitFrame
+from hanse_protos.federation.v1.link_pb2 import Heartbeat, HubFrame, UnitFrame, Welcome
+from hanse_protos.federation.v1.link_pb2_grpc import (
+    FederationServiceServicer,
+    add_FederationServiceServicer_to_server,
+)
 from hanse_protos.knowledge.v1.knowledge_pb2 import ArticleDrafted
-from tests.integration.hanse_federation.group import Group, Unit, batch_of, converse, eventually, hello
-from tests.support import MakeUnitFolder
+from hanse_protos.policy.v1.policy_pb2 import PolicyPublished
+from tests.integration.hanse_federation.group import QUICK, Group, Unit, batch_of, converse, end, eventually, hello
+from tests.support import OCCUR_TIME, MakeUnitFolder
 
 
 async def test_what_was_committed_but_not_acknowledged_is_not_doubled(
@@ -135,3 +150,44 @@ async def test_both_ends_verify(munich: Unit) -> None:
     await munich.open_tickets(30)
     await munich.caught_up()
     assert (await munich.hq.database.read(verify, LOG, "units/munich/streams/ticket")).records == 30
+
+
+class _SlowHub(FederationServiceServicer):
+    """A hub whose first heartbeat was read before something was told to the unit, and is heard after it."""
+
+    def __init__(self, hq: Runtime) -> None:
+        self._hq = hq
+        self._entry = new_event(Origin(HEADQUARTERS, "tests"), "policies/1", PolicyPublished(), OCCUR_TIME)
+
+    async def Exchange(  # noqa: N802 - named as in the contract.
+        self, request_iterator: AsyncIterator[UnitFrame], _context: object
+    ) -> AsyncIterator[HubFrame]:
+        frame = await anext(request_iterator)
+        await self._hq.database.write(append, LOG, downstream_name(HEADQUARTERS), [self._entry])
+        yield HubFrame(welcome=Welcome(credit=100, downstream=downstream_name(HEADQUARTERS)))
+        yield HubFrame(heartbeat=Heartbeat(heads=[frame.hello.received]))
+        async for _ in request_iterator:
+            pass
+
+
+async def test_what_is_told_to_headquarters_own_desk_while_its_link_begins_is_not_taken_for_a_fork(
+    group: Group,
+) -> None:
+    settings = group.hq.settings
+    address = f"{LOOPBACK}:{free_port()}"
+    served = Served(SERVICE, add_FederationServiceServicer_to_server, _SlowHub(group.hq))
+    server = RpcServer(address, settings.tls, by_token(group.hq.verifier), [served], require_client_certificate=True)
+    await server.start()
+    group.stack.push_async_callback(server.stop)
+    settings.hub_address = address
+    agent = asyncio.create_task(Agent(group.hq, timing=QUICK).run())
+    group.stack.push_async_callback(end, agent)
+
+    async def heard() -> bool:
+        async with group.hq.database.engine.connect() as connection:
+            known = await connection.scalar(text("SELECT count(*) FROM federation.known_head"))
+            return bool(known or await connection.scalar(text("SELECT count(*) FROM federation.quarantine")))
+
+    await eventually(heard)
+    async with group.hq.database.engine.connect() as connection:
+        assert (await connection.execute(text("SELECT problem FROM federation.quarantine"))).all() == []
