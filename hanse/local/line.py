@@ -3,7 +3,7 @@
 A `Line` is a proxy for TCP on loopback. It is in one of four states:
 
 - **down**: not started, or stopped.
-- **up**: bytes pass, `delay_seconds` after they came in.
+- **up**: bytes pass, `delay_seconds` after they came in, and no more than `bytes_per_second` of each direction.
 - **cut**: every connection was reset, and new ones are refused, as when the far host is switched off.
 - **half open**: connections stay, new ones are accepted, and bytes vanish, as behind a dead router or a firewall that
   has lost its state. Nothing tells either end; only a keepalive finds out.
@@ -56,6 +56,8 @@ class Line:
         `delay_seconds` holds back every byte, in each direction; it may be changed at any time.
         """
         self.delay_seconds = delay_seconds
+        self.bytes_per_second: float | None = None
+        """How much each direction of each connection passes; None for all that comes. It may be changed at any time."""
         self.state = LineState.DOWN
         self.port = port or free_port()
         self._target = (target_host, target_port)
@@ -225,6 +227,8 @@ class _Connection:
                 self.has_lost_bytes = True
             elif chunk:
                 await loop.sock_sendall(sink, chunk)
+                if self._line.bytes_per_second:
+                    await asyncio.sleep(len(chunk) / self._line.bytes_per_second)
             else:
                 sink.shutdown(socket.SHUT_WR)
                 return

@@ -267,3 +267,12 @@ async def test_a_port_that_was_taken_meanwhile_is_a_typed_error(target: Target) 
     with pytest.raises(LocalServerFailed):
         await line.start()
     assert line.state is LineState.DOWN
+
+
+async def test_a_narrow_line_passes_no_more_than_its_bytes_a_second(line: Line, dial: Dial) -> None:
+    client = await dial()
+    line.bytes_per_second = 1_000_000
+    began = time.monotonic()
+    await client.echo(bytes(200_000))
+    # Both directions share the time, but for the last chunk of each.
+    assert time.monotonic() - began > 0.15
