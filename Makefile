@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast check format protos bench fuzz histories lock replay clean
+.PHONY: help setup demo up test test-fast check format protos bench faults faults-full fuzz histories lock replay clean
 
 help: ## Show what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,12 @@ bench: $(STAMP) ## Measure against floors in the same run; see docs/reference/pe
 
 fuzz: $(STAMP) ## Send hostile input to every rpc and to both ends of the link; EXAMPLES= says how much of each kind
 	HANSE_FUZZ_EXAMPLES=$(or $(EXAMPLES),500) $(BIN)/pytest tests/fuzz --timeout 3600
+
+faults: $(STAMP) ## Kill processes, cut lines, and check that nothing is lost; also a part of make test
+	$(BIN)/pytest tests/faults -s
+
+faults-full: $(STAMP) ## The promises on reliability with their full figures, for hours; see tests/faults/README.md
+	$(BIN)/python -m tests.faults
 
 replay: $(STAMP) ## Import the sample incident log and show headquarters' report; FILE= and UNITS= choose another
 	$(BIN)/hanse replay $(or $(FILE),docs/reference/sample-incidents.csv) --units $(or $(UNITS),3)

@@ -22,7 +22,7 @@ from hanse_federation.comparing import COMPARE_TIMEOUT_SECONDS, last_common
 from hanse_federation.dialling import hub_channel
 from hanse_federation.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_stream, stream_head
 from hanse_federation.link import LinkEnd, Timing, next_frame
-from hanse_federation.model import LOG, SCHEMA, End
+from hanse_federation.model import LOG, SCHEMA, End, Quarantine
 from hanse_federation.problems import in_words, known_problem
 from hanse_federation.quarantine import (
     Gaps,

@@ -1,0 +1,150 @@
+"""The parts of a group that can die, each one alone, and the supervisor that starts them again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hanse.errors import LocalServerFailed
+from hanse.local.group import START_DEADLINE_SECONDS, Probe
+from hanse.local.process import ManagedProcess
+from hanse.local.server import EmbeddedServer
+
+RESTART_PAUSE_SECONDS = 0.2
+"""Between a death and the restart: what a process manager takes to notice."""
+START_TRIES = 5
+"""How often a part is started before the run gives up: PostgreSQL may be away when a role starts, and back later."""
+STOP_GRACE_SECONDS = 10.0
+
+
+class Part(Protocol):
+    """Something that runs, can be killed, and is started again."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Start it, and return when it is ready."""
+
+    async def wait(self) -> int:
+        """Return its exit status once it has ended."""
+
+    def kill(self) -> None:
+        """End it with SIGKILL, without any warning."""
+
+    async def stop(self) -> None:
+        """End it in good order."""
+
+
+@dataclass
+class RolePart:
+    """A role process of a unit."""
+
+    name: str
+    process: ManagedProcess
+    probe: Probe
+
+    async def start(self) -> None:
+        """Start it."""
+        if not self.process.is_running:
+            await self.process.start(self.probe, deadline_seconds=START_DEADLINE_SECONDS)
+
+    async def wait(self) -> int:
+        """Return its exit status once it has ended."""
+        return await self.process.wait()
+
+    def kill(self) -> None:
+        """End it and whatever it has started."""
+        if self.process.is_running and self.process.pid is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    async def stop(self) -> None:
+        """End it in good order."""
+        await self.process.stop(grace_seconds=STOP_GRACE_SECONDS)
+
+
+@dataclass
+class ServerPart:
+    """A server of the embedded default. Stopping is the group's own task."""
+
+    name: str
+    server: EmbeddedServer
+
+    async def start(self) -> None:
+        """Start it; it recovers what it had acknowledged."""
+        await self.server.start()
+
+    async def wait(self) -> int:
+        """Return its exit status once it has ended."""
+        return await self.server.wait()
+
+    def kill(self) -> None:
+        """End the server's main process; PostgreSQL's backends notice it and end by themselves."""
+        if self.server.is_running and self.server.pid is not None:
+            os.kill(self.server.pid, signal.SIGKILL)
+
+    async def stop(self) -> None:
+        """Leave it running."""
+
+
+@dataclass
+class Supervisor:
+    """Starts parts, and starts again whatever ends, whoever ended it."""
+
+    parts: dict[str, Part] = field(default_factory=dict)
+    deaths: dict[str, int] = field(default_factory=dict)
+    """How often each part ended without our doing: a role that fails ends its process, and is started again whole."""
+    _watches: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _killed: set[str] = field(default_factory=set)
+
+    async def start(self, parts: Sequence[Part]) -> None:
+        """Start parts side by side, and watch them."""
+        await asyncio.gather(*(self._start(part) for part in parts))
+        self.watch(parts)
+
+    def watch(self, parts: Sequence[Part]) -> None:
+        """Watch parts that run already."""
+        for part in parts:
+            self.parts[part.name] = part
+            self._watches[part.name] = asyncio.create_task(self._watch(part), name=f"watch {part.name}")
+
+    async def _watch(self, part: Part) -> None:
+        while True:
+            await part.wait()
+            if part.name not in self._killed:
+                self.deaths[part.name] = self.deaths.get(part.name, 0) + 1
+            self._killed.discard(part.name)
+            await asyncio.sleep(RESTART_PAUSE_SECONDS)
+            await self._start(part)
+
+    async def _start(self, part: Part) -> None:
+        for tries_left in reversed(range(START_TRIES)):
+            try:
+                await part.start()
+            except LocalServerFailed:
+                if not tries_left:
+                    raise
+                await asyncio.sleep(1)
+            else:
+                return
+
+    def kill(self, name: str) -> None:
+        """Kill a part. It is started again."""
+        self._killed.add(name)
+        self.parts[name].kill()
+
+    async def stop(self, names: Sequence[str] | None = None) -> None:
+        """Stop parts in good order, all by default, and watch them no more. Raises what a watch failed with."""
+        chosen = list(self.parts if names is None else names)
+        watches = [self._watches.pop(name) for name in chosen]
+        failures = [watch.exception() for watch in watches if watch.done() and not watch.cancelled()]
+        for watch in watches:
+            watch.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
+        await asyncio.gather(*(self.parts.pop(name).stop() for name in chosen))
+        for failure in failures:
+            if failure is not None:
+                raise failure
