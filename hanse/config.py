@@ -64,6 +64,18 @@ class Settings(BaseSettings):
     """Where headquarters takes the units' links, host:port, as this unit reaches it. An independent unit has none."""
     hub_listen_address: str = ""
     """Where the hub listens. Headquarters only."""
+    authority_folder: Path | None = None
+    """Where the group's authority is, authority.key and authority.crt, that signs the units' certificates. Headquarters
+    only; off where the group has a PKI of its own."""
+    certificate_lifetime_hours: float = Field(default=90 * 24, gt=0)
+    """For how many hours a unit's certificate is good that headquarters signs. It is renewed when a third is left, so a
+    unit may be offline for that long. Headquarters only."""
+    invitation_lifetime_hours: float = Field(default=72, gt=0)
+    """For how many hours an invitation stands. Headquarters only."""
+    enrolment_address: str = ""
+    """Where invited units reach headquarters' services, host:port; empty for `serve_address`. Headquarters only."""
+    renew_certificate: bool = True
+    """Whether the agent renews the unit's certificate at headquarters: `false` where the group's own PKI does."""
     request_retention_hours: int = Field(default=48, ge=24)
     """For how many hours a repeated request gets its first answer, 24 at least (AIP-155); then it is deleted."""
     founding_units: list[str] = []
@@ -106,7 +118,7 @@ class Settings(BaseSettings):
     @property
     def tls(self) -> TlsFiles:
         """The files of the unit's certificate."""
-        return TlsFiles(self.folder / "unit.crt", self.folder / "unit.key", self.folder / "authority.crt")
+        return tls_files(self.folder)
 
     @classmethod
     def settings_customise_sources(
@@ -121,6 +133,11 @@ class Settings(BaseSettings):
         file = os.environ.get(SETTINGS_FILE_VARIABLE)
         sources = (init_settings, env_settings)
         return (*sources, TomlConfigSettingsSource(settings_cls, Path(file))) if file else sources
+
+
+def tls_files(folder: Path) -> TlsFiles:
+    """Return where a unit's certificate is in its folder."""
+    return TlsFiles(folder / "unit.crt", folder / "unit.key", folder / "authority.crt")
 
 
 def load_settings() -> Settings:

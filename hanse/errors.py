@@ -136,6 +136,36 @@ class CertificateInvalid(Unauthenticated):
     hint = "Have the group's certificate authority issue a certificate for the unit."
 
 
+class CertificateExpired(Unauthenticated):
+    """Raise with `unit` and `expire_time`."""
+
+    reason = "CERTIFICATE_EXPIRED"
+    message = "The unit's certificate has expired."
+    hint = "Have headquarters invite the unit again, and enrol; what the unit did meanwhile is sent then."
+
+
+class CertificateRefused(Unauthenticated):
+    reason = "CERTIFICATE_REFUSED"
+    message = "Headquarters did not take the unit's certificate."
+    hint = "Check that unit.crt was signed by the group's authority, and the clocks of both machines; or enrol again."
+
+
+class HubForeign(Unauthenticated):
+    """What answers where headquarters should be has no certificate that shows it to be headquarters."""
+
+    reason = "HUB_FOREIGN"
+    message = "What answers at the address of headquarters is not headquarters."
+    hint = "Check hub_address, authority.crt, and headquarters' certificate; nothing was sent."
+
+
+class InvitationInvalid(Unauthenticated):
+    """One error for an invitation that is unknown, used, expired or another unit's: a guesser learns nothing."""
+
+    reason = "INVITATION_INVALID"
+    message = "The invitation is not valid."
+    hint = "Ask headquarters for a new one: an invitation works once, for one unit, for a limited time."
+
+
 class CertificateRevoked(Unauthenticated):
     reason = "CERTIFICATE_REVOKED"
     message = "Headquarters has revoked this certificate."
@@ -312,6 +342,20 @@ class NobodyToAsk(FailedPrecondition):
     hint = "Solve the ticket here, or let the unit join the group."
 
 
+class SigningUnavailable(FailedPrecondition):
+    reason = "SIGNING_UNAVAILABLE"
+    message = "This process of headquarters does not have the key of the group's authority."
+    hint = "Set authority_folder at headquarters; or take certificates from the group's own PKI, and admit the unit."
+
+
+class LeaveTooEarly(FailedPrecondition):
+    """Raise with `unit`."""
+
+    reason = "LEAVE_TOO_EARLY"
+    message = "Something of the unit is still under way."
+    hint = "Finish what is named, wait until the link has acknowledged everything, and leave then."
+
+
 class AmountTooFine(FailedPrecondition):
     reason = "AMOUNT_TOO_FINE"
     message = "The amount is finer than the smallest unit of its currency."
@@ -365,6 +409,12 @@ class ResourceExhausted(HanseError):
     reason = "RESOURCE_EXHAUSTED"
     message = "A limit has been reached."
     hint = "Wait a little, and ask for less at a time."
+
+
+class TooManyTries(ResourceExhausted):
+    reason = "TOO_MANY_TRIES"
+    message = "There were too many tries from this address."
+    hint = "Wait a minute, and try again with the right invitation."
 
 
 class Oversized(ResourceExhausted):

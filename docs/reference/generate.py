@@ -23,7 +23,7 @@ from pydantic_core import PydanticUndefined
 from hanse import config
 from hanse.errors import HanseError
 from hanse.identity import Role
-from hanse.rpc.access import BY_CERTIFICATE, ROLES_BY_RPC
+from hanse.rpc.access import ROLES_BY_RPC, Otherwise
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
@@ -71,10 +71,10 @@ def roles() -> str:
     return table(head, (_rights(rpc, allowed) for rpc, allowed in ROLES_BY_RPC.items()))
 
 
-def _rights(rpc: str, allowed: frozenset[Role] | None) -> Row:
+def _rights(rpc: str, allowed: frozenset[Role] | Otherwise) -> Row:
     name = f"`{rpc.rsplit('.', 1)[-1].replace('/', '.')}`"
-    if allowed is BY_CERTIFICATE:
-        return (f"{name}, by the unit's certificate", *("" for _ in Role))
+    if isinstance(allowed, Otherwise):
+        return (f"{name}, {allowed}", *("" for _ in Role))
     return (name, *("●" if role in allowed else "" for role in Role))
 
 

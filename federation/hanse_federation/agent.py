@@ -6,7 +6,6 @@ from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from functools import partial
 from typing import Any, cast
 
-import grpc
 import structlog
 
 from hanse.clock import utc_now
@@ -106,7 +105,7 @@ class Agent:
 
     async def _connect(self) -> None:
         """Open the link and be its end until it ends; the reason is raised."""
-        async with hub_channel(self._settings) as channel:
+        async with await hub_channel(self._settings, timeout_seconds=self._timing.welcome_seconds) as channel:
             outgoing: asyncio.Queue[UnitFrame | None] = asyncio.Queue()
             # What headquarters sends is checked like everything else that comes in, so it is taken as bytes.
             exchange: Any = channel.stream_stream(EXCHANGE, request_serializer=UnitFrame.SerializeToString)

@@ -32,6 +32,7 @@ from hanse.rpc.interceptor import Context
 from hanse.rpc.server import RpcServer, Served, by_token
 from hanse.runtime import Runtime
 from hanse.work import CommandExecutor
+from hanse_federation import enrolment_servicer
 from hanse_federation.absorbing import absorb, open_from_unit
 from hanse_federation.comparing import compare_stream, fetch_records, streams_of
 from hanse_federation.forwarding import forward_decisions
@@ -69,7 +70,10 @@ class Hub:
             settings.hub_listen_address,
             settings.tls,
             by_token(runtime.verifier),
-            [Served(SERVICE, link_pb2_grpc.add_FederationServiceServicer_to_server, self._servicer)],
+            [
+                Served(SERVICE, link_pb2_grpc.add_FederationServiceServicer_to_server, self._servicer),
+                enrolment_servicer.served(runtime, self._executor),
+            ],
             require_client_certificate=True,
         )
         self.port = self._server.port

@@ -1,8 +1,7 @@
 """Who belongs to the group: headquarters' register of the units, and who is let in by it.
 
-    (unknown) --admit--> ACTIVE --revoke--> REVOKED
-                           ^                   |
-                           └-------admit-------┘
+    (unknown) --invite--> INVITED --enrol--> ACTIVE --revoke--> REVOKED     coming back:
+        └-------------------admit--------------^ └-----leave----> RETIRED     invite, or admit
 
 The register decides whether the hub takes a unit's link (`require_member`), and to whom headquarters passes facts on
 (`active_units`). A unit is told what it needs when it is admitted (`seeding`), so whoever comes late works like the
@@ -20,7 +19,9 @@ from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
+from hanse.clock import utc_now
 from hanse.errors import (
+    CertificateExpired,
     CertificateRevoked,
     IllegalTransition,
     UnitNotAdmitted,
@@ -104,7 +105,8 @@ async def found(executor: CommandExecutor, units: Sequence[str]) -> None:
 def require_member(session: Session, certificate: UnitCertificate) -> None:
     """Check that a unit is a member and that its certificate stands.
 
-    Raises UnitNotAdmitted, UnitRevoked, UnitRetired, CertificateRevoked.
+    Raises UnitNotAdmitted, UnitRevoked, UnitRetired, CertificateRevoked; CertificateExpired where it expired while the
+    link was up.
     """
     unit = certificate.unit
     if unit != HEADQUARTERS:
@@ -113,6 +115,8 @@ def require_member(session: Session, certificate: UnitCertificate) -> None:
             raise _REFUSALS.get(state, UnitNotAdmitted)(unit=unit)  # type: ignore[call-overload]
     if session.scalar(select(Certificate.revoke_time).where(Certificate.serial == certificate.serial)):
         raise CertificateRevoked(unit=unit, serial=certificate.serial)
+    if certificate.expire_time <= utc_now():
+        raise CertificateExpired(unit=unit, expire_time=certificate.expire_time.isoformat())
 
 
 def save_certificate(session: Session, certificate: UnitCertificate) -> None:

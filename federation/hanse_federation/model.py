@@ -125,6 +125,15 @@ class Orphan(Base):
 # From here on headquarters only.
 
 MEMBER_TRANSITIONS: dict[str, dict[int, int]] = {
+    # A member whose certificate expired or whose key was lost is invited too; it stays a member meanwhile.
+    "InviteUnit": {
+        pb.MEMBER_STATE_UNSPECIFIED: pb.INVITED,
+        pb.INVITED: pb.INVITED,
+        pb.ACTIVE: pb.ACTIVE,
+        pb.REVOKED: pb.INVITED,
+        pb.RETIRED: pb.INVITED,
+    },
+    "EnrolUnit": {pb.INVITED: pb.ACTIVE, pb.ACTIVE: pb.ACTIVE},
     # Also where the certificate comes from the group's own PKI. A member that is admitted again stays one.
     "AdmitUnit": {
         pb.MEMBER_STATE_UNSPECIFIED: pb.ACTIVE,
@@ -134,6 +143,7 @@ MEMBER_TRANSITIONS: dict[str, dict[int, int]] = {
         pb.RETIRED: pb.ACTIVE,
     },
     "RevokeUnit": {pb.INVITED: pb.REVOKED, pb.ACTIVE: pb.REVOKED},
+    "LeaveGroup": {pb.ACTIVE: pb.RETIRED},
 }
 """For each verb: from which state of a unit's membership it leads to which. A unit that headquarters has never heard of
 is in the state MEMBER_STATE_UNSPECIFIED. Headquarters itself belongs to its group without a row."""

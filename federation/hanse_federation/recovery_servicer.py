@@ -53,7 +53,7 @@ class StreamServicer(rpc.StreamServiceServicer):
         if not await self._database.read(recovery.is_quarantined, stream):
             return
         log = recovery.own_log(self._runtime.unit, stream)
-        async with hub_channel(self._runtime.settings) as channel:
+        async with await hub_channel(self._runtime.settings) as channel:
             stub: Any = FederationServiceStub(channel)
             ask = partial(stub.CompareStream, timeout=COMPARE_TIMEOUT_SECONDS)
             with remote_errors():

@@ -1,15 +1,19 @@
 """The federation over gRPC, beside the link itself: how it is doing, what headquarters sees, what it decides."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
+from hanse.identity import fingerprint_of
 from hanse.names import HEADQUARTERS
 from hanse.rpc.call import cause_of
 from hanse.rpc.interceptor import Context
 from hanse.rpc.server import Served
 from hanse.runtime import Runtime
 from hanse.work import CommandExecutor
-from hanse_federation import group, linking, membership, recovery_servicer, routing
+from hanse_federation import enrolment_servicer, group, linking, membership, recovery_servicer, routing
+from hanse_federation.enrolment import Signing, invitation_digest, inviting
 from hanse_federation.forwarding import forward_decisions
+from hanse_federation.invitations import InvitationToken, digest_of, new_secret
 from hanse_federation.what_if import compare_policy
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.federation.v1 import group_pb2_grpc as rpc
@@ -104,8 +108,28 @@ class MembershipServicer(members_rpc.MembershipServiceServicer):
     """Headquarters' register of the units."""
 
     def __init__(self, runtime: Runtime, executor: CommandExecutor) -> None:
+        self._settings = runtime.settings
+        self._signing = Signing(runtime.settings)
         self._database = runtime.database
         self._executor = executor
+
+    async def InviteUnit(self, request: members.InviteUnitRequest, context: Context) -> members.Invitation:
+        authority = self._signing.authority
+        secret, lifetime = new_secret(), timedelta(hours=self._settings.invitation_lifetime_hours)
+        command = inviting(digest_of(secret), lifetime)
+        member = await self._executor.execute(command, request, cause_of(request), members.Member)
+        invitation = members.Invitation(member=member)
+        # After a repeat the secret is not the one that stands; it was shown, and nobody can show it again.
+        if await self._database.read(invitation_digest, member.unit) == digest_of(secret):
+            invitation.token = str(
+                InvitationToken(
+                    unit=member.unit,
+                    address=self._settings.enrolment_address or self._settings.serve_address,
+                    authority=fingerprint_of(authority.certificate_path.read_bytes()),
+                    secret=secret,
+                )
+            )
+        return invitation
 
     async def AdmitUnit(self, request: members.AdmitUnitRequest, context: Context) -> members.Member:
         return await self._executor.execute(membership.admit_unit, request, cause_of(request), members.Member)
@@ -142,4 +166,5 @@ def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
             members_rpc.add_MembershipServiceServicer_to_server,
             MembershipServicer(runtime, executor),
         ),
+        enrolment_servicer.served(runtime, executor),
     ]

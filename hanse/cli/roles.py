@@ -36,6 +36,7 @@ from hanse.work import CommandExecutor
 from hanse_federation import servicer as federation_servicer
 from hanse_federation.agent import Agent
 from hanse_federation.effects import EFFECTS as FEDERATION_EFFECTS
+from hanse_federation.enrolling import Renewal
 from hanse_federation.hub import Hub
 from hanse_federation.metrics import LinkMetrics
 from hanse_federation.model import SCHEMA as FEDERATION
@@ -209,6 +210,8 @@ async def _federate(process: _Process) -> None:
     if settings.is_headquarters:
         await process.serve(Hub(process.runtime))
     process.run("agent", Agent(process.runtime).run())
+    if process.runtime.settings.renew_certificate:
+        process.run("renewal", Renewal(process.runtime.settings).run())
     process.measure()
 
 

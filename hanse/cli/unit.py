@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
 
 import typer
 
 from hanse.cli import output
-from hanse.cli.connection import At, command, resource_name
+from hanse.cli.connection import DEFAULT_FOLDER, At, GroupOption, command, resource_name, settings_of
+from hanse.config import tls_files
 from hanse_protos.federation.v1 import membership_pb2 as pb
 
-app = typer.Typer(help="Admit, shut out and list the units of the group.", no_args_is_help=True)
+app = typer.Typer(help="Invite, enrol, shut out and list the units of the group.", no_args_is_help=True)
 
 MemberArgument = Annotated[str, typer.Argument(help="The unit, for example munich.")]
 LISTED_UNITS = 1_000
@@ -38,6 +41,62 @@ def _row(member: pb.Member) -> list[str]:
         output.when(member.invitation_expire_time),
         member.reason or "–",
     ]
+
+
+@command(app, "invite", unit="hq")
+def invite(at: At, member: MemberArgument) -> None:
+    """Invite a unit to enrol, and show the token once. Carry it to the unit on a way that you trust."""
+    request = pb.InviteUnitRequest(unit=resource_name(member), request_id=str(uuid4()))
+    invitation = at.ask(lambda desk: desk.members.InviteUnit(request))
+    if at.as_json:
+        output.print_json(invitation)
+        return
+    until = output.when(invitation.member.invitation_expire_time)
+    output.console.print(f"{invitation.member.unit} is invited until {until} UTC. In the unit:")
+    # Not through the console, which would break the line.
+    print(f"hanse unit enrol {member} --token {invitation.token}")
+    output.console.print("The token works once. It is shown this once, and stored as a hash.", style="dim")
+
+
+@app.command("enrol")
+def enrol_here(
+    member: MemberArgument,
+    token: Annotated[str, typer.Option(envvar="HANSE_INVITATION", help="What `hanse unit invite` printed.")],
+    hub: Annotated[str, typer.Option(help="Headquarters' services, host:port, if not where the token says.")] = "",
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the certificate and the keys go, if not where the settings say.")
+    ] = None,
+    dns_name: Annotated[
+        list[str] | None, typer.Option(help="A name under which the unit's servers are dialled.")
+    ] = None,
+    group: GroupOption = DEFAULT_FOLDER,
+) -> None:
+    """Take up an invitation, in the unit: make its key, and have headquarters sign the certificate."""
+    from hanse_federation.enrolling import enrol  # noqa: PLC0415 - it brings gRPC's server; `hanse --help` doesn't need it.
+
+    unit = resource_name(member)
+    files = tls_files(folder) if folder else settings_of(group, unit).tls
+    certificate = asyncio.run(enrol(token, unit, files, address=hub, dns_names=dns_name or []))
+    output.console.print(f"{unit} has a certificate until {certificate.expire_time:%Y-%m-%d %H:%M} UTC")
+    output.console.print(f"Its key, its certificate and the group's authority are in {files.key.parent}")
+
+
+@command(app, "leave", unit="munich")
+def leave_group(at: At) -> None:
+    """Leave the group, as the unit's own administrator, once everything has been acknowledged and nothing is open."""
+    member = asyncio.run(_leave(at))
+    _show(at, member, "has left the group; its link closes within seconds, and it works on by itself")
+
+
+async def _leave(at: At) -> pb.Member:
+    from hanse.runtime import Runtime  # noqa: PLC0415 - as above.
+    from hanse_federation.enrolling import leave  # noqa: PLC0415 - as above.
+
+    runtime = Runtime(settings_of(at.group, at.unit))
+    try:
+        return await leave(runtime, at.person)
+    finally:
+        await runtime.close()
 
 
 @command(app, "admit", unit="hq")

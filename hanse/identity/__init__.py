@@ -22,7 +22,14 @@ means new certificates for every unit. Private keys are in files that only their
 """
 
 from hanse.identity.authority import CertificateAuthority, IssuedCertificate
-from hanse.identity.certificates import UnitCertificate, peer_certificate, read_certificate
+from hanse.identity.certificates import (
+    UnitCertificate,
+    dns_names_of,
+    fingerprint_of,
+    is_signed_by,
+    peer_certificate,
+    read_certificate,
+)
 from hanse.identity.names import TRUST_DOMAIN, spiffe_id_for, unit_of
 from hanse.identity.private_files import read_or_create_secret, write_private_file
 from hanse.identity.tokens import Caller, Role, SigningKeyFiles, TokenSigner, TokenVerifier, create_signing_key
@@ -38,6 +45,9 @@ __all__ = [
     "TokenVerifier",
     "UnitCertificate",
     "create_signing_key",
+    "dns_names_of",
+    "fingerprint_of",
+    "is_signed_by",
     "peer_certificate",
     "read_certificate",
     "read_or_create_secret",

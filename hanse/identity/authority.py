@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -9,7 +10,12 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+    generate_private_key,
+)
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -25,6 +31,9 @@ from hanse.identity.private_files import PRIVATE_FOLDER_MODE, write_private_file
 # The authority outlives its certificates by far, since replacing it means a visit to every unit.
 AUTHORITY_LIFETIME = timedelta(days=3650)
 CERTIFICATE_LIFETIME = timedelta(days=365)
+
+# The names under which a unit's services and its gateway are dialled.
+MAX_DNS_NAMES = 20
 
 # Certificates start in the past, so that a unit whose clock runs late can use a new one at once.
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -102,23 +111,36 @@ class CertificateAuthority:
         folder = folder or self.folder / unit
         issued = IssuedCertificate(folder / "unit.crt", folder / "unit.key", folder / _AUTHORITY_CERTIFICATE)
         key = generate_private_key(SECP256R1())
-        certificate = self._signed(unit, key)
+        certificate = self._signed(unit, key.public_key(), CERTIFICATE_LIFETIME)
         _write_key(issued.key_path, key)
         _write_certificate(issued.certificate_path, certificate)
         _write_certificate(issued.authority_path, self._certificate)
         return issued
 
-    def _signed(self, unit: str, key: EllipticCurvePrivateKey) -> x509.Certificate:
+    def sign(self, unit: str, request: bytes, lifetime: timedelta, *, reserved: Iterable[str] = ()) -> bytes:
+        """Sign a certificate for exactly this unit, PEM, for the key in a signing request.
+
+        Of the request's names only the DNS names count; `reserved` are those that it may not ask for. Raises
+        CertificateInvalid for such a name, and for a request that can't be read or isn't signed with its own key.
+        """
+        key, dns_names = _read_request(request)
+        if taken := set(dns_names) & set(reserved):
+            raise CertificateInvalid(f"The request asks for names of headquarters: {', '.join(sorted(taken))}.")
+        return self._signed(unit, key, lifetime, dns_names).public_bytes(Encoding.PEM)
+
+    def _signed(
+        self, unit: str, key: EllipticCurvePublicKey, lifetime: timedelta, dns_names: Iterable[str] = ()
+    ) -> x509.Certificate:
         names = [
-            # Exactly one URI, or gRPC leaves `peer_spiffe_id` empty.
+            # Exactly one URI, as SPIFFE asks for.
             x509.UniformResourceIdentifier(spiffe_id_for(unit)),
-            x509.DNSName("localhost"),
+            *(x509.DNSName(name) for name in dict.fromkeys(["localhost", *dns_names])),
             x509.IPAddress(IPv4Address("127.0.0.1")),
         ]
         both_ends = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         issuer_key_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (
-            _builder(unit, key, CERTIFICATE_LIFETIME)
+            _builder(unit, key, lifetime)
             .issuer_name(self._certificate.subject)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -129,8 +151,32 @@ class CertificateAuthority:
         )
 
 
+def _read_request(pem: bytes) -> tuple[EllipticCurvePublicKey, list[str]]:
+    try:
+        request = x509.load_pem_x509_csr(pem)
+        names = _alternative_names(request)
+    except ValueError as error:
+        raise CertificateInvalid("The signing request cannot be read.") from error
+    key = request.public_key()
+    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+        raise CertificateInvalid("The signing request is not for an ECDSA P-256 key.")
+    if not request.is_signature_valid:
+        raise CertificateInvalid("The signing request is not signed with the key that it is for.")
+    dns_names = names.get_values_for_type(x509.DNSName)
+    if len(dns_names) > MAX_DNS_NAMES:
+        raise CertificateInvalid(f"The signing request asks for more than {MAX_DNS_NAMES} DNS names.")
+    return key, dns_names
+
+
+def _alternative_names(request: x509.CertificateSigningRequest) -> x509.SubjectAlternativeName:
+    try:
+        return request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return x509.SubjectAlternativeName([])
+
+
 def _self_signed(key: EllipticCurvePrivateKey) -> x509.Certificate:
-    builder = _builder("Hanse certificate authority", key, AUTHORITY_LIFETIME)
+    builder = _builder("Hanse certificate authority", key.public_key(), AUTHORITY_LIFETIME)
     return (
         builder.issuer_name(_subject("Hanse certificate authority"))
         # A path length of zero: this authority signs units, and a unit can sign nobody.
@@ -140,16 +186,16 @@ def _self_signed(key: EllipticCurvePrivateKey) -> x509.Certificate:
     )
 
 
-def _builder(name: str, key: EllipticCurvePrivateKey, lifetime: timedelta) -> x509.CertificateBuilder:
+def _builder(name: str, key: EllipticCurvePublicKey, lifetime: timedelta) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(_subject(name))
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - CLOCK_TOLERANCE)
         .not_valid_after(now + lifetime)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 

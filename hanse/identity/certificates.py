@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 
 from hanse.errors import CertificateInvalid
 from hanse.identity.names import unit_of
@@ -44,12 +46,38 @@ def read_certificate(pem: bytes) -> UnitCertificate:
     )
 
 
+def dns_names_of(pem: bytes) -> list[str]:
+    """Return the DNS names in a certificate that was read before."""
+    return _alternative_names(x509.load_pem_x509_certificate(pem)).get_values_for_type(x509.DNSName)
+
+
 def _uris_of(certificate: x509.Certificate) -> list[str]:
+    return _alternative_names(certificate).get_values_for_type(x509.UniformResourceIdentifier)
+
+
+def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return []
-    return names.get_values_for_type(x509.UniformResourceIdentifier)
+        return x509.SubjectAlternativeName([])
+
+
+def fingerprint_of(pem: bytes) -> str:
+    """Return the SHA-256 fingerprint of a certificate, in hexadecimal. Raises CertificateInvalid for none."""
+    try:
+        return x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()
+    except ValueError as error:
+        raise CertificateInvalid("The certificate cannot be read.") from error
+
+
+def is_signed_by(pem: bytes, authority: bytes) -> bool:
+    """Return whether an authority has signed a certificate itself, and the certificate is in its time."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    try:
+        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return certificate.not_valid_before_utc <= datetime.now(UTC) < certificate.not_valid_after_utc
 
 
 def peer_certificate(auth_context: Mapping[str, Iterable[bytes]]) -> UnitCertificate:

@@ -219,6 +219,7 @@ class Group:
             settings["hub_address"] = f"{LOOPBACK}:{ports.line}"
         if unit == HEADQUARTERS:
             settings["hub_listen_address"] = f"{LOOPBACK}:{self.file.hub_port}"
+            settings["authority_folder"] = str(self.folder.path / "authority")
             settings["founding_units"] = [name for name in self.file.units if name != HEADQUARTERS]
         # What JSON writes for texts and lists of texts is TOML too.
         lines = [f"{name} = {json.dumps(value)}\n" for name, value in settings.items()]

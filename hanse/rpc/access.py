@@ -3,6 +3,8 @@
 A test fails when an rpc of the contracts has no row here.
 """
 
+from enum import StrEnum
+
 from hanse.identity import Role
 
 DESK = frozenset({Role.AGENT, Role.LEAD})
@@ -14,12 +16,21 @@ ACCOUNTS = frozenset({Role.CONTROLLER, Role.LEAD, Role.OPERATIONS})
 OPERATIONS = frozenset({Role.OPERATIONS})
 HEADQUARTERS = frozenset({Role.STANDARDS, Role.CONTROLLER, Role.OPERATIONS, Role.LEAD})
 
-BY_CERTIFICATE = None
-"""Not by token: the servicer takes the caller from the client's certificate. An empty set of roles is nobody."""
+
+class Otherwise(StrEnum):
+    """Ways in that need no token. The servicer knows the caller, or does without."""
+
+    CERTIFICATE = "by the unit's certificate"
+    INVITATION = "by the secret of an invitation"
+    ANYBODY = "by anybody"
+
+
+BY_CERTIFICATE = Otherwise.CERTIFICATE
+"""The servicer takes the caller from the client's certificate. An empty set of roles is nobody."""
 BY_API_KEY = frozenset({Role.PARTNER})
 """Not by token: the gateway turns the API key into a caller with this role."""
 
-_TABLE: dict[str, dict[str, frozenset[Role] | None]] = {
+_TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
     "hanse_protos.ticket.v1.TicketService": {
         "CreateTicket": DESK | WORKERS,
         "GetTicket": READERS,
@@ -119,9 +130,16 @@ _TABLE: dict[str, dict[str, frozenset[Role] | None]] = {
     },
     "hanse_protos.federation.v1.WhatIfService": {"ComparePolicy": STANDARDS},
     "hanse_protos.federation.v1.MembershipService": {
+        "InviteUnit": OPERATIONS,
         "AdmitUnit": OPERATIONS,
         "RevokeUnit": OPERATIONS,
         "ListMembers": HEADQUARTERS,
+    },
+    "hanse_protos.federation.v1.EnrolmentService": {
+        "GetAuthority": Otherwise.ANYBODY,
+        "EnrolUnit": Otherwise.INVITATION,
+        "RenewCertificate": BY_CERTIFICATE,
+        "LeaveGroup": BY_CERTIFICATE,
     },
     "hanse_protos.federation.v1.RoutingService": {
         "OfferEngagement": WORKERS,

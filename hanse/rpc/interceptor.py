@@ -17,7 +17,7 @@ from hanse.database import DATABASE_ERRORS, as_hanse_error
 from hanse.discreet import discreet
 from hanse.errors import HanseError, RoleMissing, ValidationFailed
 from hanse.identity import Caller, Role
-from hanse.rpc.access import BY_CERTIFICATE, PUBLIC_PREFIXES, ROLES_BY_RPC
+from hanse.rpc.access import PUBLIC_PREFIXES, ROLES_BY_RPC, Otherwise
 from hanse.rpc.call import set_caller
 from hanse.rpc.texts import unfit_text
 from hanse.telemetry import TRACEPARENT, span
@@ -120,7 +120,7 @@ class Gates(grpc.aio.ServerInterceptor):
     async def _admit(self, method: str, metadata: Metadata) -> None:
         """Authenticate and authorise. Raises a typed error before anything is decoded or looked up."""
         roles = ROLES_BY_RPC.get(method, NOBODY)
-        if roles is BY_CERTIFICATE:
+        if isinstance(roles, Otherwise):
             return
         caller = await self._authenticate(metadata)
         set_caller(caller)

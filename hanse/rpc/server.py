@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
-from hanse.errors import TokenMissing
+from hanse.errors import HanseError, TokenMissing
 from hanse.identity import Caller, TokenVerifier
+from hanse.identity.unit_files import read_identity
 from hanse.rpc.interceptor import BEARER, Authenticator, Gates, Metadata
 from hanse.rpc.tls import TlsFiles
 
@@ -31,6 +33,8 @@ SERVER_OPTIONS = [
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.so_reuseport", 0),
 ]
+
+logger = structlog.get_logger(__name__)
 
 DRAIN_SECONDS = 5.0
 """How long calls may finish when a server stops."""
@@ -59,6 +63,32 @@ class Served:
     servicer: object
 
 
+class _Certificates:
+    """The unit's certificate as its files have it at each new connection: one that was renewed needs no restart."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        self._files = files
+        self._stamp: object = None
+
+    def read(self) -> grpc.ServerCertificateConfiguration:
+        """Return the certificate for the connections that follow. Raises CertificateInvalid."""
+        self._stamp = self._read_stamp()
+        identity = read_identity(self._files)
+        return grpc.ssl_server_certificate_configuration([(identity.key, identity.certificate)], identity.authority)
+
+    def renewed(self) -> grpc.ServerCertificateConfiguration | None:
+        """Return the certificate if its files have changed; gRPC asks in a thread of its own, and may not be failed."""
+        try:
+            return self.read() if self._read_stamp() != self._stamp else None
+        except (OSError, HanseError) as error:
+            logger.warning("the unit's new certificate can't be used; the one before stays", problem=str(error))
+            return None
+
+    def _read_stamp(self) -> object:
+        status = [path.stat() for path in (self._files.certificate, self._files.authority)]
+        return [(each.st_mtime_ns, each.st_ino, each.st_size) for each in status]
+
+
 class RpcServer:
     """A gRPC server on one address."""
 
@@ -80,10 +110,11 @@ class RpcServer:
             self._names.append(service.full_name)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], self._server)
-        credentials = grpc.ssl_server_credentials(
-            [(tls.key.read_bytes(), tls.certificate.read_bytes())],
-            root_certificates=tls.authority.read_bytes(),
-            require_client_auth=require_client_certificate,
+        certificates = _Certificates(tls)
+        credentials = grpc.dynamic_ssl_server_credentials(
+            certificates.read(),
+            certificates.renewed,  # type: ignore[arg-type]  # None means: as before.
+            require_client_authentication=require_client_certificate,
         )
         self.port = self._server.add_secure_port(address, credentials)
 

@@ -169,6 +169,8 @@ class Group:
     async def start(self) -> None:
         """Start headquarters' hub."""
         self.hq = self._runtime(HEADQUARTERS, hub_listen_address=f"{LOOPBACK}:{free_port()}")
+        # The tests' authority issues into folders of its own.
+        self.hq.settings.authority_folder = self.hq.settings.folder.parents[1]
         await self._listen(self.hq)
         self.now = OCCUR_TIME
         self.executor = CommandExecutor(self.hq.database, SCHEMA, HEADQUARTERS, clock=lambda: self.now)
@@ -190,16 +192,18 @@ class Group:
         task = asyncio.create_task(runtime.wakeup.run())
         self.stack.push_async_callback(end, task)
 
-    async def unit(self, name: str, *, agent: bool = True) -> Unit:
-        """Add a unit as a member, with a line of its own."""
-        await self.admit(name)
+    async def unit(self, name: str, *, agent: bool = True, folder: Path | None = None) -> Unit:
+        """Add a unit with a line of its own: as a member, unless it has a folder of its own, with a certificate."""
+        if folder is None:
+            await self.admit(name)
         line = Line(LOOPBACK, self.hub.port)
         await self.stack.enter_async_context(line)
         if name == HEADQUARTERS:
             runtime = self.hq
             runtime.settings.hub_address = line.address
         else:
-            runtime = self._runtime(name, hub_address=line.address)
+            own_folder = {"folder": folder} if folder else {}
+            runtime = self._runtime(name, hub_address=line.address, **own_folder)
             await self._listen(runtime)
         unit = Unit(runtime, line, self.hq)
         self.stack.push_async_callback(unit.stop)

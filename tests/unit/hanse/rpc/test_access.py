@@ -8,7 +8,7 @@ from pathlib import Path
 
 import hanse_protos
 from hanse.identity import Role
-from hanse.rpc.access import BY_CERTIFICATE, ROLES_BY_RPC
+from hanse.rpc.access import BY_CERTIFICATE, ROLES_BY_RPC, Otherwise
 
 
 def rpcs_of_the_contracts() -> Iterator[str]:
@@ -31,10 +31,23 @@ def test_there_are_contracts() -> None:
     assert len(set(rpcs_of_the_contracts())) > 50
 
 
-def test_only_the_link_between_units_goes_by_certificate() -> None:
+def test_what_goes_between_units_goes_by_certificate() -> None:
     by_certificate = [rpc for rpc, roles in ROLES_BY_RPC.items() if roles is BY_CERTIFICATE]
-    link = "/hanse_protos.federation.v1.FederationService"
-    assert by_certificate == [f"{link}/Exchange", f"{link}/CompareStream", f"{link}/FetchRecords"]
+    assert by_certificate == [
+        "/hanse_protos.federation.v1.FederationService/Exchange",
+        "/hanse_protos.federation.v1.FederationService/CompareStream",
+        "/hanse_protos.federation.v1.FederationService/FetchRecords",
+        "/hanse_protos.federation.v1.EnrolmentService/RenewCertificate",
+        "/hanse_protos.federation.v1.EnrolmentService/LeaveGroup",
+    ]
+
+
+def test_without_token_and_certificate_nothing_is_open_but_enrolling() -> None:
+    others = {rpc: roles for rpc, roles in ROLES_BY_RPC.items() if roles in (Otherwise.ANYBODY, Otherwise.INVITATION)}
+    assert others == {
+        "/hanse_protos.federation.v1.EnrolmentService/GetAuthority": Otherwise.ANYBODY,
+        "/hanse_protos.federation.v1.EnrolmentService/EnrolUnit": Otherwise.INVITATION,
+    }
 
 
 def test_a_row_for_nobody_is_not_one_for_everybody() -> None:
@@ -42,5 +55,9 @@ def test_a_row_for_nobody_is_not_one_for_everybody() -> None:
 
 
 def test_partners_call_nothing_but_the_gateway() -> None:
-    services = {rpc.split("/")[1] for rpc, roles in ROLES_BY_RPC.items() if roles and Role.PARTNER in roles}
+    services = {
+        rpc.split("/")[1]
+        for rpc, roles in ROLES_BY_RPC.items()
+        if isinstance(roles, frozenset) and Role.PARTNER in roles
+    }
     assert services == {"hanse_protos.gateway.v1.PartnerService"}

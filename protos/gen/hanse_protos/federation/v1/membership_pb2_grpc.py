@@ -35,6 +35,11 @@ class MembershipServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.InviteUnit = channel.unary_unary(
+                '/hanse_protos.federation.v1.MembershipService/InviteUnit',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.InviteUnitRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.Invitation.FromString,
+                _registered_method=True)
         self.AdmitUnit = channel.unary_unary(
                 '/hanse_protos.federation.v1.MembershipService/AdmitUnit',
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.AdmitUnitRequest.SerializeToString,
@@ -55,6 +60,13 @@ class MembershipServiceStub:
 class MembershipServiceServicer:
     """Headquarters' register of the units.
     """
+
+    def InviteUnit(self, request, context):
+        """Invites a unit to enrol; an invitation that stands is replaced. A member's new invitation voids its certificates when it is taken up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def AdmitUnit(self, request, context):
         """Admits a unit whose certificate comes from the group's own PKI: no invitation, no enrolment. Doing it twice is doing it once.
@@ -80,6 +92,11 @@ class MembershipServiceServicer:
 
 def add_MembershipServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'InviteUnit': grpc.unary_unary_rpc_method_handler(
+                    servicer.InviteUnit,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.InviteUnitRequest.FromString,
+                    response_serializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.Invitation.SerializeToString,
+            ),
             'AdmitUnit': grpc.unary_unary_rpc_method_handler(
                     servicer.AdmitUnit,
                     request_deserializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.AdmitUnitRequest.FromString,
@@ -106,6 +123,33 @@ def add_MembershipServiceServicer_to_server(servicer, server):
 class MembershipService:
     """Headquarters' register of the units.
     """
+
+    @staticmethod
+    def InviteUnit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.MembershipService/InviteUnit',
+            hanse__protos_dot_federation_dot_v1_dot_membership__pb2.InviteUnitRequest.SerializeToString,
+            hanse__protos_dot_federation_dot_v1_dot_membership__pb2.Invitation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def AdmitUnit(request,

@@ -33,6 +33,8 @@ class MembershipServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MembershipServiceAsyncStub: ...
+    InviteUnit: _grpc.UnaryUnaryMultiCallable[_membership_pb2.InviteUnitRequest, _membership_pb2.Invitation]
+    """Invites a unit to enrol; an invitation that stands is replaced. A member's new invitation voids its certificates when it is taken up."""
     AdmitUnit: _grpc.UnaryUnaryMultiCallable[_membership_pb2.AdmitUnitRequest, _membership_pb2.Member]
     """Admits a unit whose certificate comes from the group's own PKI: no invitation, no enrolment. Doing it twice is doing it once."""
     RevokeUnit: _grpc.UnaryUnaryMultiCallable[_membership_pb2.RevokeUnitRequest, _membership_pb2.Member]
@@ -45,6 +47,8 @@ class MembershipServiceAsyncStub(MembershipServiceStub):
     """Headquarters' register of the units."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    InviteUnit: _aio.UnaryUnaryMultiCallable[_membership_pb2.InviteUnitRequest, _membership_pb2.Invitation]  # type: ignore[assignment]
+    """Invites a unit to enrol; an invitation that stands is replaced. A member's new invitation voids its certificates when it is taken up."""
     AdmitUnit: _aio.UnaryUnaryMultiCallable[_membership_pb2.AdmitUnitRequest, _membership_pb2.Member]  # type: ignore[assignment]
     """Admits a unit whose certificate comes from the group's own PKI: no invitation, no enrolment. Doing it twice is doing it once."""
     RevokeUnit: _aio.UnaryUnaryMultiCallable[_membership_pb2.RevokeUnitRequest, _membership_pb2.Member]  # type: ignore[assignment]
@@ -54,6 +58,14 @@ class MembershipServiceAsyncStub(MembershipServiceStub):
 
 class MembershipServiceServicer(metaclass=_abc_1.ABCMeta):
     """Headquarters' register of the units."""
+
+    @_abc_1.abstractmethod
+    def InviteUnit(
+        self,
+        request: _membership_pb2.InviteUnitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_membership_pb2.Invitation, _abc.Awaitable[_membership_pb2.Invitation]]:
+        """Invites a unit to enrol; an invitation that stands is replaced. A member's new invitation voids its certificates when it is taken up."""
 
     @_abc_1.abstractmethod
     def AdmitUnit(
