@@ -71,6 +71,8 @@ more slowly up to a few seconds, with jitter so that units don't come back all a
 | A unit that is not a member dials (`membership`) | UNIT_NOT_ADMITTED, UNIT_REVOKED or UNIT_RETIRED |
 | A unit is revoked while its link is up | the link closes at the next heartbeat, with UNIT_REVOKED |
 | A certificate is not of exactly one unit, or was revoked | CERTIFICATE_INVALID, CERTIFICATE_REVOKED |
+| What answers at the hub's address is not headquarters | HUB_FOREIGN; nothing is sent |
+| A certificate expires | it was renewed long before; else CERTIFICATE_EXPIRED, and the unit enrols again |
 | A batch leaves a gap | LOG_GAP with the expected position; the agent resumes from there |
 | The same gap comes again, so it is in the log itself | LOG_GAP, as follows |
 | A record is not what was hashed, or what was acknowledged is not what was sent | LOG_FORK, as follows |
@@ -83,7 +85,9 @@ unit's other streams go on (`quarantine`). A person ends it (`recovery`). Nothin
 ## Where to read on
 
 `frames` and `link` are what both ends share, `sending` and `receiving` its two halves; `agent` and `hub` are the ends.
-`membership` says who may come in, and `seeding` what a unit is told when it is admitted.
+`membership` says who may come in, and `seeding` what a unit is told when it is admitted. `enrolment` is headquarters'
+counter for units that come, renew and go, `enrolling` the unit's side of it; `dialling` knows headquarters before
+anything is said.
 `status` keeps how links are doing, in the database, so that any process can show it: `linking` does, and `metrics`.
 `model` has the tables.
 """

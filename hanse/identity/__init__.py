@@ -5,7 +5,8 @@ There are two kinds of caller, and neither is ever believed on its word.
 A **unit** calls over mutual TLS. Its identity is the one SPIFFE id in its certificate, `spiffe://hanse.local/units/x`,
 which `peer_certificate` reads from the certificate that gRPC has verified. Not from a header, and not from the other
 names in the certificate: localhost and 127.0.0.1 are in there only so that the embedded default can dial itself.
-`CertificateAuthority` is the group's own; production may use any other that issues the same SPIFFE ids.
+`CertificateAuthority` is the group's own; production may use any other that issues the same SPIFFE ids. `unit_files`
+replaces key and certificate together.
 
 A **person**, a partner or one of the unit's own workers calls with a token: a JWT signed with ES256 by the unit's key,
 issued by that unit and for that unit only. `TokenVerifier` turns it into a `Caller`. Tokens that were seen to be good
