@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from functools import partial
 from typing import Any, cast
 
+import grpc
 import structlog
 
 from hanse.clock import utc_now

@@ -13,6 +13,7 @@ from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.times import duration
 from hanse_federation.engagements import offers_of
 from hanse_federation.frames import stream_head
+from hanse_federation.membership import newest_certificate
 from hanse_federation.messages import charge_to_proto, engagement_to_proto, ticket_to_proto
 from hanse_federation.model import (
     LINK_FOLLOWER,
@@ -64,6 +65,8 @@ def _unit_status(session: Session, link: LinkState, now: datetime) -> pb.UnitSta
     )
     if link.contact_time:
         status.contact_time.FromDatetime(link.contact_time)
+    if certificate := newest_certificate(session, link.unit):
+        status.certificate_expire_time.FromDatetime(certificate.expire_time)
     return status
 
 

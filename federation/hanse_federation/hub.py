@@ -51,6 +51,8 @@ from hanse_protos.federation.v1.link_pb2 import Hello, HubFrame, UnitFrame, Welc
 
 SERVICE = link_pb2.DESCRIPTOR.services_by_name["FederationService"].full_name
 
+FOUNDING_PAUSE_SECONDS = 1.0
+"""Between two tries to admit the founding units while the database is away."""
 MAX_STORE_TRIES = 3
 """How often a batch is tried: a deadlock with a routing decision passes."""
 
@@ -80,8 +82,19 @@ class Hub:
 
     async def start(self) -> None:
         """Take links."""
-        await found(self._executor, self._founding_units)
+        await self._found()
         await self._server.start()
+
+    async def _found(self) -> None:
+        """Admit the founding units, as soon as the database answers: nobody could be let in before anyway."""
+        while True:
+            try:
+                await found(self._executor, self._founding_units)
+            except (*DATABASE_ERRORS, Unavailable) as error:
+                logger.warning("the founding units could not be admitted yet", problem=in_words(error))
+                await asyncio.sleep(FOUNDING_PAUSE_SECONDS)
+            else:
+                return
 
     async def stop(self) -> None:
         """End every link, and stop. What was not acknowledged comes again."""

@@ -35,6 +35,7 @@ class UnitHealth:
     linked: bool = False
     reachable: bool = False
     contact: str = ""
+    certificate_until: str = ""
     lag_up: int = 0
     lag_down: int = 0
     policy_version: int = 0
@@ -77,6 +78,8 @@ async def _unit_health(group: Path, unit: str, seen: group_pb2.UnitStatus | None
     if seen:
         health.reachable, health.lag_down = seen.reachable, seen.downstream_lag
         health.acknowledged_version = seen.policy_version
+        if seen.HasField("certificate_expire_time"):
+            health.certificate_until = seen.certificate_expire_time.ToJsonString()
         health.contact = seen.contact_time.ToJsonString() if seen.HasField("contact_time") else ""
         health.last_error = seen.last_error
     health.workflows = await _open_workflows(settings)

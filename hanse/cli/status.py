@@ -39,7 +39,7 @@ def status(
 
 def show_health(healths: list[UnitHealth]) -> None:
     """Print how the units of a group are, for people."""
-    columns = ["unit", "serving", "link", "lag up", "lag down", "policy", "log", "workflows", ""]
+    columns = ["unit", "serving", "link", "lag up", "lag down", "policy", "log", "workflows", "certificate until", ""]
     output.table("The group", columns, (_row(health) for health in healths))
     for health in healths:
         for problem in health.problems:
@@ -59,6 +59,7 @@ def _row(health: UnitHealth) -> list[str | Text]:
         _policy(health),
         f"{health.records} in {health.streams} streams{verified}",
         "?" if health.workflows is None else f"{health.workflows} open",
+        health.certificate_until[:10] or "?",
         output.yes_no(health.green, "green", "not green"),
     ]
 

@@ -28,7 +28,7 @@ from hanse.local.ports import LOOPBACK, free_port
 from hanse.local.postgres import EmbeddedPostgres
 from hanse.names import HEADQUARTERS
 from hanse.policy.store import PolicyStore
-from hanse.rpc.access import BY_CERTIFICATE, ROLES_BY_RPC
+from hanse.rpc.access import BY_CERTIFICATE, ROLES_BY_RPC, Otherwise
 from hanse.rpc.client import RemoteError, fixed_token, open_channel, remote_error
 from hanse.rpc.server import RpcServer, by_token
 from hanse.runtime import Runtime
@@ -160,7 +160,7 @@ async def target_on(postgres: EmbeddedPostgres, unit_folder: MakeUnitFolder) -> 
         "unit": HEADQUARTERS, "folder": unit_folder(HEADQUARTERS), "database_url": url, "broker_url": "redis://127.0.0.1:1/0",
         "temporal_address": f"{LOOPBACK}:1", "temporal_namespace": "fuzz", "hub_address": f"{LOOPBACK}:1",
         "serve_address": f"{LOOPBACK}:{free_port()}", "gateway_address": f"{LOOPBACK}:{free_port()}",
-        "hub_listen_address": f"{LOOPBACK}:{free_port()}",
+        "hub_listen_address": f"{LOOPBACK}:{free_port()}", "founding_units": ["units/munich"],
     }  # fmt: skip
     async with AsyncExitStack() as stack:
         runtime = Runtime(Settings.model_validate(settings))
@@ -188,7 +188,8 @@ def _channels(runtime: Runtime) -> Iterator[tuple[str, grpc.aio.Channel]]:
     """Yield for each rpc a channel of somebody who may call it."""
     by_roles: dict[frozenset[Role], grpc.aio.Channel] = {}
     for rpc in rpcs():
-        roles = ROLES_BY_RPC[rpc] or frozenset()
+        allowed = ROLES_BY_RPC[rpc]
+        roles = frozenset[Role]() if isinstance(allowed, Otherwise) else allowed
         if roles not in by_roles:
             token = runtime.signer.mint(f"{runtime.unit}/agents/li", roles, TOKEN_LIFETIME)
             settings = runtime.settings

@@ -21,12 +21,14 @@ from hanse.rpc.server import RpcServer, by_token
 from hanse_federation import enrolment_servicer
 from hanse_federation.dialling import DIAL_SECONDS, any_certificate, hub_channel, look_at
 from hanse_federation.enrolling import enrol, is_due, leave, renew
+from hanse_federation.group import list_units
 from hanse_federation.invitations import InvitationToken
 from hanse_federation.linking import get_link
 from hanse_federation.membership import list_members, require_member, revoke_unit
 from hanse_federation.servicer import served
 from hanse_protos.federation.v1 import enrolment_pb2, enrolment_pb2_grpc
 from hanse_protos.federation.v1 import membership_pb2 as pb
+from hanse_protos.federation.v1.group_pb2 import ListUnitsRequest
 from hanse_protos.federation.v1.membership_pb2_grpc import MembershipServiceStub
 from hanse_protos.ticket.v1 import events_pb2 as told
 from tests.certificates import odd_certificate
@@ -93,6 +95,8 @@ async def test_an_invited_unit_enrols_and_its_link_comes_up(group: Group, invite
     oslo = await group.unit(OSLO, folder=tmp_path)
     await oslo.tell((f"{OSLO}/tickets/t1", told.TicketOpened(ticket=summary(f"{OSLO}/tickets/t1"))))
     await oslo.caught_up()
+    [status] = (await group.hq.database.read(list_units, ListUnitsRequest())).units
+    assert status.certificate_expire_time == enrolled.certificate_expire_time
 
 
 async def test_an_invitation_works_once(invite: Invite, tmp_path: Path) -> None:

@@ -387,6 +387,7 @@ class UnitStatus(_message.Message):
     STREAMS_FIELD_NUMBER: _builtins.int
     LAST_ERROR_FIELD_NUMBER: _builtins.int
     RECONNECTS_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     unit: _builtins.str
     """The unit."""
     reachable: _builtins.bool
@@ -409,6 +410,10 @@ class UnitStatus(_message.Message):
     def streams(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamStatus]:
         """Its streams."""
 
+    @_builtins.property
+    def certificate_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When its newest certificate expires that headquarters knows and has not revoked; unset without one."""
+
     def __init__(
         self,
         *,
@@ -421,10 +426,11 @@ class UnitStatus(_message.Message):
         streams: _abc.Iterable[Global___StreamStatus] | None = ...,
         last_error: _builtins.str = ...,
         reconnects: _builtins.int = ...,
+        certificate_expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["contact_time", b"contact_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "contact_time", b"contact_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_time", b"contact_time", "downstream_lag", b"downstream_lag", "lag", b"lag", "last_error", b"last_error", "policy_version", b"policy_version", "reachable", b"reachable", "reconnects", b"reconnects", "streams", b"streams", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "contact_time", b"contact_time", "downstream_lag", b"downstream_lag", "lag", b"lag", "last_error", b"last_error", "policy_version", b"policy_version", "reachable", b"reachable", "reconnects", b"reconnects", "streams", b"streams", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
