@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast check format protos bench faults faults-full fuzz histories lock replay clean
+.PHONY: help setup demo up test test-fast check format protos bench back-pressure faults faults-full fuzz poison histories lock replay clean
 
 help: ## Show what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,12 @@ faults: $(STAMP) ## Kill processes, cut lines, and check that nothing is lost; a
 
 faults-full: $(STAMP) ## The promises on reliability with their full figures, for hours; see tests/faults/README.md
 	$(BIN)/python -m tests.faults
+
+poison: $(STAMP) ## Tell 10,000 messages with 10 that can't be applied, on both brokers
+	HANSE_POISON_MESSAGES=10000 $(BIN)/pytest -s tests/integration/hanse/test_poison.py
+
+back-pressure: $(STAMP) ## Let each end of a link not read for a minute, and measure the other one
+	HANSE_STALL_SECONDS=60 $(BIN)/pytest -s tests/integration/hanse_federation/test_back_pressure.py
 
 replay: $(STAMP) ## Import the sample incident log and show headquarters' report; FILE= and UNITS= choose another
 	$(BIN)/hanse replay $(or $(FILE),docs/reference/sample-incidents.csv) --units $(or $(UNITS),3)

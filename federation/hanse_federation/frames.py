@@ -16,7 +16,9 @@ MAX_READ_RECORDS = 4 * MAX_BATCH_RECORDS
 """Records that a sender reads at once: a session of the database costs as much as some hundred records."""
 CREDIT_RECORDS = 8_000
 """How many records may be under way without acknowledgement: some batches ahead keep the receiver's database busy,
-and bound what either end has to hold in memory (8 batches of about 1 MB)."""
+and bound what either end has to hold in memory."""
+CREDIT_BYTES = 8 * MAX_BATCH_BYTES
+"""About how many bytes a sender has under way at most, whatever credit it has: where records are large, fewer go."""
 
 
 def stream_head(stream: str, head: Head) -> StreamHead:

@@ -20,7 +20,7 @@ from hanse.log.append import EMPTY_HEAD, Head
 from hanse.log.follow import Wakeup, read_head
 from hanse.log.tables import LogTables
 from hanse.names import stream_name
-from hanse_federation.frames import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_READ_RECORDS
+from hanse_federation.frames import CREDIT_BYTES, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_READ_RECORDS
 from hanse_federation.model import UPSTREAM_SERVICES
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
 from hanse_protos.log.v1.log_pb2 import SealedField, SealedFields
@@ -29,6 +29,10 @@ Row = Mapping[str, Any]
 """A stored record: epoch, sequence, hash, type, resource, event, sealed."""
 Share = Callable[[Row], Sequence[SealedField]]
 """Says which sealed fields of a record the receiver may have."""
+
+
+FIRST_RECORD_BYTES = CREDIT_BYTES // MAX_BATCH_RECORDS
+"""How large records are taken to be before any was read: so that one batch is read first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class CreditWindow:
         self._sent: dict[str, deque[Head]] = {}
         self.acknowledged: dict[str, Head] = {}
         self._moved = asyncio.Event()
+        self._record_bytes = FIRST_RECORD_BYTES
 
     def begin(self, stream: str, head: Head) -> None:
         """Take up a stream where the receiver has it."""
@@ -91,14 +96,22 @@ class CreditWindow:
         """How many records wait for their acknowledgement."""
         return sum(sent[-1].sequence - self.acknowledged[stream].sequence for stream, sent in self._sent.items())
 
+    def measure(self, records: int, size_bytes: int) -> None:
+        """Note how large records are, so that large ones are sent less far ahead."""
+        self._record_bytes = max(1, size_bytes // max(1, records))
+
+    @property
+    def _limit(self) -> int:
+        return max(1, min(self._credit, CREDIT_BYTES // self._record_bytes))
+
     @property
     def left(self) -> int:
         """How many more records may be sent before the next acknowledgement."""
-        return max(0, self._credit - self.under_way)
+        return max(0, self._limit - self.under_way)
 
     async def room(self) -> int:
         """Wait until something may be sent, and return how many records."""
-        while (room := self._credit - self.under_way) <= 0:
+        while (room := self._limit - self.under_way) <= 0:
             self._moved.clear()
             await self._moved.wait()
         return room
@@ -146,6 +159,9 @@ class Sender:
         """Read what comes next of a stream, and count it as sent."""
         limit = min(await self.window.room(), MAX_READ_RECORDS)
         reading = await self.database.read(read_batches, source, self._heads[source.stream], limit, self.choose)
+        if reading.batches:
+            records = sum(len(batch.records) for batch in reading.batches)
+            self.window.measure(records, sum(batch.ByteSize() for batch in reading.batches))
         for batch in reading.batches:
             self._heads[source.stream] = end_of(batch)
             self.window.sent(source.stream, self._heads[source.stream])

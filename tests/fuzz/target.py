@@ -36,6 +36,7 @@ from hanse_federation.hub import Hub
 from hanse_federation.link import Timing
 from hanse_federation.model import SCHEMA as FEDERATION
 from hanse_gateway.serving import PARTNER_SERVICE, gateway_server
+from hanse_protos.federation.v1.membership_pb2 import AdmitUnitRequest, Member
 from hanse_protos.gateway.v1 import gateway_pb2
 from hanse_protos.knowledge.v1 import knowledge_pb2
 from hanse_protos.policy.v1.policy_pb2 import PolicyPublished
@@ -237,6 +238,8 @@ async def _furnish(target: Target) -> None:
     letter = (record.SerializeToString(), "ticket.on_policy", HeadquartersOnly())
     event_id = await target.runtime.database.write(bury, TICKET.dead_letter, *letter, tries=5)
     target.names.append(f"{HEADQUARTERS}/services/ticket/deadLetters/{event_id}.on_policy")
+    membership = "/hanse_protos.federation.v1.MembershipService/AdmitUnit"
+    await _ask(target, membership, AdmitUnitRequest(unit="units/munich", request_id=str(uuid4())), Member)
     target.names += [
         asked.name, asked.etag, article.name, article.etag, HEADQUARTERS, "units/shanghai", "units/munich",
         "policies/1", "customer", "vendor", "implementation", "Etc/UTC", "ticket.priority == \"P1\"", "0 - load",

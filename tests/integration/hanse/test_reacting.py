@@ -23,6 +23,11 @@ from tests.integration.hanse.told_unit import REPOSITORY, STREAMS, Broker, ToldU
 
 TICKET = "units/shanghai/tickets/a"
 STOP_SECONDS = 10.0
+BROKER_DEATHS = 3
+BURSTS = 60
+BURST_PAUSE_SECONDS = 0.1
+MANY_DEATHS_PATIENCE_SECONDS = 90.0
+"""RabbitMQ takes some seconds to come back, and relay and reactions up to 15 more to find it."""
 
 
 async def test_what_was_told_before_the_reactions_ran_is_applied_in_order(told_unit: ToldUnit) -> None:
@@ -101,6 +106,34 @@ async def test_a_broker_that_dies_loses_nothing_and_changes_no_order(told_unit: 
     assert told_unit.dead_letters() == {}
 
 
+async def test_a_broker_that_dies_again_and_again_in_the_middle_of_a_stream_loses_and_doubles_nothing(
+    told_unit: ToldUnit,
+) -> None:
+    await told_unit.react()
+    told: list[str] = []
+
+    async def go_on_telling() -> None:
+        for number in range(BURSTS):
+            life = (events.TicketOpened(), events.TicketCommented(), events.TicketResolved())
+            told.extend(await told_unit.tell("ticket", *((f"{TICKET}{number}", payload) for payload in life)))
+            await asyncio.sleep(BURST_PAUSE_SECONDS)
+
+    async with told_unit.relaying():
+        telling = asyncio.create_task(go_on_telling())
+        for kill in range(1, BROKER_DEATHS + 1):
+            so_far = kill * BURSTS // (BROKER_DEATHS + 1)
+
+            async def has_come(so_far: int = so_far) -> bool:
+                return len(told_unit.effects()) >= so_far
+
+            await eventually(has_come, MANY_DEATHS_PATIENCE_SECONDS)
+            await told_unit.broker.kill()
+            await told_unit.broker.server.start()
+        await telling
+        await told_unit.has_effects(told, MANY_DEATHS_PATIENCE_SECONDS)
+    assert told_unit.dead_letters() == {}
+
+
 async def test_reactions_that_are_killed_again_and_again_lose_nothing_and_change_no_order(told_unit: ToldUnit) -> None:
     async with told_unit.relaying():
         told = await told_unit.tell("ticket", *((SLOW, events.TicketCommented()) for _ in range(12)))
@@ -147,7 +180,8 @@ async def test_a_database_that_is_away_makes_facts_wait_and_no_dead_letters(brok
                 told = await unit.tell("ticket", *((SLOW, events.TicketCommented()) for _ in range(10)))
                 await has_begun(unit)
                 await postgres.stop()
-                await asyncio.sleep(6)
+                # Longer than all tries of a message take: one that counted against the message would be a dead letter.
+                await asyncio.sleep(4)
                 await postgres.start()
                 await unit.has_effects(told)
             assert unit.dead_letters() == {}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
-from sqlalchemy import BigInteger, Column, Identity, Table, Text, insert
+from sqlalchemy import BigInteger, Column, Identity, Table, Text, func, insert
 
 from hanse.log.events import Fact
+from hanse.log.tables import Time
 from hanse.schema import ServiceSchema
 from hanse.telling import Subscription
 from hanse.work import Work
@@ -21,6 +22,7 @@ EFFECT = Table(
     Column("type", Text, nullable=False),
     Column("resource", Text, nullable=False),
     Column("text", Text, nullable=False),
+    Column("time", Time, nullable=False, server_default=func.clock_timestamp()),
 )
 
 TELLER = ServiceSchema("teller")
@@ -32,13 +34,14 @@ SUBSCRIPTIONS = (
 )
 
 POISON = "units/shanghai/tickets/poison"
+"""What is told of tickets whose names begin so can't be applied."""
 SLOW = "units/shanghai/tickets/slow"
 SLOW_SECONDS = 0.2
 
 
 def note(work: Work, fact: Fact) -> None:
     """Write down what was told, in the order in which it was applied."""
-    if fact.event.resource == POISON:
+    if fact.event.resource.startswith(POISON):
         raise ValueError("this one is poison")
     values = {
         "event_id": fact.event.event_id,

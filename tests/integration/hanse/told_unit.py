@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
 
@@ -159,6 +160,12 @@ class ToldUnit:
         with self.engine.connect() as connection:
             return list(connection.scalars(select(EFFECT.c.event_id).order_by(EFFECT.c.number)))
 
+    def longest_pause_seconds(self) -> float:
+        """Return the longest time between two effects."""
+        with self.engine.connect() as connection:
+            times = list(connection.scalars(select(EFFECT.c.time).order_by(EFFECT.c.number)))
+        return max((later - earlier).total_seconds() for earlier, later in pairwise(times))
+
     def dead_letters(self) -> dict[str, int]:
         """Return how often each event was tried that could not be applied."""
         with self.engine.connect() as connection:
@@ -171,14 +178,14 @@ class ToldUnit:
             query = select(func.count()).where(SCHEMA.inbox.c.event_id == UUID(event_id))
             return connection.scalar(query) == 1
 
-    async def has_effects(self, event_ids: Sequence[str]) -> None:
+    async def has_effects(self, event_ids: Sequence[str], patience_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until just these events have had their effect, in this order."""
 
         async def has() -> bool:
             return len(self.effects()) >= len(event_ids)
 
         with suppress(TimeoutError):
-            await eventually(has)
+            await eventually(has, patience_seconds)
         assert self.effects() == list(event_ids)
 
     async def react(self) -> ManagedProcess:
@@ -214,7 +221,8 @@ class ToldUnit:
 
     async def close(self) -> None:
         for process in self.processes:
-            await process.stop(grace_seconds=10)
+            # That it stops well is a test of its own; here it would cost each of them some seconds.
+            await process.stop(grace_seconds=0)
         await self.database.close()
         self.engine.dispose()
 

@@ -6,6 +6,7 @@ import pytest
 
 from hanse.errors import FrameForeign, LogFork
 from hanse.log.append import EMPTY_HEAD, Head
+from hanse_federation.frames import CREDIT_BYTES, CREDIT_RECORDS
 from hanse_federation.sending import CreditWindow
 
 STREAM = "units/munich/streams/ticket"
@@ -68,3 +69,18 @@ def test_an_older_acknowledgement_changes_nothing(window: CreditWindow) -> None:
     window.acknowledge(STREAM, Head(1, 6, b"hash"))
     window.acknowledge(STREAM, Head(1, 2, b"hash"))
     assert window.under_way == 0
+
+
+async def test_large_records_are_sent_less_far_ahead_than_the_credit_allows() -> None:
+    window = CreditWindow(CREDIT_RECORDS)
+    window.begin(STREAM, EMPTY_HEAD)
+    window.measure(10, 10 * CREDIT_BYTES // 100)
+    window.sent(STREAM, Head(1, 90, b"hash"))
+    assert await window.room() == 10
+
+
+async def test_a_record_of_any_size_is_sent_once_nothing_is_under_way() -> None:
+    window = CreditWindow(CREDIT_RECORDS)
+    window.begin(STREAM, EMPTY_HEAD)
+    window.measure(1, 2 * CREDIT_BYTES)
+    assert await window.room() == 1
