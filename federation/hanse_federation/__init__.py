@@ -47,7 +47,9 @@ and to those of the units that they concern, in one transaction too.
 ## What leaves a unit
 
 Events name no person and hold no free text; what they say in words is sealed beside them, and stays in the unit unless
-the policy in force grants it, field by field (`sharing`). The chain verifies all the same.
+the policy in force grants it, field by field (`sharing`). The chain verifies all the same. What is granted to the
+other side of an engagement passes through headquarters, which keeps it no longer than that takes (`passing`). Texts
+about a ticket whose customer was erased go everywhere, and come in nowhere (`erasing`).
 
 
 ## The states of a link, and what fails how

@@ -9,6 +9,7 @@ from hanse.errors import FrameForeign
 from hanse.policy.store import PolicyStore
 from hanse_federation.erasing import erase, tickets_erased_before, tickets_erased_by, without_texts_about
 from hanse_federation.forwarding import RULES, forward_facts
+from hanse_federation.passing import Passing
 from hanse_federation.projections import EVERY_ONE, PROJECTED, project
 from hanse_federation.receiving import Interest, OpenedBatch, open_batch, store_all
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
@@ -34,4 +35,5 @@ def absorb(session: Session, batches: Sequence[OpenedBatch], policies: PolicySto
     if facts:
         project(session, facts)
         forward_facts(session, policies, facts, clock())
+        Passing(session, policies).forget(facts)
     erase(session, erased | tickets_erased_by(facts))

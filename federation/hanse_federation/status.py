@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from hanse.log.append import Head
 from hanse.log.follow import Position, save_cursor
 from hanse_federation.model import LINK_FOLLOWER, LOG, End, LinkState
+from hanse_federation.passing import forget_arrived
 
 MAX_CONTACT_AGE = timedelta(seconds=15)
 """A link that was not heard of for so long is down, whatever its row says: its process may have been killed."""
@@ -56,6 +57,8 @@ def save_contact(
     at_this_end = (LinkState.end == end, LinkState.unit == unit)
     session.execute(update(LinkState).where(*at_this_end).values(contact_time=contact_time, credit=credit))
     for stream, head in acknowledged.items():
+        if end == End.HUB:
+            forget_arrived(session, stream, head)
         save_cursor(session, LOG, LINK_FOLLOWER, stream, Position(head.epoch, head.sequence))
     for stream, head in known.items():
         known_head = {"stream": stream, "unit": unit, "sequence": head.sequence, "now": contact_time}

@@ -405,6 +405,14 @@ def test_what_was_granted_is_where_it_was_granted(scene: Scene) -> None:
     assert in_database(scene.settings(HQ)) >= shared
 
 
+async def test_headquarters_keeps_nothing_of_what_it_passed_on(scene: Scene) -> None:
+    async def forgotten() -> bool:
+        return in_database(scene.settings(HQ)) & scene.canaries.of(GRANTED) == set()
+
+    # A unit's acknowledgement counts with the next heartbeat.
+    await scene.until(forgotten, "headquarters has forgotten what has arrived")
+
+
 @pytest.mark.parametrize("unit", UNITS)
 async def test_no_workflows_history_has_any_text(scene: Scene, unit: str) -> None:
     workflows, found = await in_temporal(scene.settings(unit))
