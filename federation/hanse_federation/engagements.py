@@ -80,6 +80,7 @@ class Engagements:
         tickets = {payload.ticket.name for payload in payloads if type(payload) is told.TicketCommented}
         self._session = session
         self._rows: dict[str, GroupEngagement] = {}
+        self._by_ticket: dict[str, list[GroupEngagement]] = {}
         self._offers: dict[tuple[str, int], Offer] = {}
         if names or tickets:
             self._load(names, tickets)
@@ -92,15 +93,20 @@ class Engagements:
         # In one order everywhere, so that two transactions never wait for each other.
         rows = select(GroupEngagement).where(or_(named, worked_on))
         for row in self._session.scalars(rows.order_by(GroupEngagement.name).with_for_update()):
-            self._rows[row.name] = row
-        for offer in self._session.scalars(select(Offer).where(Offer.engagement.in_(self._rows))):
-            self._offers[offer.engagement, offer.number] = offer
+            self._add(row)
+        if self._rows:
+            for offer in self._session.scalars(select(Offer).where(Offer.engagement.in_(self._rows))):
+                self._offers[offer.engagement, offer.number] = offer
+
+    def _add(self, row: GroupEngagement) -> None:
+        self._rows[row.name] = row
+        self._by_ticket.setdefault(row.ticket, []).append(row)
 
     def provider_at_work(self, ticket_name: str) -> str:
         """Return the provider that works on a ticket under an accepted offer, or an empty string."""
-        for row in self._rows.values():
+        for row in self._by_ticket.get(ticket_name, ()):
             offer = self._offers.get((row.name, row.offer))
-            if row.ticket == ticket_name and row.state in WORKED_ON and offer and offer.state == group.ACCEPTED:
+            if row.state in WORKED_ON and offer and offer.state == group.ACCEPTED:
                 return offer.provider
         return ""
 
@@ -139,7 +145,7 @@ class Engagements:
             summary=summary.SerializeToString(),
         )
         self._session.add(row)
-        self._rows[row.name] = row
+        self._add(row)
 
     def _begin_again(self, row: GroupEngagement, summary: ticket.EngagementSummary, fact: Arrival) -> None:
         """Begin an engagement anew that was called off because its home had lost it (`recovery`): names are reused."""

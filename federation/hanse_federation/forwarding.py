@@ -150,8 +150,9 @@ def forward_facts(session: Session, policies: PolicyStore, facts: Sequence[Arriv
         units = set(RULES[type(payload)](scene, payload, ruling)) - {""}
         if type(payload) not in ALSO_TO_WRITER:
             units.discard(fact.event.unit)
-        # What concerns one side of an engagement alone goes to the other side.
-        scene.forwarding.add(_entry_of(fact), units, units if type(payload) in COUNTERPART_FACTS else ())
+        if units:
+            # What concerns one side of an engagement alone goes to the other side.
+            scene.forwarding.add(_entry_of(fact), units, units if type(payload) in COUNTERPART_FACTS else ())
     if answers:
         append(session, LOG, ROUTING_STREAM, answers)
         _add_decisions(session, scene.forwarding, answers)

@@ -28,7 +28,9 @@ Frame = TypeVar("Frame", UnitFrame, HubFrame)
 
 
 MAX_STORED_BATCHES = 4
-"""How many batches that wait share a transaction."""
+"""How many batches share a transaction, which costs as much as opening some hundred records."""
+FOLLOWING_SECONDS = 0.05
+"""How long a full batch waits for the one that follows it. A batch that is not full has no follower and never waits."""
 MAX_OPENED_BATCHES = CREDIT_RECORDS // MAX_BATCH_RECORDS
 """How many batches are opened ahead of those that are being committed: full ones for the whole credit. A sender that
 heeds its credit does not notice this bound, and one that does not is found out."""
@@ -137,9 +139,7 @@ class LinkEnd(Generic[Frame]):
     async def _take(self) -> None:
         """Store what was heard, in order, and acknowledge it after COMMIT. What waits already shares a transaction."""
         while True:
-            batches = [await self._opened.get()]
-            while not self._opened.empty() and len(batches) < MAX_STORED_BATCHES:
-                batches.append(self._opened.get_nowait())
+            batches = await self._opened_batches()
             try:
                 await self.store(batches)
             except (LogFork, LogQuarantined, LogGap) as fork:
@@ -148,6 +148,17 @@ class LinkEnd(Generic[Frame]):
                 self._not_acknowledged -= sum(batch.end.sequence - batch.first_sequence + 1 for batch in batches)
                 for stream, head in {batch.stream: batch.end for batch in batches}.items():
                     self.outgoing.put_nowait(self.wrap(acknowledgement=Acknowledgement(head=stream_head(stream, head))))
+
+    async def _opened_batches(self) -> list[OpenedBatch]:
+        """Wait for a batch, and return it with those that follow on its heels: in a catch-up that is a few at once."""
+        batches = [await self._opened.get()]
+        while len(batches) < MAX_STORED_BATCHES and (batches[-1].is_full or not self._opened.empty()):
+            try:
+                async with asyncio.timeout(FOLLOWING_SECONDS):
+                    batches.append(await self._opened.get())
+            except TimeoutError:
+                break
+        return batches
 
     async def _send(self) -> None:
         try:

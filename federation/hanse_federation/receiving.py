@@ -24,6 +24,7 @@ from hanse.log.chain import chain_hash
 from hanse.log.follow import StoredRecord
 from hanse.log.sealing import check_sealed
 from hanse_federation.copying import RowWriter, copy_rows
+from hanse_federation.frames import MAX_BATCH_RECORDS
 from hanse_federation.model import LOG, Quarantine
 from hanse_protos.federation.v1.link_pb2 import BatchedRecord, RecordBatch
 from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
@@ -80,6 +81,11 @@ class OpenedBatch:
     def end(self) -> Head:
         """Where the stream ends with this batch."""
         return Head(self.epoch, self.first_sequence + len(self.hashes) - 1, self.hashes[-1])
+
+    @property
+    def is_full(self) -> bool:
+        """Whether its sender had more than fits into one batch."""
+        return len(self.hashes) >= MAX_BATCH_RECORDS
 
 
 def open_batch(batch: RecordBatch, interests: Interests, writer: str | None = None) -> OpenedBatch:
