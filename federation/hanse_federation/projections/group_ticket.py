@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol, cast
 
+from google.protobuf.duration_pb2 import Duration
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -50,19 +51,26 @@ class OnTicket(Protocol):
 
 def project(session: Session, facts: Sequence[Arrival]) -> None:
     """Store the last summary of each ticket."""
-    last = {cast(OnTicket, fact.payload).ticket.name: fact for fact in facts}
-    tickets = [cast(OnTicket, fact.payload).ticket for fact in last.values()]
+    last: dict[str, tuple[Arrival, TicketSummary]] = {}
+    for fact in facts:
+        ticket = cast("OnTicket", fact.payload).ticket
+        last[ticket.name] = fact, ticket
+    tickets = [ticket for _, ticket in last.values()]
     session.execute(
         UPSERT,
         {
             "names": list(last),
             "homes": [home_of(name) for name in last],
             "open_times": [instant_of(ticket.open_time) for ticket in tickets],
-            "update_times": [fact.occur_time for fact in last.values()],
-            "waits": [ticket.waiting_duration.ToMicroseconds() for ticket in tickets],
+            "update_times": [fact.occur_time for fact, _ in last.values()],
+            "waits": [_microseconds(ticket.waiting_duration) for ticket in tickets],
             "summaries": [ticket.SerializeToString() for ticket in tickets],
         },
     )
+
+
+def _microseconds(length: Duration) -> int:
+    return length.seconds * 1_000_000 + length.nanos // 1_000
 
 
 def forget(session: Session, facts: Sequence[Arrival]) -> None:
