@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast check format protos bench back-pressure faults faults-full fuzz poison histories lock replay clean
+.PHONY: help setup demo up test test-fast check format protos bench bench-backlog back-pressure faults faults-full fuzz poison histories lock replay clean
 
 help: ## Show what there is to do
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Hanse needs Python 3.11 or newer; name one with PYTHON=python3.12"; exit 1; }
@@ -68,6 +68,9 @@ poison: $(STAMP) ## Tell 10,000 messages with 10 that can't be applied, on both 
 
 back-pressure: $(STAMP) ## Let each end of a link not read for a minute, and measure the other one
 	HANSE_STALL_SECONDS=60 $(BIN)/pytest -s tests/integration/hanse_federation/test_back_pressure.py
+
+bench-backlog: $(STAMP) ## Let 1,000,000 events pass over one link and watch both ends' memory; takes long
+	$(BIN)/python -m tests.benchmarks long_backlog
 
 replay: $(STAMP) ## Import the sample incident log and show headquarters' report; FILE= and UNITS= choose another
 	$(BIN)/hanse replay $(or $(FILE),docs/reference/sample-incidents.csv) --units $(or $(UNITS),3)

@@ -20,37 +20,25 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
-import asyncpg
-
-from hanse.config import Settings
-from hanse.database import Database
-from hanse.local.ports import LOOPBACK, free_port
-from hanse.local.postgres import EmbeddedPostgres
-from hanse.local.process import ManagedProcess
 from hanse.log.append import EMPTY_HEAD
-from hanse.log.tables import NOTIFY_CHANNEL
 from hanse.migrations import migrate, service_migrations
-from hanse.names import HEADQUARTERS, stream_name
 from tests.benchmarks import history
+from tests.benchmarks.callers import UNIT
+from tests.benchmarks.links import STREAM, Link, append, connect, until
 from tests.benchmarks.processors import Processors
 from tests.benchmarks.report import Report
-from tests.benchmarks.units import READY_SECONDS, STOP_SECONDS, enact_policy, prepare_unit, roles_process
 
-TARGET_RATIO = 0.4
+TARGET_RATIO = 1.0
 EVENTS = 50_000
 ROUNDS = 5
 EVENTS_PER_TRANSACTION = 50
 """How the backlog was written: a busy desk's group commit."""
-UNIT = "units/shanghai"
-STREAM = stream_name(UNIT, "ticket")
-LOOK_SECONDS = 0.005
-"""Between two looks at how far the far end is: one index look-up each."""
-MAX_WAIT_SECONDS = 120.0
 REPLICA = "replica"
 
 
@@ -69,12 +57,14 @@ async def measure(folder: Path, quick: bool) -> Report:
             if number:
                 links.append(link)
                 replications.append(replication)
-    link_rates = report.add("federation link, with projections", [run.rate for run in links], "events/s")
-    replication_rates = report.add("logical replication", [run.rate for run in replications], "events/s")
+    report.add("federation link, with projections", [run.rate for run in links], "events/s")
+    report.add("logical replication", [run.rate for run in replications], "events/s")
     for side, runs in (("link", links), ("replication", replications)):
         for name in runs[0].microseconds:
             report.add(f"{side}: processor of {name}", [run.microseconds[name] for run in runs], "µs/event")
-    report.at_least("ratio of the medians", link_rates.median / replication_rates.median, TARGET_RATIO)
+    ratios = [link.rate / replication.rate for link, replication in zip(links, replications, strict=True)]
+    report.add("link / replication", ratios, "")
+    report.at_least("ratio, median of the rounds", median(ratios), TARGET_RATIO)
     report.notes.append(f"{events:,} events a round, agent and hub in two processes, TLS; all durable at the far end.")
     return report
 
@@ -91,11 +81,9 @@ class Run(NamedTuple):
 class Pair:
     """A unit and headquarters, each on a PostgreSQL server, joined by a link and by a subscription."""
 
-    def __init__(
-        self, agent: ManagedProcess, processors: Processors, unit: Any, headquarters: Any, replica: Any
-    ) -> None:
-        self._agent = agent
-        self._processors = processors
+    def __init__(self, link: Link, unit: Any, headquarters: Any, replica: Any) -> None:
+        self._agent = link.agent
+        self._processors = Processors.of_link(link)
         self._unit = unit
         self._headquarters = headquarters
         self._replica = replica
@@ -105,41 +93,22 @@ class Pair:
     @classmethod
     async def start(cls, stack: AsyncExitStack, folder: Path) -> "Pair":
         """Start the servers, the link and the subscription."""
-        near = await stack.enter_async_context(EmbeddedPostgres(folder / "near", logical_replication=True))
-        far = await stack.enter_async_context(EmbeddedPostgres(folder / "far", logical_replication=True))
-        hub_address = f"{LOOPBACK}:{free_port()}"
-        unit = await prepare_unit(UNIT, folder, near, hub_address=hub_address)
-        headquarters = await prepare_unit(
-            HEADQUARTERS,
-            folder,
-            far,
-            hub_address=hub_address,
-            hub_listen_address=hub_address,
-            founding_units=[UNIT],
-        )
-        replica_url = await far.ensure_database(REPLICA)
+        link = await Link.prepare(stack, folder)
+        replica_url = await link.far.ensure_database(REPLICA)
         await asyncio.to_thread(migrate, replica_url, *service_migrations("hanse_services.ticket"))
-        for settings in (unit, headquarters):
-            await _enact(settings)
-        connections = [
-            await _connect(stack, url) for url in (unit.database_url, headquarters.database_url, replica_url)
-        ]
+        urls = (link.unit.database_url, link.headquarters.database_url, replica_url)
+        connections = [await connect(stack, url) for url in urls]
+        # What is written here is on disk long before it is caught up with.
+        await connections[0].execute("SET synchronous_commit = off")
         await connections[0].execute("CREATE PUBLICATION log FOR TABLE ticket.log_record")
         await connections[2].execute(
-            f"CREATE SUBSCRIPTION log CONNECTION '{unit.database_url}' PUBLICATION log "
+            f"CREATE SUBSCRIPTION log CONNECTION '{link.unit.database_url}' PUBLICATION log "
             "WITH (copy_data = false, enabled = false)"
         )
         stack.push_async_callback(_drop_subscription, connections[2])
-        hub = await _start(stack, headquarters, connections[1], HEADQUARTERS)
-        agent = await _start(stack, unit, connections[1], UNIT)
-        pids = {
-            "the unit's PostgreSQL": near.pid,
-            "agent": agent.pid,
-            "hub": hub.pid,
-            "headquarters' PostgreSQL": far.pid,
-        }
-        processors = Processors({name: pid for name, pid in pids.items() if pid})
-        return cls(agent, processors, *connections)
+        await link.start_hub(stack)
+        await link.start_agent(stack)
+        return cls(link, *connections)
 
     async def write_backlog(self, count: int) -> None:
         """Write events into the unit's log while nobody reads it."""
@@ -148,22 +117,7 @@ class Pair:
         rows, self._head = history.rows(STREAM, self._head, entries)
         self._signal(signal.SIGSTOP)
         for first in range(0, count, EVENTS_PER_TRANSACTION):
-            await self._append(rows[first : first + EVENTS_PER_TRANSACTION])
-
-    async def _append(self, rows: list[tuple[Any, ...]]) -> None:
-        async with self._unit.transaction():
-            # What was written is on disk long before it is caught up with.
-            await self._unit.execute("SET LOCAL synchronous_commit = off")
-            await self._unit.copy_records_to_table(
-                "log_record", schema_name="ticket", columns=history.RECORD_COLUMNS, records=rows
-            )
-            _, epoch, sequence, digest, *_ = rows[-1]
-            await self._unit.execute(
-                "INSERT INTO ticket.log_head (stream, epoch, sequence, hash) VALUES ($1, $2, $3, $4)"
-                " ON CONFLICT (stream) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash",
-                STREAM, epoch, sequence, digest,
-            )  # fmt: skip
-            await self._unit.execute("SELECT pg_notify($1, $2)", NOTIFY_CHANNEL, STREAM)
+            await append(self._unit, rows[first : first + EVENTS_PER_TRANSACTION])
 
     async def time_link(self) -> Run:
         """Let the agent go on, until headquarters has stored every event with all that follows from it."""
@@ -185,7 +139,7 @@ class Pair:
         await self._replica.execute("SELECT pg_logical_emit_message(true, 'all of it is on disk', '')")
         run = self._run(self._head.sequence - first, time.perf_counter() - start)
         await self._replica.execute("ALTER SUBSCRIPTION log DISABLE")
-        await _until(self._has_no_worker)
+        await until(self._has_no_worker)
         return run
 
     def _run(self, events: int, seconds: float) -> Run:
@@ -204,42 +158,11 @@ class Pair:
         async def is_there() -> bool:
             return bool(await query.fetchval(STREAM, self._head.epoch, sequence))
 
-        await _until(is_there)
+        await until(is_there)
 
     def _signal(self, number: signal.Signals) -> None:
         if self._agent.pid:
             os.kill(self._agent.pid, number)
-
-
-async def _until(is_so: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(MAX_WAIT_SECONDS):
-        while not await is_so():  # noqa: ASYNC110 - it is a database that is asked, not this process.
-            await asyncio.sleep(LOOK_SECONDS)
-
-
-async def _enact(settings: Settings) -> None:
-    database = Database(settings.database_url)
-    await enact_policy(database, "hanse_federation")
-    await database.close()
-
-
-async def _connect(stack: AsyncExitStack, url: str) -> Any:
-    connection = await asyncpg.connect(url)
-    stack.push_async_callback(connection.close)
-    return connection
-
-
-async def _start(stack: AsyncExitStack, settings: Settings, headquarters: Any, unit: str) -> ManagedProcess:
-    """Start the federate role of a unit, and return once its link is up."""
-    process = roles_process(settings, ["federate"])
-
-    async def is_linked() -> bool:
-        query = "SELECT connected FROM federation.link WHERE \"end\" = 'HUB' AND unit = $1"
-        return bool(await headquarters.fetchval(query, unit))
-
-    await process.start(is_linked, deadline_seconds=READY_SECONDS)
-    stack.push_async_callback(process.stop, grace_seconds=STOP_SECONDS)
-    return process
 
 
 async def _drop_subscription(replica: Any) -> None:

@@ -4,9 +4,22 @@ from collections.abc import Mapping
 
 import psutil
 
+from tests.benchmarks.links import Link
+
 
 class Processors:
     """The processor time that some programs use, each with all of its children: a server's sessions are its own."""
+
+    @classmethod
+    def of_link(cls, link: Link) -> "Processors":
+        """Watch all that takes part in a link."""
+        programs = {
+            "the unit's PostgreSQL": link.near,
+            "agent": link.agent,
+            "hub": link.hub,
+            "headquarters' PostgreSQL": link.far,
+        }
+        return cls({name: program.pid for name, program in programs.items() if program.pid})
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
