@@ -8,6 +8,7 @@
 | EngagementRequested | the provider, right before the first offer to it |
 | EngagementOffered, EngagementOfferExpired | the home unit, and who was asked |
 | EngagementOfferWithdrawn (an acceptance came too late, or another unit of a shared desk was first) | that unit |
+| EngagementReassigned (the provider has left the group) | the home unit |
 | EngagementAccepted, …Declined, …WorkNoted, …Delivered, on the offer that stands | the home unit |
 | EngagementConfirmed, …Rejected, …Withdrawn | the provider of the offer that stands |
 | TicketCommented, while a provider works on the ticket | that provider |
@@ -189,7 +190,14 @@ def forward_decisions(session: Session, entries: Sequence[Entry]) -> None:
     forwarding.send()
 
 
-ROUTING_DECISIONS = frozenset({told.EngagementOffered, told.EngagementOfferExpired, told.EngagementOfferWithdrawn})
+ROUTING_DECISIONS = frozenset(
+    {
+        told.EngagementOffered,
+        told.EngagementOfferExpired,
+        told.EngagementOfferWithdrawn,
+        told.EngagementReassigned,
+    }
+)
 
 
 def _add_decisions(session: Session, forwarding: Forwarding, entries: Iterable[Entry]) -> None:
@@ -204,6 +212,10 @@ def _add_decisions(session: Session, forwarding: Forwarding, entries: Iterable[E
         engagement = payload.engagement
         if isinstance(payload, told.EngagementOfferWithdrawn):
             forwarding.add(entry, [engagement.provider])
+            continue
+        if isinstance(payload, told.EngagementReassigned):
+            # Its provider has left the group.
+            forwarding.add(entry, [engagement.home])
             continue
         offer = session.get_one(Offer, (engagement.name, engagement.offer))
         if isinstance(payload, told.EngagementOffered) and (asked := _asked_first(session, engagement, offer)):

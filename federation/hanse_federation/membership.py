@@ -3,6 +3,9 @@
     (unknown) --invite--> INVITED --enrol--> ACTIVE --revoke--> REVOKED     coming back:
         └-------------------admit--------------^ └-----leave----> RETIRED     invite, or admit
 
+Headquarters retires a unit (`retirement`), also one that was shut out, or that has left by itself: then its work goes
+to others.
+
 The register decides whether the hub takes a unit's link (`require_member`), and to whom headquarters passes facts on
 (`active_units`). A unit is told what it needs when it is admitted (`seeding`), so whoever comes late works like the
 others. What is decided is told on headquarters' own stream, so that the history says who admitted whom.
@@ -144,6 +147,11 @@ def active_units(session: Session) -> set[str]:
     """
     session.execute(text(f'LOCK TABLE "{SCHEMA.name}".member IN SHARE MODE'))
     return {HEADQUARTERS, *session.scalars(select(Member.unit).where(Member.state == pb.ACTIVE))}
+
+
+def units_that_left(session: Session) -> frozenset[str]:
+    """Return the units that were shut out or have left: routing asks them no more."""
+    return frozenset(session.scalars(select(Member.unit).where(Member.state.in_((pb.REVOKED, pb.RETIRED)))))
 
 
 # Showing.

@@ -144,6 +144,8 @@ MEMBER_TRANSITIONS: dict[str, dict[int, int]] = {
     },
     "RevokeUnit": {pb.INVITED: pb.REVOKED, pb.ACTIVE: pb.REVOKED},
     "LeaveGroup": {pb.ACTIVE: pb.RETIRED},
+    # Also after it has left by itself: then its work goes to others.
+    "RetireUnit": {pb.ACTIVE: pb.RETIRED, pb.REVOKED: pb.RETIRED, pb.RETIRED: pb.RETIRED},
 }
 """For each verb: from which state of a unit's membership it leads to which. A unit that headquarters has never heard of
 is in the state MEMBER_STATE_UNSPECIFIED. Headquarters itself belongs to its group without a row."""

@@ -130,7 +130,7 @@ def _revise(work: Work, stream: str, after: Head) -> list[str]:
         _project_again(work.session, stream, {record.resource for record in orphans})
         lost += [fact.event.resource for fact in facts if isinstance(fact.payload, told.EngagementRequested)]
         place = (orphans[-1].epoch, orphans[-1].sequence)
-    return _call_off(work, lost)
+    return call_off(work, lost)
 
 
 def _project_again(session: Session, stream: str, resources: Iterable[str]) -> None:
@@ -159,8 +159,11 @@ def _read(
     return [StoredRecord(*row) for row in session.execute(query)]
 
 
-def _call_off(work: Work, names: Iterable[str]) -> list[str]:
-    """Call engagements off whose home has lost them, and tell their providers; return those that were not over."""
+def call_off(work: Work, names: Iterable[str]) -> list[str]:
+    """Call engagements off that nobody would ever confirm, and tell their providers; return those that were not over.
+
+    Their home has lost them, or has left the group.
+    """
     called_off = []
     for name in sorted(set(names)):
         row = work.session.get(GroupEngagement, name, with_for_update=True, populate_existing=True)

@@ -15,11 +15,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hanse.errors import ResourceNotFound
+from hanse.names import HEADQUARTERS
 from hanse.policy.standards import Standards
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.times import timestamp
 from hanse.work import Work
 from hanse_federation.engagements import offers_of, summary_of
+from hanse_federation.membership import units_that_left
 from hanse_federation.messages import offer_to_proto
 from hanse_federation.model import SEEKING, GroupEngagement, Offer
 from hanse_protos.federation.v1 import group_pb2 as group
@@ -54,7 +56,8 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
     if offers and offers[-1].state == group.OPEN:
         return group.OfferEngagementResponse(offer=offer_to_proto(offers[-1]))
     standards = work.standards
-    candidate = next_candidate(standards, _facts(standards, engagement), _loads(work.session), offers)
+    gone = units_that_left(work.session)
+    candidate = next_candidate(standards, _facts(standards, engagement), _loads(work.session), offers, gone)
     offer = Offer(
         engagement=engagement.name,
         number=len(offers) + 1,
@@ -83,8 +86,14 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
     return group.OfferEngagementResponse(offer=offer_to_proto(offer))
 
 
-def next_candidate(standards: Standards, facts: TicketFacts, loads: dict[str, int], offers: list[Offer]) -> Candidate:
-    """Return who is asked next, after the offers so far."""
+def next_candidate(
+    standards: Standards,
+    facts: TicketFacts,
+    loads: dict[str, int],
+    offers: list[Offer],
+    gone: frozenset[str] = frozenset(),
+) -> Candidate:
+    """Return who is asked next, after the offers so far; nobody who has left the group."""
     rule = standards.document.routing
     candidates, desks = standards.candidates(facts, loads), standards.desks(facts, loads)
     this_round = max((offer.round for offer in offers), default=1)
@@ -92,12 +101,14 @@ def next_candidate(standards: Standards, facts: TicketFacts, loads: dict[str, in
         asked = {unit for offer in offers if offer.round == number for unit in offer.units}
         asked_desks = {offer.desk for offer in offers if offer.round == number}
         for desk in desks:
-            if desk.id not in asked_desks:
-                return Candidate(desk.units, number, desk=desk.id)
+            units = tuple(unit for unit in desk.units if unit not in gone)
+            if desk.id not in asked_desks and units:
+                return Candidate(units, number, desk=desk.id)
         for unit in candidates:
-            if unit not in asked:
+            if unit not in asked | gone:
                 return Candidate((unit,), number)
-    return Candidate((rule.final_owner,), rule.rounds + 1, final=True)
+    final_owner = HEADQUARTERS if rule.final_owner in gone else rule.final_owner
+    return Candidate((final_owner,), rule.rounds + 1, final=True)
 
 
 def _facts(standards: Standards, engagement: GroupEngagement) -> TicketFacts:

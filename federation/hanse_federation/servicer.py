@@ -10,7 +10,7 @@ from hanse.rpc.interceptor import Context
 from hanse.rpc.server import Served
 from hanse.runtime import Runtime
 from hanse.work import CommandExecutor
-from hanse_federation import enrolment_servicer, group, linking, membership, recovery_servicer, routing
+from hanse_federation import enrolment_servicer, group, linking, membership, recovery_servicer, retirement, routing
 from hanse_federation.enrolment import Signing, invitation_digest, inviting
 from hanse_federation.forwarding import forward_decisions
 from hanse_federation.invitations import InvitationToken, digest_of, new_secret
@@ -136,6 +136,11 @@ class MembershipServicer(members_rpc.MembershipServiceServicer):
 
     async def RevokeUnit(self, request: members.RevokeUnitRequest, context: Context) -> members.Member:
         return await self._executor.execute(membership.revoke_unit, request, cause_of(request), members.Member)
+
+    async def RetireUnit(self, request: members.RetireUnitRequest, context: Context) -> members.RetireUnitResponse:
+        return await self._executor.execute(
+            retirement.retire_unit, request, cause_of(request), members.RetireUnitResponse
+        )
 
     async def ListMembers(self, request: members.ListMembersRequest, context: Context) -> members.ListMembersResponse:
         return await self._database.read(membership.list_members, request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
@@ -18,6 +18,8 @@ app = typer.Typer(help="Invite, enrol, shut out and list the units of the group.
 
 MemberArgument = Annotated[str, typer.Argument(help="The unit, for example munich.")]
 LISTED_UNITS = 1_000
+RETIRE_TIMEOUT_SECONDS = 60.0
+"""It reads every ticket of the unit, and decides about every engagement."""
 
 
 @command(app, "list", unit="hq")
@@ -113,7 +115,25 @@ def revoke(at: At, member: MemberArgument, reason: Annotated[str, typer.Option(h
     _show(at, at.ask(lambda desk: desk.members.RevokeUnit(request)), "is shut out; its link closes within seconds")
 
 
-def _show(at: At, member: pb.Member, said: str) -> None:
+@command(app, "retire", unit="hq")
+def retire(at: At, member: MemberArgument, reason: Annotated[str, typer.Option(help="Why, for the history.")]) -> None:
+    """Let a unit leave in good order: what it worked on is offered to others, its open tickets are listed."""
+    request = pb.RetireUnitRequest(unit=resource_name(member), reason=reason, request_id=str(uuid4()))
+    answer = at.ask(lambda desk: desk.members.RetireUnit(request, timeout=RETIRE_TIMEOUT_SECONDS))
+    _show(at, answer if at.as_json else answer.member, "is retired; its link closes within seconds")
+    if at.as_json:
+        return
+    for engagement in answer.reassigned_engagements:
+        output.console.print(f"offered to another provider: {engagement}", markup=False)
+    for engagement in answer.withdrawn_engagements:
+        output.console.print(f"called off: {engagement}", markup=False)
+    for ticket in answer.open_tickets:
+        output.console.print(f"open, and nobody's any more: {ticket}", markup=False)
+    if answer.open_ticket_count > len(answer.open_tickets):
+        output.console.print(f"… {answer.open_ticket_count} open tickets in all")
+
+
+def _show(at: At, member: Any, said: str) -> None:
     if at.as_json:
         output.print_json(member)
     else:

@@ -133,6 +133,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "InviteUnit": OPERATIONS,
         "AdmitUnit": OPERATIONS,
         "RevokeUnit": OPERATIONS,
+        "RetireUnit": OPERATIONS,
         "ListMembers": HEADQUARTERS,
     },
     "hanse_protos.federation.v1.EnrolmentService": {

@@ -121,11 +121,22 @@ def offer_withdrawn(work: Work, fact: Fact) -> None:
         _from_headquarters(work, fact, "WithdrawOffer")
 
 
-def _from_headquarters(work: Work, fact: Fact, verb: str) -> None:
+def engagement_reassigned(work: Work, fact: Fact) -> None:
+    """The provider has left the group: the ticket and its clocks come back until another one has accepted."""
+    summary = _summary(fact)
+    if home_of(summary.name) != work.unit:
+        return
+    if engagement := _from_headquarters(work, fact, "ReassignEngagement"):
+        engagement.provider, engagement.assignee, engagement.accept_time = "", "", None
+        hand_over(work, own_ticket(work, engagement.ticket), work.unit, engagement.name, fact.occur_time)
+
+
+def _from_headquarters(work: Work, fact: Fact, verb: str) -> Engagement | None:
     summary = _summary(fact)
     engagement = find_engagement(work, summary.name) if fact.event.unit == HEADQUARTERS else None
-    if engagement is not None and engagement.offer == summary.offer:
-        _step(work, summary.name, verb)
+    if engagement is None or engagement.offer != summary.offer:
+        return None
+    return _step(work, summary.name, verb)
 
 
 # As the home unit: what the provider tells.
@@ -191,6 +202,7 @@ EFFECTS: dict[type, Effect] = {
     told.EngagementOffered: engagement_offered,
     told.EngagementOfferExpired: offer_expired,
     told.EngagementOfferWithdrawn: offer_withdrawn,
+    told.EngagementReassigned: engagement_reassigned,
     told.EngagementAccepted: engagement_accepted,
     told.EngagementDeclined: engagement_declined,
     told.EngagementDelivered: engagement_delivered,

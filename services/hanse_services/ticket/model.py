@@ -49,6 +49,8 @@ ENGAGEMENT_TRANSITIONS: dict[str, dict[pb.EngagementState.ValueType, pb.Engageme
     # A solution that the home unit rejects goes back to the provider.
     "RejectEngagement": {pb.DELIVERED: pb.ACCEPTED},
     "WithdrawEngagement": dict.fromkeys((pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED, pb.ACCEPTED), pb.WITHDRAWN),
+    # The provider has left the group: headquarters looks for another one.
+    "ReassignEngagement": dict.fromkeys((pb.OFFERED, pb.ACCEPTED, pb.DECLINED, pb.EXPIRED), pb.REQUESTED),
     # What the provider learns of a withdrawal, or of an acceptance that came too late; it may have delivered meanwhile.
     "WithdrawOffer": dict.fromkeys(
         (pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED, pb.ACCEPTED, pb.DELIVERED), pb.WITHDRAWN
@@ -56,7 +58,7 @@ ENGAGEMENT_TRANSITIONS: dict[str, dict[pb.EngagementState.ValueType, pb.Engageme
 }
 """For each verb: from which state it leads to which."""
 
-HEADQUARTERS_STEPS = frozenset({"OfferEngagement", "ExpireOffer", "WithdrawOffer"})
+HEADQUARTERS_STEPS = frozenset({"OfferEngagement", "ExpireOffer", "WithdrawOffer", "ReassignEngagement"})
 """The steps that headquarters takes: a desk has no such verb."""
 
 SEEKING = frozenset({pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED})

@@ -172,6 +172,7 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "EngagementRequested": lambda _payload: "asked headquarters for a provider",
     "EngagementOffered": _offered,
     "EngagementOfferExpired": lambda payload: f"offer {payload.engagement.offer} ran out",
+    "EngagementReassigned": lambda payload: f"{short_unit(payload.from_unit)} left the group: another one is asked",
     "EngagementOfferWithdrawn": lambda payload: f"offer {payload.engagement.offer} was taken back",
     "EngagementAccepted": lambda payload: f"accepted by {short_unit(payload.engagement.provider)}",
     "EngagementDeclined": lambda payload: f"declined by {short_unit(payload.engagement.provider)}",

@@ -82,6 +82,11 @@ class Engaged:
     def offer_withdrawn(self, *, by: str = HEADQUARTERS) -> LogRecord:
         return self._record(told.EngagementOfferWithdrawn(engagement=self.summary(pb.WITHDRAWN)), by, MONDAY)
 
+    def reassigned(self, *, at: datetime = MONDAY) -> LogRecord:
+        """Headquarters takes it from a provider that has left the group."""
+        summary = self.summary(pb.REQUESTED, provider="")
+        return self._record(told.EngagementReassigned(engagement=summary, from_unit=self.provider), HEADQUARTERS, at)
+
     def accepted(self, *, at: datetime = MONDAY, by: str = "") -> LogRecord:
         payload = told.EngagementAccepted(
             engagement=self.summary(pb.ACCEPTED), assignee=f"{self.provider}/agents/weber"

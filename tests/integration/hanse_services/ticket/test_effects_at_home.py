@@ -61,6 +61,17 @@ async def test_a_withdrawal_takes_the_ticket_back(desk: Desk) -> None:
     assert (await desk.get(engaged.ticket)).holder == SHANGHAI
 
 
+async def test_a_ticket_comes_back_when_its_provider_leaves_the_group_and_goes_to_the_next(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.ACCEPTED)
+    await desk.is_told(engaged.reassigned())
+    ticket, engagement = await desk.get(engaged.ticket), await desk.engagement(engaged.name)
+    assert (ticket.holder, engagement.state, engagement.provider) == (SHANGHAI, pb.REQUESTED, "")
+    second = Engaged(engaged.name, HEADQUARTERS, offer=2)
+    await desk.is_told(second.offered())
+    await desk.is_told(second.accepted())
+    assert (await desk.get(engaged.ticket)).holder == HEADQUARTERS
+
+
 async def test_the_clocks_run_on_the_provider_s_calendar_from_acceptance_to_delivery(desk: Desk) -> None:
     # Munich works from 08:00 to 16:00 UTC, Shanghai's desk always.
     desk.clock.now = MONDAY + timedelta(hours=6)

@@ -531,6 +531,34 @@ class EngagementOfferWithdrawn(_message.Message):
 Global___EngagementOfferWithdrawn: _TypeAlias = EngagementOfferWithdrawn  # noqa: Y015
 
 @_typing.final
+class EngagementReassigned(_message.Message):
+    """Headquarters took an engagement from a provider that left the group; it looks for another one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENGAGEMENT_FIELD_NUMBER: _builtins.int
+    FROM_UNIT_FIELD_NUMBER: _builtins.int
+    from_unit: _builtins.str
+    """The provider that left."""
+    @_builtins.property
+    def engagement(self) -> _ticket_pb2.EngagementSummary:
+        """The engagement after the event."""
+
+    def __init__(
+        self,
+        *,
+        engagement: _ticket_pb2.EngagementSummary | None = ...,
+        from_unit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement", "from_unit", b"from_unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EngagementReassigned: _TypeAlias = EngagementReassigned  # noqa: Y015
+
+@_typing.final
 class EngagementAccepted(_message.Message):
     """The provider took an engagement."""
 
