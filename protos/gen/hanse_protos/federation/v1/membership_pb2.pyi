@@ -225,6 +225,82 @@ class RevokeUnitRequest(_message.Message):
 Global___RevokeUnitRequest: _TypeAlias = RevokeUnitRequest  # noqa: Y015
 
 @_typing.final
+class RetireUnitRequest(_message.Message):
+    """Request for RetireUnit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    """The unit."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    reason: _builtins.str
+    """Why, for the history; it stays at headquarters."""
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "request_id", b"request_id", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetireUnitRequest: _TypeAlias = RetireUnitRequest  # noqa: Y015
+
+@_typing.final
+class RetireUnitResponse(_message.Message):
+    """Response for RetireUnit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: _builtins.int
+    REASSIGNED_ENGAGEMENTS_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_ENGAGEMENTS_FIELD_NUMBER: _builtins.int
+    OPEN_TICKETS_FIELD_NUMBER: _builtins.int
+    OPEN_TICKET_COUNT_FIELD_NUMBER: _builtins.int
+    open_ticket_count: _builtins.int
+    """How many there are."""
+    @_builtins.property
+    def member(self) -> Global___Member:
+        """The unit, retired."""
+
+    @_builtins.property
+    def reassigned_engagements(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The engagements that it worked on, or was asked for: they are offered to others."""
+
+    @_builtins.property
+    def withdrawn_engagements(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The engagements that it had asked for: they are called off."""
+
+    @_builtins.property
+    def open_tickets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its own tickets that are not closed, 1,000 at most: the group has to see to them."""
+
+    def __init__(
+        self,
+        *,
+        member: Global___Member | None = ...,
+        reassigned_engagements: _abc.Iterable[_builtins.str] | None = ...,
+        withdrawn_engagements: _abc.Iterable[_builtins.str] | None = ...,
+        open_tickets: _abc.Iterable[_builtins.str] | None = ...,
+        open_ticket_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "open_ticket_count", b"open_ticket_count", "open_tickets", b"open_tickets", "reassigned_engagements", b"reassigned_engagements", "withdrawn_engagements", b"withdrawn_engagements"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetireUnitResponse: _TypeAlias = RetireUnitResponse  # noqa: Y015
+
+@_typing.final
 class ListMembersRequest(_message.Message):
     """Request for ListMembers."""
 
@@ -362,7 +438,7 @@ Global___UnitCertified: _TypeAlias = UnitCertified  # noqa: Y015
 
 @_typing.final
 class UnitRetired(_message.Message):
-    """A unit left the group by itself, with nothing under way."""
+    """A unit left the group: by itself with nothing under way, or headquarters retired it. Sealed: reason."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -50,6 +50,11 @@ class MembershipServiceStub:
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.RevokeUnitRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.Member.FromString,
                 _registered_method=True)
+        self.RetireUnit = channel.unary_unary(
+                '/hanse_protos.federation.v1.MembershipService/RetireUnit',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.RetireUnitRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.RetireUnitResponse.FromString,
+                _registered_method=True)
         self.ListMembers = channel.unary_unary(
                 '/hanse_protos.federation.v1.MembershipService/ListMembers',
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.ListMembersRequest.SerializeToString,
@@ -82,6 +87,13 @@ class MembershipServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetireUnit(self, request, context):
+        """Lets a unit leave in good order: it gets no more work, what it worked on is offered to others, its link closes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListMembers(self, request, context):
         """Lists the units that are or were members, by name.
         """
@@ -106,6 +118,11 @@ def add_MembershipServiceServicer_to_server(servicer, server):
                     servicer.RevokeUnit,
                     request_deserializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.RevokeUnitRequest.FromString,
                     response_serializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.Member.SerializeToString,
+            ),
+            'RetireUnit': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetireUnit,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.RetireUnitRequest.FromString,
+                    response_serializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.RetireUnitResponse.SerializeToString,
             ),
             'ListMembers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMembers,
@@ -195,6 +212,33 @@ class MembershipService:
             '/hanse_protos.federation.v1.MembershipService/RevokeUnit',
             hanse__protos_dot_federation_dot_v1_dot_membership__pb2.RevokeUnitRequest.SerializeToString,
             hanse__protos_dot_federation_dot_v1_dot_membership__pb2.Member.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetireUnit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.MembershipService/RetireUnit',
+            hanse__protos_dot_federation_dot_v1_dot_membership__pb2.RetireUnitRequest.SerializeToString,
+            hanse__protos_dot_federation_dot_v1_dot_membership__pb2.RetireUnitResponse.FromString,
             options,
             channel_credentials,
             insecure,

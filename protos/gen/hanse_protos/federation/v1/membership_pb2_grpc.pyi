@@ -39,6 +39,8 @@ class MembershipServiceStub:
     """Admits a unit whose certificate comes from the group's own PKI: no invitation, no enrolment. Doing it twice is doing it once."""
     RevokeUnit: _grpc.UnaryUnaryMultiCallable[_membership_pb2.RevokeUnitRequest, _membership_pb2.Member]
     """Shuts a unit out: its link closes within seconds, its certificates are void, and coming back takes a new invitation."""
+    RetireUnit: _grpc.UnaryUnaryMultiCallable[_membership_pb2.RetireUnitRequest, _membership_pb2.RetireUnitResponse]
+    """Lets a unit leave in good order: it gets no more work, what it worked on is offered to others, its link closes."""
     ListMembers: _grpc.UnaryUnaryMultiCallable[_membership_pb2.ListMembersRequest, _membership_pb2.ListMembersResponse]
     """Lists the units that are or were members, by name."""
 
@@ -53,6 +55,8 @@ class MembershipServiceAsyncStub(MembershipServiceStub):
     """Admits a unit whose certificate comes from the group's own PKI: no invitation, no enrolment. Doing it twice is doing it once."""
     RevokeUnit: _aio.UnaryUnaryMultiCallable[_membership_pb2.RevokeUnitRequest, _membership_pb2.Member]  # type: ignore[assignment]
     """Shuts a unit out: its link closes within seconds, its certificates are void, and coming back takes a new invitation."""
+    RetireUnit: _aio.UnaryUnaryMultiCallable[_membership_pb2.RetireUnitRequest, _membership_pb2.RetireUnitResponse]  # type: ignore[assignment]
+    """Lets a unit leave in good order: it gets no more work, what it worked on is offered to others, its link closes."""
     ListMembers: _aio.UnaryUnaryMultiCallable[_membership_pb2.ListMembersRequest, _membership_pb2.ListMembersResponse]  # type: ignore[assignment]
     """Lists the units that are or were members, by name."""
 
@@ -82,6 +86,14 @@ class MembershipServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_membership_pb2.Member, _abc.Awaitable[_membership_pb2.Member]]:
         """Shuts a unit out: its link closes within seconds, its certificates are void, and coming back takes a new invitation."""
+
+    @_abc_1.abstractmethod
+    def RetireUnit(
+        self,
+        request: _membership_pb2.RetireUnitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_membership_pb2.RetireUnitResponse, _abc.Awaitable[_membership_pb2.RetireUnitResponse]]:
+        """Lets a unit leave in good order: it gets no more work, what it worked on is offered to others, its link closes."""
 
     @_abc_1.abstractmethod
     def ListMembers(
