@@ -26,6 +26,8 @@ from hanse.rpc.client import CHANNEL_OPTIONS
 
 DIAL_SECONDS = 5.0
 """For the first connection, where the caller names no other time."""
+CONNECT_SECONDS = 1.0
+"""What a first connection may take beside its handshake."""
 FRAME_HEADER_BYTES = 9
 """The head of the first HTTP/2 frame, which a server sends once it has taken the client's certificate."""
 DIAL_OPTIONS = [
@@ -93,8 +95,11 @@ async def look_at(address: str, context: ssl.SSLContext, timeout_seconds: float)
     host, _, port = address.rpartition(":")
     context.set_alpn_protocols(["h2"])
     try:
-        async with asyncio.timeout(timeout_seconds):
-            reader, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=context)
+        # The handshake has a timeout of its own: cut off from outside, uvloop would report a future that nobody awaits.
+        async with asyncio.timeout(timeout_seconds + CONNECT_SECONDS):
+            reader, writer = await asyncio.open_connection(
+                host.strip("[]"), int(port), ssl=context, ssl_handshake_timeout=timeout_seconds
+            )
             try:
                 found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
                 taken = await _goes_on(reader)
@@ -103,7 +108,8 @@ async def look_at(address: str, context: ssl.SSLContext, timeout_seconds: float)
     except ssl.SSLCertVerificationError as error:
         raise HubForeign(f"The certificate at {address} is not good: {error.verify_message}.") from error
     except (OSError, TimeoutError) as error:
-        raise UnitUnreachable(f"headquarters does not answer at {address}: {error or 'it is silent'}") from error
+        problem = str(error) or "it closed the connection or was silent"
+        raise UnitUnreachable(f"headquarters does not answer at {address}: {problem}") from error
     return Answer(x509.load_der_x509_certificate(found).public_bytes(Encoding.PEM), taken)
 
 

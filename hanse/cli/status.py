@@ -39,8 +39,10 @@ def status(
 
 def show_health(healths: list[UnitHealth]) -> None:
     """Print how the units of a group are, for people."""
-    columns = ["unit", "serving", "link", "lag up", "lag down", "policy", "log", "workflows", "certificate until", ""]
+    columns = ["unit", "serving", "link", "lag up", "lag down", "policy", "log", "workflows", ""]
     output.table("The group", columns, (_row(health) for health in healths))
+    if certificates := [f"{name_of(each)} {each.certificate_until[:10]}" for each in healths if each.certificate_until]:
+        output.console.print(f"Certificates are good until: {', '.join(certificates)}", style="dim")
     for health in healths:
         for problem in health.problems:
             output.console.print(Text.assemble((name_of(health), "bold"), f": {problem}"), style="red")
@@ -59,7 +61,6 @@ def _row(health: UnitHealth) -> list[str | Text]:
         _policy(health),
         f"{health.records} in {health.streams} streams{verified}",
         "?" if health.workflows is None else f"{health.workflows} open",
-        health.certificate_until[:10] or "?",
         output.yes_no(health.green, "green", "not green"),
     ]
 
