@@ -9,6 +9,7 @@ from kombu import Connection, Producer
 from kombu.exceptions import KombuError
 
 from hanse.errors import BrokerUnavailable
+from hanse.stale_queues import remove_stale_queues
 from hanse.telling import CONTENT_ENCODING, CONTENT_TYPE, Subscription, declare, event_exchange
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -65,6 +66,7 @@ class Publisher:
         connection.connect()
         # At every connection, not only at the first: the broker may have come back empty.
         declare(connection, self._sources, self._subscriptions)
+        remove_stale_queues(connection, self._sources, self._subscriptions)
         if self._url.startswith("amqp"):
             return _ConfirmedChannel(connection, self._has_reader).publish
         return _PipelinedChannel(connection).publish
