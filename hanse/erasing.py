@@ -68,12 +68,12 @@ def erase_ticket(session: Session, schema: ServiceSchema, ticket: str) -> None:
     session.execute(upsert(schema.erasure).values(ticket=ticket).on_conflict_do_nothing())
     for table in (schema.log.record, schema.inbox):
         session.execute(
-            update(table).where(_is_about(table.c.resource, ticket), table.c.sealed.is_not(None)).values(sealed=None)
+            update(table).where(is_about(table.c.resource, ticket), table.c.sealed.is_not(None)).values(sealed=None)
         )
     _erase_dead_letters(session, schema, ticket)
 
 
-def _is_about(resource: Any, ticket: str) -> Any:
+def is_about(resource: Any, ticket: str) -> Any:
     """Return the condition that a resource is the ticket or inside it; the index by resource serves both halves."""
     return (resource == ticket) | resource.startswith(f"{ticket}/", autoescape=True)
 
@@ -147,5 +147,5 @@ def erase_answers(
 
 def _requests_about(session: Session, schema: ServiceSchema, resource: str) -> set[UUID]:
     record = schema.log.record.c
-    events = session.scalars(select(record.event).where(_is_about(record.resource, resource)))
+    events = session.scalars(select(record.event).where(is_about(record.resource, resource)))
     return {UUID(event.request_id) for content in events if (event := Event.FromString(content)).request_id}

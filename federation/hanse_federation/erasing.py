@@ -14,13 +14,14 @@ so that none slips in between (`hanse.erasing`).
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from hanse.erasing import ERASING, erase_ticket, erased_among, keep_out_erasing
+from hanse.erasing import ERASING, erase_ticket, erased_among, is_about, keep_out_erasing
 from hanse.log.events import Fact
 from hanse.names import home_of, ticket_in
 from hanse.work import Work
-from hanse_federation.model import SCHEMA
+from hanse_federation.model import SCHEMA, Orphan
 from hanse_federation.receiving import Arrival, OpenedBatch
 
 
@@ -55,9 +56,11 @@ def erase(session: Session, tickets: Iterable[str]) -> None:
     """Erase tickets' texts from every stream that is kept here: call it when all is stored and passed on."""
     for ticket in sorted(tickets):
         erase_ticket(session, SCHEMA, ticket)
+        # Records that a stream has lost are kept apart, and would be played back with their texts.
+        session.execute(update(Orphan).where(is_about(Orphan.resource, ticket)).values(sealed=None))
 
 
 def ticket_erased(work: Work, fact: Fact) -> None:
     """Erase the texts of a ticket from this unit's copy of headquarters' stream."""
     if ticket := _told(fact.event.unit, fact.payload):
-        erase_ticket(work.session, SCHEMA, ticket)
+        erase(work.session, [ticket])

@@ -1,15 +1,20 @@
 """A ticket is erased: no copy of a stream keeps its texts, and none that is still on its way comes in."""
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from hanse.log.follow import StoredRecord
 from hanse.names import stream_name
 from hanse.policy import load_yaml
 from hanse.runtime import Runtime
 from hanse_federation.erasing import ticket_erased
-from hanse_federation.model import SCHEMA
+from hanse_federation.model import SCHEMA, Orphan
 from hanse_federation.routing import offer_engagement
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.log.v1.log_pb2 import LogRecord
@@ -17,7 +22,7 @@ from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
 from tests.integration.hanse_federation.group import Group, Unit, engagement_summary, summary
-from tests.support import POLICY_YAML, apply
+from tests.support import OCCUR_TIME, POLICY_YAML, apply
 
 TICKET = "units/shanghai/tickets/t1"
 NAME = f"{TICKET}/engagements/e1"
@@ -141,3 +146,18 @@ async def test_a_unit_cant_erase_what_is_anothers(group: Group, engaged: str, mu
     await munich.tell((TICKET, told.TicketErased(ticket=summary(TICKET))))
     await munich.caught_up()
     assert holds(group.hq, ASKED)
+
+
+async def test_records_that_were_set_apart_lose_them_too(group: Group, engaged: str, shanghai: Unit) -> None:
+    await group.hq.database.write(_set_apart, await shanghai.taken())
+    await erase(shanghai)
+    kept = await group.hq.database.read(lambda session: list(session.scalars(select(Orphan).order_by(Orphan.sequence))))
+    assert [orphan.sealed is None for orphan in kept] == [True, False]
+
+
+def _set_apart(session: Session, records: Sequence[StoredRecord]) -> None:
+    for record in records[:2]:
+        fields = {name: getattr(record, name) for name in ("stream", "sequence", "hash", "type", "resource", "event")}
+        event_id = UUID(record.decoded().event_id)
+        times = {"occur_time": OCCUR_TIME, "append_time": OCCUR_TIME}
+        session.add(Orphan(**fields, **times, epoch=9, event_id=event_id, sealed=b"text"))
