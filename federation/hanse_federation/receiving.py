@@ -1,9 +1,15 @@
 """Receiving, the same at both ends: a batch is opened, checked against what is there, stored, and then acknowledged.
 
 *Opening* needs no database: every hash is computed anew, so that what is stored is what the writer wrote, and events
-are decoded. It is done while the batch before it is still being committed. *Storing* takes a batch where its first
+are decoded. It is done while the batches before it are still being committed. *Storing* takes a batch where its first
 record follows from the head that is stored here. What is here already is recognised by its hash and acknowledged
 again: an acknowledgement that got lost costs a repetition, never a double.
+
+This is the hot path of a catch-up, at headquarters for all units at once, so nothing is done twice and little for each
+record. A record is visited once: its hash is checked, its event decoded, and its row written in the bytes that
+PostgreSQL takes (`copying`). Only facts that somebody asked for become objects and have their payload opened, and
+where only the last fact on a resource counts, the ones before it don't. All else is done for several batches at once:
+one transaction, one lock of the head, one COPY, one statement for each view.
 """
 
 import struct

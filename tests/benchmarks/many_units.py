@@ -10,11 +10,12 @@ Memory: how much the hub's resident memory grows from one connected unit to 20, 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import grpc
 import psutil
@@ -24,7 +25,7 @@ from hanse.identity import CertificateAuthority
 from hanse.local.postgres import EmbeddedPostgres
 from hanse.log.append import EMPTY_HEAD, Head
 from hanse.names import HEADQUARTERS, short_unit, stream_name
-from hanse_federation.agent import AGENT_CHANNEL_OPTIONS
+from hanse_federation.dialling import DIAL_OPTIONS
 from hanse_federation.frames import CREDIT_RECORDS, PROTOCOL_VERSION, stream_head
 from hanse_protos.federation.v1.link_pb2 import Heartbeat, Hello, HubFrame, RecordBatch, UnitFrame
 from hanse_protos.federation.v1.link_pb2_grpc import FederationServiceStub
@@ -62,7 +63,7 @@ class SimulatedUnit:
         names = ("authority.crt", "unit.key", "unit.crt")
         credentials = grpc.ssl_channel_credentials(*((self.certificate / name).read_bytes() for name in names))
         self._outgoing: asyncio.Queue[UnitFrame] = asyncio.Queue()
-        async with grpc.aio.secure_channel(self.hub_address, credentials, AGENT_CHANNEL_OPTIONS) as channel:
+        async with grpc.aio.secure_channel(self.hub_address, credentials, DIAL_OPTIONS) as channel:
             call = FederationServiceStub(channel).Exchange(self._frames())
             try:
                 await self._wait_for(call, "welcome")
@@ -97,13 +98,13 @@ class SimulatedUnit:
         while True:
             yield await self._outgoing.get()
 
-    async def _wait_for(self, call: AsyncIterator[HubFrame], kind: str) -> None:
+    async def _wait_for(self, call: AsyncIterable[HubFrame], kind: str) -> None:
         async with asyncio.timeout(MAX_WAIT_SECONDS):
             async for frame in call:
                 if frame.WhichOneof("frame") == kind:
                     return
 
-    async def _hear(self, call: AsyncIterator[HubFrame]) -> None:
+    async def _hear(self, call: AsyncIterable[HubFrame]) -> None:
         async for frame in call:
             if frame.WhichOneof("frame") == "acknowledgement":
                 self.acknowledged = frame.acknowledgement.head.sequence
@@ -117,13 +118,13 @@ class SimulatedUnit:
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
 
-def _one_by_one(stream: str, head: Head, rows: Sequence[tuple[object, ...]]) -> Iterator[RecordBatch]:
+def _one_by_one(stream: str, head: Head, rows: Sequence[tuple[Any, ...]]) -> Iterator[RecordBatch]:
     previous = head.hash
     for _, epoch, sequence, digest, *_, event, _ in rows:
-        batch = RecordBatch(stream=stream, epoch=epoch, first_sequence=sequence, previous_hash=previous)  # type: ignore[arg-type]
-        batch.records.add(hash=digest, event=event)  # type: ignore[arg-type]
+        batch = RecordBatch(stream=stream, epoch=epoch, first_sequence=sequence, previous_hash=previous)
+        batch.records.add(hash=digest, event=event)
         yield batch
-        previous = digest  # type: ignore[assignment]
+        previous = digest
 
 
 async def measure(folder: Path, quick: bool) -> Report:
