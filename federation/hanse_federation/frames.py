@@ -8,8 +8,8 @@ from hanse_protos.log.v1.log_pb2 import StreamHead
 PROTOCOL_VERSION = 1
 
 MAX_BATCH_RECORDS = 1_000
-"""Records in a batch, at most; the contract says so too. A few batches share a transaction at the receiver: smaller ones
-would be mostly round trips, and larger ones would make the line wait longer for its acknowledgement."""
+"""Records in a batch, at most; the contract says so too. A few batches share a transaction at the receiver: smaller
+ones would be mostly round trips, and larger ones would make the line wait longer for its acknowledgement."""
 MAX_BATCH_BYTES = 1024 * 1024
 """Bytes of events in a batch, before its last record. With it a frame stays far below the server's 16 MB."""
 MAX_READ_RECORDS = 4 * MAX_BATCH_RECORDS
