@@ -81,7 +81,7 @@ more slowly up to a few seconds, with jitter so that units don't come back all a
 | An end was restored from an old backup | LOG_FORK, as follows |
 
 A fork is data loss, which no retry heals. The *stream* goes into quarantine at both ends, which raise an alarm; the
-unit's other streams go on (`quarantine`). A person ends it (`recovery`). Nothing is ever overwritten.
+unit's other streams go on (`quarantine`). A person ends it (`recovery`, `reseeding`). Nothing is ever overwritten.
 
 
 ## Where to read on

@@ -1,6 +1,7 @@
 """The ways out of a quarantine: what a person decides about a stream whose two holders disagree.
 
-    a unit came back from an old backup    it starts a new epoch, and headquarters accepts that
+    a unit came back from an old backup    it gets its records back (`reseeding`),
+                                           or it starts a new epoch, and headquarters accepts that
     headquarters did                       it starts a new epoch of its stream to the unit, and the unit accepts that
     both have the same again               a release, which checks it
 

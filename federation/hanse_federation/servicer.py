@@ -14,6 +14,7 @@ from hanse_federation import enrolment_servicer, group, linking, membership, rec
 from hanse_federation.enrolment import Signing, invitation_digest, inviting
 from hanse_federation.forwarding import forward_decisions
 from hanse_federation.invitations import InvitationToken, digest_of, new_secret
+from hanse_federation.reseeding import Restores
 from hanse_federation.what_if import compare_policy
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.federation.v1 import group_pb2_grpc as rpc
@@ -146,13 +147,14 @@ class MembershipServicer(members_rpc.MembershipServiceServicer):
         return await self._database.read(membership.list_members, request)
 
 
-def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
+def served(runtime: Runtime, executor: CommandExecutor, restores: Restores | None = None) -> list[Served]:
     """Return what a unit's server serves of the federation; headquarters' serves the group and the routing too.
 
     `executor` runs the commands of the schema "federation"; what they tell is passed on to the units they concern.
+    `restores` says what each service restores from events that come back from headquarters.
     """
     link = Served(_SERVICES["LinkService"].full_name, rpc.add_LinkServiceServicer_to_server, LinkServicer(runtime))
-    streams = recovery_servicer.served(runtime, executor)
+    streams = recovery_servicer.served(runtime, executor, restores or {})
     if runtime.unit != HEADQUARTERS:
         return [link, streams]
     executor.after_append = forward_decisions

@@ -40,6 +40,7 @@ from hanse_federation.enrolling import Renewal
 from hanse_federation.hub import Hub
 from hanse_federation.metrics import LinkMetrics
 from hanse_federation.model import SCHEMA as FEDERATION
+from hanse_federation.reseeding import Restores
 from hanse_gateway.model import SCHEMA as GATEWAY
 from hanse_gateway.serving import admin_served, gateway_server
 from hanse_services.knowledge import servicer as knowledge_servicer
@@ -51,10 +52,12 @@ from hanse_services.policy.model import SCHEMA as POLICY
 from hanse_services.settlement import servicer as settlement_servicer
 from hanse_services.settlement.commands import EFFECTS as SETTLEMENT_EFFECTS
 from hanse_services.settlement.model import SCHEMA as SETTLEMENT
+from hanse_services.settlement.restoring import RESTORES as SETTLEMENT_RESTORES
 from hanse_services.subscriptions import SUBSCRIPTIONS
 from hanse_services.ticket import servicer as ticket_servicer
 from hanse_services.ticket.effects import EFFECTS as TICKET_EFFECTS
 from hanse_services.ticket.model import SCHEMA as TICKET
+from hanse_services.ticket.restoring import RESTORES as TICKET_RESTORES
 from hanse_workflows.worker import Waiting
 
 METRIC_SHUTDOWN_MS = 2_000
@@ -71,6 +74,10 @@ EFFECTS: Mapping[str, Effects] = {
     FEDERATION.name: FEDERATION_EFFECTS,
 }
 """What the reactions of each service do: a dead letter that is retried has just that effect."""
+
+
+RESTORES: Restores = {TICKET.name: TICKET_RESTORES, SETTLEMENT.name: SETTLEMENT_RESTORES}
+"""What comes back of each service's state with its events, when a unit is re-seeded from headquarters' copy."""
 
 
 class Role(StrEnum):
@@ -95,7 +102,7 @@ def services_of(runtime: Runtime) -> list[Served]:
         *knowledge_servicer.served(runtime, executors["knowledge"]),
         *settlement_servicer.served(runtime, executors["settlement"]),
         *policy_servicer.served(runtime, executors["policy"]),
-        *federation_servicer.served(runtime, executors["federation"]),
+        *federation_servicer.served(runtime, executors["federation"], RESTORES),
         *admin_served(runtime, executors["gateway"]),
         log_servicer.served(runtime.database, logs),
         dead_letter_servicer.served(runtime.database, executors, EFFECTS),

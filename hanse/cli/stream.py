@@ -80,6 +80,31 @@ def accept_epoch(at: At, stream: StreamArgument) -> None:
         output.console.print(f"called off, since its home does not know it any more: {engagement}", markup=False)
 
 
+@command(app, "reseed", unit="hq")
+def reseed(at: At, stream: StreamArgument) -> None:
+    """At the unit that writes it: get back from headquarters' copy what a restored unit lacks of a stream."""
+    request = pb.ReseedStreamRequest(stream=stream, request_id=str(uuid4()))
+    reply = at.ask(lambda desk: desk.streams.ReseedStream(request, timeout=DECISION_TIMEOUT_SECONDS))
+    if at.as_json:
+        output.print_json(reply)
+        return
+    output.console.print(
+        f"{reply.records} records of {stream} are back; {reply.carried} that were written since follow them;"
+        f" it ends at {_place(reply.head)}",
+        markup=False,
+    )
+    rows = (
+        (
+            line.resource,
+            str(line.records),
+            "left as it is: worked on since the restore" if line.skipped else "restored",
+            ", ".join(line.lost_texts) or "–",
+        )
+        for line in reply.resources
+    )
+    output.table("What came back", ["about", "records", "", "texts that are lost"], rows)
+
+
 @command(app, "release", unit="hq")
 def release(at: At, stream: StreamArgument) -> None:
     """End a quarantine whose cause is gone. It is refused while the two logs still disagree."""

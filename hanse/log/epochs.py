@@ -32,7 +32,7 @@ def holds(session: Session, log: LogTables, stream: str, head: Head) -> bool:
 
 def count_after(session: Session, log: LogTables, stream: str, after: Head) -> int:
     """Return how many records a stream has behind a place."""
-    return session.scalar(select(func.count()).select_from(log.record).where(*_behind(log, stream, after))) or 0
+    return session.scalar(select(func.count()).select_from(log.record).where(*behind(log, stream, after))) or 0
 
 
 def start_epoch(session: Session, log: LogTables, stream: str, after: Head, started: Entry) -> Head:
@@ -55,7 +55,8 @@ Row = tuple[int, int, bytes]
 """Epoch, sequence and event of a record."""
 
 
-def _behind(log: LogTables, stream: str, after: Head) -> tuple[ColumnElement[bool], ...]:
+def behind(log: LogTables, stream: str, after: Head) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition for the records of a stream behind a place."""
     columns = log.record.c
     place = tuple_(columns.epoch, columns.sequence)
     return columns.stream == stream, place > tuple_(literal(after.epoch), literal(after.sequence))
@@ -64,7 +65,7 @@ def _behind(log: LogTables, stream: str, after: Head) -> tuple[ColumnElement[boo
 def _next_page(session: Session, log: LogTables, stream: str, after: Head, epoch: int) -> Sequence[Row]:
     """Return the first records behind a place that are not in the new epoch yet."""
     columns = log.record.c
-    query = select(columns.epoch, columns.sequence, columns.event).where(*_behind(log, stream, after))
+    query = select(columns.epoch, columns.sequence, columns.event).where(*behind(log, stream, after))
     query = query.where(columns.epoch < epoch).order_by(columns.epoch, columns.sequence).limit(PAGE_RECORDS)
     return [tuple(row) for row in session.execute(query)]
 
@@ -114,8 +115,8 @@ def set_apart(session: Session, log: LogTables, orphans: Table, stream: str, aft
     """
     lock_head(session, log, stream)
     columns = [column.name for column in log.record.columns]
-    tail = select(*(log.record.c[name] for name in columns)).where(*_behind(log, stream, after))
+    tail = select(*(log.record.c[name] for name in columns)).where(*behind(log, stream, after))
     session.execute(insert(orphans).from_select(columns, tail))
-    session.execute(delete(log.record).where(*_behind(log, stream, after)))
+    session.execute(delete(log.record).where(*behind(log, stream, after)))
     turn_back(session, log, stream, after)
     move_head(session, log, stream, after)

@@ -118,6 +118,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
     "hanse_protos.federation.v1.StreamService": {
         "StartEpoch": OPERATIONS,
         "AcceptEpoch": OPERATIONS,
+        "ReseedStream": OPERATIONS,
         "ReleaseStream": OPERATIONS,
         "ListOrphans": OPERATIONS,
     },

@@ -48,7 +48,7 @@ def engagement_confirmed(work: Work, fact: Fact) -> None:
         confirm_time=fact.occur_time,
         post_time=work.now,
     )
-    _post(work, charge)
+    post(work, charge)
     work.tell(charge.name, ChargePosted(charge=charge_message(charge)))
 
 
@@ -88,7 +88,8 @@ def accounts_of(charge: Charge) -> tuple[str, str]:
     return f"receivable/{charge.counterparty}", f"revenue/engagements/{charge.counterparty}"
 
 
-def _post(work: Work, charge: Charge) -> None:
+def post(work: Work, charge: Charge) -> None:
+    """Keep a leg with its two entries."""
     session = work.session
     debited, credited = accounts_of(charge)
     accounts = [{"name": name, "open_time": work.now} for name in sorted((debited, credited))]

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from hanse.errors import HanseError
+from hanse.identity import Caller
+from hanse.log.events import Fact
 from hanse.log.follow import START, StoredRecord, read_after
 from hanse.log.verify import verify
 from hanse.names import downstream_name
+from hanse.rpc.call import set_caller
 from hanse.runtime import Runtime
 from hanse.schema import ServiceSchema
-from hanse.work import Cause, CommandExecutor
+from hanse.work import Cause, CommandExecutor, Work
 from hanse_federation import recovery
 from hanse_federation.forwarding import forward_decisions
 from hanse_federation.group import list_group_tickets
 from hanse_federation.model import LOG, SCHEMA, GroupEngagement
 from hanse_federation.quarantine import read_quarantines
+from hanse_federation.recovery_servicer import StreamServicer
+from hanse_federation.reseeding import Restores
 from hanse_protos.federation.v1 import group_pb2 as group_pb
 from hanse_protos.federation.v1 import recovery_pb2 as pb
 from hanse_protos.knowledge.v1 import knowledge_pb2 as knowledge
@@ -282,3 +288,85 @@ async def test_a_release_is_refused_while_the_logs_disagree(munich: Unit) -> Non
         request = pb.ReleaseStreamRequest(stream=TICKETS)
         await decide(munich.hq, recovery.release_stream, request, pb.ReleaseStreamResponse)
     assert raised.value.reason == "LOGS_DISAGREE"
+
+
+async def reseeded(munich: Unit, restores: Restores | None = None) -> pb.ReseedStreamResponse:
+    """Give the command at Munich."""
+    executor = CommandExecutor(munich.runtime.database, SCHEMA, munich.runtime.unit)
+    servicer: Any = StreamServicer(munich.runtime, executor, restores or {})
+    request = pb.ReseedStreamRequest(stream=TICKETS, request_id=str(uuid4()))
+    set_caller(Caller(OPERATOR, munich.name, frozenset(), datetime.now(UTC)))
+    try:
+        answer: pb.ReseedStreamResponse = await servicer.ReseedStream(request, None)
+    finally:
+        await executor.close()
+    return answer
+
+
+async def test_a_restored_unit_gets_its_records_back_and_both_logs_agree_without_a_new_epoch(munich: Unit) -> None:
+    await restored(munich, lost=2_500)
+    before = await munich.taken()
+    answer = await reseeded(munich)
+    assert (answer.records, answer.carried, answer.head.epoch, answer.head.sequence) == (2_500, 0, 1, 2_503)
+    await healed(munich, TICKETS)
+    assert await munich.sent() == before
+    await munich.open_tickets(2, first=20_000)
+    await munich.caught_up()
+
+
+async def test_what_the_unit_has_written_since_follows_what_came_back(munich: Unit) -> None:
+    await restored(munich, lost=4, since=2)
+    before, since = await munich.taken(), (await munich.sent())[3:]
+    answer = await reseeded(munich)
+    assert (answer.records, answer.carried) == (4, 2)
+    await healed(munich, TICKETS)
+    assert [record.event for record in await munich.sent()] == [record.event for record in (*before, *since)]
+    assert (await munich.runtime.database.read(verify, ServiceSchema("ticket").log, TICKETS)).intact
+
+
+async def test_what_was_never_shared_is_named_as_lost_ticket_by_ticket(munich: Unit) -> None:
+    await munich.open_tickets(1)
+    name = "units/munich/tickets/t9"
+    opened = told.TicketOpened(ticket=summary(name))
+    await munich.tell((name, opened), sealed={"title": "Dark", "description": "Since noon"})
+    await munich.caught_up()
+    await munich.stop()
+    await lose_tail(munich, 1)
+    munich.start()
+    await alarmed(munich, TICKETS)
+    [line] = (await reseeded(munich)).resources
+    assert (line.resource, line.records, list(line.lost_texts)) == (
+        name, 1, ["TicketOpened.title", "TicketOpened.description"],
+    )  # fmt: skip
+
+
+async def test_a_service_restores_what_came_back_but_for_what_was_worked_on_since(munich: Unit) -> None:
+    await munich.open_tickets(3)
+    name = "units/munich/tickets/t2"
+    await munich.tell((name, told.TicketClosed(ticket=summary(name))))
+    await munich.open_tickets(1, first=7)
+    await munich.caught_up()
+    await munich.stop()
+    await lose_tail(munich, 3)
+    await munich.tell((name, told.TicketResolved(ticket=summary(name))))
+    munich.start()
+    await alarmed(munich, TICKETS)
+    seen: list[str] = []
+
+    def note(_work: Work, fact: Fact) -> None:
+        seen.append(fact.event.resource)
+
+    answer = await reseeded(munich, {"ticket": {told.TicketOpened: note, told.TicketClosed: note}})
+    assert seen == ["units/munich/tickets/t7"]
+    assert {line.resource: line.skipped for line in answer.resources} == {name: True, "units/munich/tickets/t7": False}
+
+
+async def test_giving_the_command_again_changes_nothing(munich: Unit) -> None:
+    await restored(munich, lost=3, since=2)
+    await reseeded(munich)
+    await healed(munich, TICKETS)
+    before = await munich.sent()
+    assert (await reseeded(munich)).records == 0
+    await munich.open_tickets(1, first=30_000)
+    await munich.caught_up()
+    assert (await munich.sent())[:-1] == before

@@ -191,6 +191,106 @@ class AcceptEpochResponse(_message.Message):
 Global___AcceptEpochResponse: _TypeAlias = AcceptEpochResponse  # noqa: Y015
 
 @_typing.final
+class ReseedStreamRequest(_message.Message):
+    """Request for ReseedStream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    stream: _builtins.str
+    """The stream, one that this unit writes."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    def __init__(
+        self,
+        *,
+        stream: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReseedStreamRequest: _TypeAlias = ReseedStreamRequest  # noqa: Y015
+
+@_typing.final
+class ReseedStreamResponse(_message.Message):
+    """Response for ReseedStream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEAD_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    CARRIED_FIELD_NUMBER: _builtins.int
+    RESOURCES_FIELD_NUMBER: _builtins.int
+    records: _builtins.int
+    """How many records came back."""
+    carried: _builtins.int
+    """How many records the unit had written since the restore: they follow the others now."""
+    @_builtins.property
+    def head(self) -> _log_pb2.StreamHead:
+        """Where the stream ends now."""
+
+    @_builtins.property
+    def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReseededResource]:
+        """What the records were about, 5,000 at most."""
+
+    def __init__(
+        self,
+        *,
+        head: _log_pb2.StreamHead | None = ...,
+        records: _builtins.int = ...,
+        carried: _builtins.int = ...,
+        resources: _abc.Iterable[Global___ReseededResource] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carried", b"carried", "head", b"head", "records", b"records", "resources", b"resources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReseedStreamResponse: _TypeAlias = ReseedStreamResponse  # noqa: Y015
+
+@_typing.final
+class ReseededResource(_message.Message):
+    """A ticket, or another resource, that records came back about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    LOST_TEXTS_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    resource: _builtins.str
+    """The resource; a ticket with its engagements is one."""
+    records: _builtins.int
+    """How many records."""
+    skipped: _builtins.bool
+    """Whether the unit has worked on it since the restore: then it is left as it is, and a person should look at it."""
+    @_builtins.property
+    def lost_texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The texts that never left the unit, and are lost: "TicketOpened.title"."""
+
+    def __init__(
+        self,
+        *,
+        resource: _builtins.str = ...,
+        records: _builtins.int = ...,
+        lost_texts: _abc.Iterable[_builtins.str] | None = ...,
+        skipped: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lost_texts", b"lost_texts", "records", b"records", "resource", b"resource", "skipped", b"skipped"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReseededResource: _TypeAlias = ReseededResource  # noqa: Y015
+
+@_typing.final
 class ReleaseStreamRequest(_message.Message):
     """Request for ReleaseStream."""
 

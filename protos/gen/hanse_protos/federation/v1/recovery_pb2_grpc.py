@@ -45,6 +45,11 @@ class StreamServiceStub:
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_recovery__pb2.AcceptEpochRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_federation_dot_v1_dot_recovery__pb2.AcceptEpochResponse.FromString,
                 _registered_method=True)
+        self.ReseedStream = channel.unary_unary(
+                '/hanse_protos.federation.v1.StreamService/ReseedStream',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_recovery__pb2.ReseedStreamRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_federation_dot_v1_dot_recovery__pb2.ReseedStreamResponse.FromString,
+                _registered_method=True)
         self.ReleaseStream = channel.unary_unary(
                 '/hanse_protos.federation.v1.StreamService/ReleaseStream',
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_recovery__pb2.ReleaseStreamRequest.SerializeToString,
@@ -70,6 +75,13 @@ class StreamServiceServicer:
 
     def AcceptEpoch(self, request, context):
         """Takes the new epoch that the stream's writer has started: what the writer has lost is kept apart from then on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReseedStream(self, request, context):
+        """Gets the records of a stream of this unit back from headquarters' copy, restores what they say, and ends the quarantine.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,6 +113,11 @@ def add_StreamServiceServicer_to_server(servicer, server):
                     servicer.AcceptEpoch,
                     request_deserializer=hanse__protos_dot_federation_dot_v1_dot_recovery__pb2.AcceptEpochRequest.FromString,
                     response_serializer=hanse__protos_dot_federation_dot_v1_dot_recovery__pb2.AcceptEpochResponse.SerializeToString,
+            ),
+            'ReseedStream': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReseedStream,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_recovery__pb2.ReseedStreamRequest.FromString,
+                    response_serializer=hanse__protos_dot_federation_dot_v1_dot_recovery__pb2.ReseedStreamResponse.SerializeToString,
             ),
             'ReleaseStream': grpc.unary_unary_rpc_method_handler(
                     servicer.ReleaseStream,
@@ -168,6 +185,33 @@ class StreamService:
             '/hanse_protos.federation.v1.StreamService/AcceptEpoch',
             hanse__protos_dot_federation_dot_v1_dot_recovery__pb2.AcceptEpochRequest.SerializeToString,
             hanse__protos_dot_federation_dot_v1_dot_recovery__pb2.AcceptEpochResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReseedStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.StreamService/ReseedStream',
+            hanse__protos_dot_federation_dot_v1_dot_recovery__pb2.ReseedStreamRequest.SerializeToString,
+            hanse__protos_dot_federation_dot_v1_dot_recovery__pb2.ReseedStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

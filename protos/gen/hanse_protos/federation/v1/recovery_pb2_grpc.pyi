@@ -37,6 +37,8 @@ class StreamServiceStub:
     """Lets the stream's writer go on in a new epoch after the last record that both ends have."""
     AcceptEpoch: _grpc.UnaryUnaryMultiCallable[_recovery_pb2.AcceptEpochRequest, _recovery_pb2.AcceptEpochResponse]
     """Takes the new epoch that the stream's writer has started: what the writer has lost is kept apart from then on."""
+    ReseedStream: _grpc.UnaryUnaryMultiCallable[_recovery_pb2.ReseedStreamRequest, _recovery_pb2.ReseedStreamResponse]
+    """Gets the records of a stream of this unit back from headquarters' copy, restores what they say, and ends the quarantine."""
     ReleaseStream: _grpc.UnaryUnaryMultiCallable[_recovery_pb2.ReleaseStreamRequest, _recovery_pb2.ReleaseStreamResponse]
     """Ends a quarantine whose cause is gone. Refuses while the two logs still disagree."""
     ListOrphans: _grpc.UnaryUnaryMultiCallable[_recovery_pb2.ListOrphansRequest, _recovery_pb2.ListOrphansResponse]
@@ -51,6 +53,8 @@ class StreamServiceAsyncStub(StreamServiceStub):
     """Lets the stream's writer go on in a new epoch after the last record that both ends have."""
     AcceptEpoch: _aio.UnaryUnaryMultiCallable[_recovery_pb2.AcceptEpochRequest, _recovery_pb2.AcceptEpochResponse]  # type: ignore[assignment]
     """Takes the new epoch that the stream's writer has started: what the writer has lost is kept apart from then on."""
+    ReseedStream: _aio.UnaryUnaryMultiCallable[_recovery_pb2.ReseedStreamRequest, _recovery_pb2.ReseedStreamResponse]  # type: ignore[assignment]
+    """Gets the records of a stream of this unit back from headquarters' copy, restores what they say, and ends the quarantine."""
     ReleaseStream: _aio.UnaryUnaryMultiCallable[_recovery_pb2.ReleaseStreamRequest, _recovery_pb2.ReleaseStreamResponse]  # type: ignore[assignment]
     """Ends a quarantine whose cause is gone. Refuses while the two logs still disagree."""
     ListOrphans: _aio.UnaryUnaryMultiCallable[_recovery_pb2.ListOrphansRequest, _recovery_pb2.ListOrphansResponse]  # type: ignore[assignment]
@@ -74,6 +78,14 @@ class StreamServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_recovery_pb2.AcceptEpochResponse, _abc.Awaitable[_recovery_pb2.AcceptEpochResponse]]:
         """Takes the new epoch that the stream's writer has started: what the writer has lost is kept apart from then on."""
+
+    @_abc_1.abstractmethod
+    def ReseedStream(
+        self,
+        request: _recovery_pb2.ReseedStreamRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recovery_pb2.ReseedStreamResponse, _abc.Awaitable[_recovery_pb2.ReseedStreamResponse]]:
+        """Gets the records of a stream of this unit back from headquarters' copy, restores what they say, and ends the quarantine."""
 
     @_abc_1.abstractmethod
     def ReleaseStream(

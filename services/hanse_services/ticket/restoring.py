@@ -1,0 +1,282 @@
+"""Restoring tickets and engagements from their events, after the unit came back from an old backup without them.
+
+The events come back from headquarters, in their order (the federation's `reseeding`). Each says what a ticket was
+after it, so tickets come back with their state, holder, tier, assignee, waits, times and engagements; with their
+clocks, where the policy that they run under is here; and with the texts that had been granted to others. Customers
+don't come back, nor do other texts: neither ever left the unit.
+
+An engagement is put together from both sides: what this unit told of it, and what the others told, which is in the
+inbox. Where both clocks say the same, what the others told came first.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from google.protobuf.message import Message
+from sqlalchemy import select
+
+from hanse.errors import PolicyMissing
+from hanse.log.events import Fact, payload_of
+from hanse.log.sealing import texts_of
+from hanse.names import home_of, ticket_of
+from hanse.times import instant
+from hanse.work import Work
+from hanse_protos.log.v1.log_pb2 import Event
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket import clocks
+from hanse_services.ticket.holding import switch_clocks
+from hanse_services.ticket.loading import find_engagement, find_ticket
+from hanse_services.ticket.model import SCHEMA, Engagement, StepAction, Ticket
+
+PARTNERS = "partners/"
+
+
+def ticket_opened(work: Work, fact: Fact) -> None:
+    """Restore a ticket as it was opened."""
+    opened: Any = fact.payload
+    summary: pb.TicketSummary = opened.ticket
+    if home_of(summary.name) != work.unit or find_ticket(work, summary.name):
+        return
+    ticket = _ticket_of(summary, fact)
+    work.session.add(ticket)
+    work.session.flush()
+    if not opened.imported:
+        _start_clocks(work, ticket)
+
+
+def _ticket_of(summary: pb.TicketSummary, fact: Fact) -> Ticket:
+    return Ticket(
+        name=summary.name,
+        version=1,
+        state=summary.state,
+        title=fact.texts.get("title", ""),
+        description=fact.texts.get("description", ""),
+        language=summary.language,
+        category=summary.category,
+        product=summary.product,
+        priority=summary.priority,
+        tier=summary.tier,
+        customer=None,
+        partner=summary.partner,
+        assignee="",
+        holder=summary.holder,
+        solution="",
+        open_time=instant(summary.open_time),
+        update_time=fact.occur_time,
+        policy_version=fact.event.policy_version,
+        waiting_for="",
+        waiting_duration=summary.waiting_duration.ToTimedelta(),
+        breached=summary.breached,
+        engagement_count=0,
+    )
+
+
+def _start_clocks(work: Work, ticket: Ticket) -> None:
+    """Start a ticket's clocks as they were, where the policy that they run under is here."""
+    try:
+        standards = work.standards_of(ticket.policy_version)
+    except PolicyMissing:
+        return
+    for row in clocks.new_clocks(standards, ticket, work.unit).rows_of(ticket.name):
+        work.insert(row)
+    work.session.flush()
+    work.session.expire(ticket, ["clocks", "segments"])
+
+
+Change = Callable[[Work, Ticket, Fact], None]
+"""What an event changes of a ticket besides what its summary says."""
+
+
+def _changing(change: Change) -> Callable[[Work, Fact], None]:
+    def restore(work: Work, fact: Fact) -> None:
+        payload: Any = fact.payload
+        summary: pb.TicketSummary = payload.ticket
+        ticket = find_ticket(work, summary.name) if home_of(summary.name) == work.unit else None
+        if ticket is None:
+            return
+        ticket.version += 1
+        ticket.update_time = fact.occur_time
+        ticket.state, ticket.priority, ticket.tier = summary.state, summary.priority, summary.tier
+        ticket.category, ticket.product, ticket.holder = summary.category, summary.product, summary.holder
+        ticket.waiting_duration, ticket.breached = summary.waiting_duration.ToTimedelta(), summary.breached
+        ticket.resolve_time = instant(summary.resolve_time) if summary.HasField("resolve_time") else None
+        _mark_done(ticket, fact.occur_time)
+        change(work, ticket, fact)
+
+    return restore
+
+
+def _mark_done(ticket: Ticket, at: datetime) -> None:
+    """Mark the steps that were due before something happened: the desk had done them, or passed them over, by then."""
+    for row in ticket.clocks:
+        steps = row.open_steps()
+        for step in steps:
+            if row.stop_time is None and step.is_due(at):
+                step.done_time = step.due_time
+                if step.action == StepAction.BREACH and step.due_time:
+                    row.breach_time = datetime.fromisoformat(step.due_time)
+        row.keep_steps(steps)
+
+
+def _stop(ticket: Ticket, at: datetime, *kinds: int) -> None:
+    for row in ticket.clocks:
+        if row.kind in kinds and row.stop_time is None:
+            row.stop_time, row.due_time = at, None
+
+
+def _nothing_more(work: Work, ticket: Ticket, fact: Fact) -> None:
+    """Change nothing besides what the summary says."""
+
+
+def _commented(work: Work, ticket: Ticket, fact: Fact) -> None:
+    payload: Any = fact.payload
+    if payload.public and not fact.event.actor.startswith(PARTNERS):
+        _stop(ticket, fact.occur_time, pb.Clock.RESPONSE)
+
+
+def _assigned(work: Work, ticket: Ticket, fact: Fact) -> None:
+    payload: Any = fact.payload
+    ticket.assignee = payload.assignee
+
+
+def _escalated(work: Work, ticket: Ticket, fact: Fact) -> None:
+    ticket.assignee = ""
+
+
+def _paused(work: Work, ticket: Ticket, fact: Fact) -> None:
+    payload: Any = fact.payload
+    ticket.waiting_for, ticket.waiting_since = payload.waiting_for, fact.occur_time
+    switch_clocks(work, ticket, fact.occur_time, running=False)
+
+
+def _resumed(work: Work, ticket: Ticket, fact: Fact) -> None:
+    ticket.waiting_for, ticket.waiting_since = "", None
+    switch_clocks(work, ticket, fact.occur_time, running=True)
+
+
+def _resolved(work: Work, ticket: Ticket, fact: Fact) -> None:
+    ticket.waiting_for, ticket.waiting_since = "", None
+    ticket.solution = fact.texts.get("text", "")
+    _stop(ticket, fact.occur_time, pb.Clock.RESPONSE, pb.Clock.RESOLUTION)
+    clocks.close_segment(ticket, fact.occur_time)
+
+
+def _reopened(work: Work, ticket: Ticket, fact: Fact) -> None:
+    clocks.restart_clock(ticket, pb.Clock.RESOLUTION)
+    switch_clocks(work, ticket, fact.occur_time, running=True)
+
+
+def _closed(work: Work, ticket: Ticket, fact: Fact) -> None:
+    ticket.close_time = fact.occur_time
+
+
+def _handed_over(work: Work, ticket: Ticket, fact: Fact) -> None:
+    if ticket.state in (pb.NEW, pb.IN_PROGRESS, pb.WAITING):
+        switch_clocks(work, ticket, fact.occur_time, running=ticket.state != pb.WAITING)
+
+
+# Engagements.
+
+
+def engagement(work: Work, fact: Fact) -> None:
+    """Restore an engagement from all that is known of it, here and from the others."""
+    payload: Any = fact.payload
+    name = payload.engagement.name
+    row = find_engagement(work, name)
+    if row is None:
+        row = _empty(payload.engagement)
+        work.session.add(row)
+    facts = sorted(_facts_on(work, name), key=lambda known: known.occur_time)
+    row.version = len(facts)
+    for known in facts:
+        _step(row, known)
+    if home_of(name) == work.unit:
+        _count(work, row)
+
+
+def _facts_on(work: Work, name: str) -> Iterator[Fact]:
+    """Yield what this unit has told of an engagement, and what it was told."""
+    for table in (SCHEMA.log.record, SCHEMA.inbox):
+        for content, sealed in work.session.execute(
+            select(table.c.event, table.c.sealed).where(table.c.resource == name)
+        ):
+            event = Event.FromString(content)
+            payload = payload_of(event)
+            if payload is not None and "engagement" in payload.DESCRIPTOR.fields_by_name:
+                yield Fact(event, payload, texts_of(sealed))
+
+
+def _empty(summary: pb.EngagementSummary) -> Engagement:
+    return Engagement(
+        name=summary.name,
+        version=0,
+        ticket=ticket_of(summary.name),
+        state=summary.state,
+        provider="",
+        desk="",
+        offer=0,
+        offer_final=False,
+        ticket_summary=summary.ticket.SerializeToString(),
+        title="",
+        description="",
+        reason="",
+        solution="",
+        assignee="",
+        request_time=instant(summary.request_time),
+        policy_version=summary.policy_version,
+    )
+
+
+def _step(row: Engagement, fact: Fact) -> None:
+    """Let a fact count: what its writer knew after it, and what its kind says."""
+    payload: Any = fact.payload
+    summary: pb.EngagementSummary = payload.engagement
+    row.state, row.provider, row.offer, row.desk = summary.state, summary.provider, summary.offer, summary.desk
+    row.ticket_summary = summary.ticket.SerializeToString()
+    match payload:
+        case told.EngagementRequested():
+            row.title, row.description = fact.texts.get("title", ""), fact.texts.get("description", "")
+            row.reason = fact.texts.get("reason", "")
+        case told.EngagementOffered():
+            row.offer_final, row.accept_time, row.assignee = payload.final, None, ""
+            row.offer_expire_time = instant(payload.expire_time) if payload.HasField("expire_time") else None
+        case told.EngagementAccepted():
+            row.accept_time, row.assignee = fact.occur_time, payload.assignee
+        case told.EngagementDelivered():
+            row.deliver_time, row.solution = fact.occur_time, fact.texts.get("text", "")
+        case told.EngagementConfirmed():
+            row.confirm_time = fact.occur_time
+
+
+def _count(work: Work, row: Engagement) -> None:
+    """Let the ticket know of its engagement, and take the texts from it that were shared."""
+    ticket = find_ticket(work, row.ticket)
+    if ticket is not None:
+        ticket.engagement_count = max(ticket.engagement_count, int(row.name.rsplit("/e", 1)[-1]))
+        ticket.title, ticket.description = ticket.title or row.title, ticket.description or row.description
+
+
+RESTORES: dict[type[Message], Callable[[Work, Fact], None]] = {
+    told.TicketOpened: ticket_opened,
+    told.TicketCommented: _changing(_commented),
+    told.TicketAssigned: _changing(_assigned),
+    told.TicketEscalated: _changing(_escalated),
+    told.TicketPaused: _changing(_paused),
+    told.TicketResumed: _changing(_resumed),
+    told.TicketResolved: _changing(_resolved),
+    told.TicketReopened: _changing(_reopened),
+    told.TicketClosed: _changing(_closed),
+    told.TicketHandedOver: _changing(_handed_over),
+    told.SlaWarned: _changing(_nothing_more),
+    told.SlaBreached: _changing(_nothing_more),
+    told.EngagementRequested: engagement,
+    told.EngagementAccepted: engagement,
+    told.EngagementDeclined: engagement,
+    told.EngagementDelivered: engagement,
+    told.EngagementConfirmed: engagement,
+    told.EngagementRejected: engagement,
+    told.EngagementWithdrawn: engagement,
+}
+"""What is restored from which event."""
