@@ -128,8 +128,9 @@ RULES: dict[type[Message], Rule] = {
 }
 """Whom each fact of a unit concerns. What is not here goes nowhere."""
 
-ALSO_TO_WRITER = frozenset({PolicyPublished})
-"""What goes back to its writer too: the policy reaches headquarters' own desk the way that it reaches every other."""
+HEADQUARTERS_ONLY = frozenset({PolicyPublished})
+"""What headquarters alone says. It goes back to its writer too: the policy reaches headquarters' own desk the way that
+it reaches every other. What another unit claims of the kind goes nowhere."""
 
 COUNTERPART_FACTS = STEPS | {told.TicketCommented}
 """The facts that go from one side of an engagement to the other."""
@@ -137,7 +138,7 @@ COUNTERPART_FACTS = STEPS | {told.TicketCommented}
 
 def forward_facts(session: Session, policies: PolicyStore, facts: Sequence[Arrival], now: datetime) -> None:
     """Let the facts of a unit take effect on engagements, and pass them on to whom they concern."""
-    concerned = [fact for fact in facts if type(fact.payload) in RULES]
+    concerned = [fact for fact in facts if type(fact.payload) in RULES and _may_say(fact)]
     if not concerned:
         return
     scene = Scene(Forwarding(session, policies), Engagements(session, concerned))
@@ -149,7 +150,7 @@ def forward_facts(session: Session, policies: PolicyStore, facts: Sequence[Arriv
             losers = sorted(ruling.losers) if ruling.counts else [fact.event.unit]
             answers += _withdraw_offers(session, policies, fact, losers, now)
         units = set(RULES[type(payload)](scene, payload, ruling)) - {""}
-        if type(payload) not in ALSO_TO_WRITER:
+        if type(payload) not in HEADQUARTERS_ONLY:
             units.discard(fact.event.unit)
         if units:
             # What concerns one side of an engagement alone goes to the other side.
@@ -158,6 +159,10 @@ def forward_facts(session: Session, policies: PolicyStore, facts: Sequence[Arriv
         append(session, LOG, ROUTING_STREAM, answers)
         _add_decisions(session, scene.forwarding, answers)
     scene.forwarding.send()
+
+
+def _may_say(fact: Arrival) -> bool:
+    return type(fact.payload) not in HEADQUARTERS_ONLY or fact.event.unit == HEADQUARTERS
 
 
 def _entry_of(fact: Arrival) -> Entry:

@@ -279,3 +279,11 @@ async def test_a_policy_reaches_every_unit_and_one_that_it_names_for_the_first_t
             return await unit.told_types() == ["PolicyPublished"]
 
         await eventually(heard)
+
+
+async def test_a_policy_that_another_unit_claims_to_publish_goes_nowhere(
+    munich: Unit, hq_desk: Unit, shanghai: Unit
+) -> None:
+    await shanghai.tell(("policies/9", PolicyPublished(policy=small_policy())), service="policy")
+    await shanghai.caught_up()
+    assert [await unit.told_types() for unit in (munich, hq_desk, shanghai)] == [[], [], []]
