@@ -10,7 +10,7 @@ from hanse.cli.connection import At, command
 from hanse_protos.federation.v1 import group_pb2 as pb
 
 NOT_HEALTHY = 1
-COLUMNS = ["unit", "stream", "", "position", "other end", "lag", "for", "credit", "reconnects", "health"]
+COLUMNS = ["unit", "stream", "", "position", "other end", "lag", "for", "credit", "health"]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,23 +35,24 @@ def show(unit: str, reply: pb.ListLinksResponse) -> None:
     for report in reply.links:
         if report.last_error:
             name = output.unit(report.unit)
-            output.console.print(f"{name} ended last with {report.last_error}", style="dim")
+            again = f"opened again {report.reconnects} times, ended last with {report.last_error}"
+            output.console.print(f"{name}: {again}", style="dim", markup=False)
         for stream in report.streams:
             if stream.problem:
-                output.console.print(f"{stream.stream}: {stream.problem}", style="red")
+                output.console.print(f"{stream.stream}: {stream.problem}", style="red", markup=False)
 
 
 def _row(report: pb.LinkReport, stream: pb.StreamReport) -> list[str | Text]:
     position = stream.position
     return [
         output.unit(report.unit),
-        stream.stream.removeprefix("units/"),
+        # A stream of a link is the unit's own or the one to it: its last word says which.
+        stream.stream.rsplit("/", 1)[-1],
         "sends" if stream.sent else "takes",
         f"{position.epoch}/{position.sequence}",
         str(stream.other_sequence),
         str(stream.lag_events),
         f"{stream.lag_duration.seconds} s",
         str(report.credit),
-        str(report.reconnects),
         output.yes_no(stream.health in (pb.OK, pb.BEHIND), *[pb.LinkHealth.Name(stream.health)] * 2),
     ]

@@ -27,12 +27,14 @@ def list_streams(at: At) -> None:
 
 @command(app, "verify", unit="hq")
 def verify(at: At, stream: str) -> None:
-    """Recompute the hash chain of a stream."""
+    """Recompute the hash chain of a stream, at every holder that the unit's database has."""
     request = pb.VerifyStreamRequest(stream=stream)
     reply = at.ask(lambda desk: desk.logs.VerifyStream(request, timeout=600))
     if at.as_json:
         output.print_json(reply)
     else:
-        output.console.print(f"{reply.records} records,", output.yes_no(reply.intact, "intact", reply.problem))
+        for holder in reply.holders:
+            judgement = output.yes_no(holder.intact, "intact", holder.problem)
+            output.console.print(f"{holder.schema}: {holder.records} records,", judgement)
     if not reply.intact:
         raise typer.Exit(1)

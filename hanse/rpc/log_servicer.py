@@ -21,7 +21,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["LogService"].full_name
 class LogServicer(rpc.LogServiceServicer):
     """Headquarters may hold a stream twice: its own desk's, and the copy that its hub received of it.
 
-    Both are listed, and both are verified: what is wrong with either is wrong with the stream.
+    Both are listed, and both are verified and shown: what is wrong with either is wrong with the stream.
     """
 
     def __init__(self, database: Database, logs: Sequence[LogTables]) -> None:
@@ -33,13 +33,17 @@ class LogServicer(rpc.LogServiceServicer):
         return pb.ListStreamsResponse(streams=sorted(chain(*heads), key=lambda head: head.stream))
 
     async def VerifyStream(self, request: pb.VerifyStreamRequest, context: Context) -> pb.VerifyStreamResponse:
-        found = []
+        found: dict[str, Verification] = {}
         for log in self._logs:
             if await self._database.read(_holds, log, request.stream):
-                found.append(await self._database.read(verify, log, request.stream, request.end_sequence))
+                holder = log.schema or ""
+                found[holder] = await self._database.read(verify, log, request.stream, request.end_sequence)
         if not found:
             raise ResourceNotFound(resource=request.stream)
-        return _to_proto(request.stream, next((each for each in found if not each.intact), found[0]))
+        first = next(iter(found.values()))
+        answer = _to_proto(request.stream, next((each for each in found.values() if not each.intact), first))
+        answer.holders.extend(_holder(request.stream, *each) for each in found.items())
+        return answer
 
 
 def _heads(session: Session, log: LogTables) -> list[pb.StreamHead]:
@@ -50,6 +54,13 @@ def _heads(session: Session, log: LogTables) -> list[pb.StreamHead]:
 
 def _holds(session: Session, log: LogTables, stream: str) -> bool:
     return session.scalar(select(log.head.c.stream).where(log.head.c.stream == stream)) is not None
+
+
+def _holder(stream: str, schema: str, verification: Verification) -> pb.StreamHolder:
+    shown = _to_proto(stream, verification)
+    return pb.StreamHolder(
+        schema=schema, intact=shown.intact, records=shown.records, head=shown.head, problem=shown.problem
+    )
 
 
 def _to_proto(stream: str, verification: Verification) -> pb.VerifyStreamResponse:

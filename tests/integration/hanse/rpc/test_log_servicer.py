@@ -7,9 +7,11 @@ from sqlalchemy import text
 from hanse.identity import Role
 from hanse.log.append import append
 from hanse.log.events import Origin, new_event
+from hanse.migrations import service_migrations
 from hanse.rpc.client import RemoteError, remote_errors
 from hanse.rpc.log_servicer import served
 from hanse.runtime import Runtime
+from hanse.schema import ServiceSchema
 from hanse_federation.model import LOG, MIGRATIONS, SCHEMA
 from hanse_protos.log.v1.log_pb2 import ListStreamsRequest, VerifyStreamRequest, VerifyStreamResponse
 from hanse_protos.log.v1.log_pb2_grpc import LogServiceStub
@@ -62,6 +64,23 @@ async def test_an_edited_record_is_found(stub: LogServiceStub, runtime: Runtime)
     verified = await verify(stub)
     assert (verified.intact, verified.head.sequence) == (False, 2)
     assert verified.problem
+
+
+async def test_each_holder_of_a_stream_is_shown(make_runtime: MakeRuntime, serve: Serve) -> None:
+    desk = ServiceSchema("ticket").log
+    runtime = make_runtime(UNIT, (SCHEMA, MIGRATIONS), service_migrations("hanse_services.ticket"))
+    for log, count in ((desk, 3), (LOG, 2)):
+        entries = [
+            new_event(Origin(UNIT, "tests"), f"{UNIT}/tickets/t{number}", TicketOpened(), OCCUR_TIME)
+            for number in range(count)
+        ]
+        await runtime.database.write(append, log, STREAM, entries)
+    async with runtime.database.engine.begin() as connection:
+        await connection.execute(text("UPDATE federation.log_record SET event = event || '\\x00' WHERE sequence = 2"))
+    caller = await serve(runtime, [served(runtime.database, [desk, LOG])])
+    verified = await verify(LogServiceStub(caller.channel(Role.OPERATIONS)))
+    shown = {holder.schema: (holder.intact, holder.records) for holder in verified.holders}
+    assert (verified.intact, shown) == (False, {"ticket": (True, 3), "federation": (False, 1)})
 
 
 async def test_an_unknown_stream_is_not_found(stub: LogServiceStub) -> None:

@@ -354,6 +354,51 @@ class VerifyStreamResponse(_message.Message):
     RECORDS_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    HOLDERS_FIELD_NUMBER: _builtins.int
+    intact: _builtins.bool
+    """Whether every record follows from the one before it."""
+    records: _builtins.int
+    """How many records were recomputed."""
+    problem: _builtins.str
+    """What is wrong, empty where intact."""
+    @_builtins.property
+    def head(self) -> Global___StreamHead:
+        """The last record that was recomputed."""
+
+    @_builtins.property
+    def holders(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamHolder]:
+        """Every holder of the stream in this database: headquarters also keeps a copy of its own desk's streams."""
+
+    def __init__(
+        self,
+        *,
+        intact: _builtins.bool = ...,
+        records: _builtins.int = ...,
+        head: Global___StreamHead | None = ...,
+        problem: _builtins.str = ...,
+        holders: _abc.Iterable[Global___StreamHolder] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "holders", b"holders", "intact", b"intact", "problem", b"problem", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyStreamResponse: _TypeAlias = VerifyStreamResponse  # noqa: Y015
+
+@_typing.final
+class StreamHolder(_message.Message):
+    """A schema that holds a stream, and what verifying it there showed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEMA_FIELD_NUMBER: _builtins.int
+    INTACT_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    schema: _builtins.str
+    """The schema, "ticket" for a service's own stream, "federation" for a copy that was received."""
     intact: _builtins.bool
     """Whether every record follows from the one before it."""
     records: _builtins.int
@@ -367,6 +412,7 @@ class VerifyStreamResponse(_message.Message):
     def __init__(
         self,
         *,
+        schema: _builtins.str = ...,
         intact: _builtins.bool = ...,
         records: _builtins.int = ...,
         head: Global___StreamHead | None = ...,
@@ -374,8 +420,8 @@ class VerifyStreamResponse(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "intact", b"intact", "problem", b"problem", "records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "intact", b"intact", "problem", b"problem", "records", b"records", "schema", b"schema"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___VerifyStreamResponse: _TypeAlias = VerifyStreamResponse  # noqa: Y015
+Global___StreamHolder: _TypeAlias = StreamHolder  # noqa: Y015
