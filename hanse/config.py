@@ -7,7 +7,7 @@ names. The embedded default writes such a file for each unit; production sets th
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -25,6 +25,11 @@ class Mode(StrEnum):
     """It has no link, and publishes its policy for itself."""
     SUBORDINATE = "subordinate"
     """Headquarters publishes its policy and routes its engagements."""
+    PEER = "peer"
+    """As subordinate; and while headquarters is out of reach, it exchanges engagements with its peers directly."""
+
+
+UnitName = Annotated[str, Field(pattern=r"^units/[a-z][a-z0-9-]{0,38}$")]
 
 
 class Settings(BaseSettings):
@@ -32,10 +37,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HANSE_", extra="forbid")
 
-    unit: str = Field(pattern=r"^units/[a-z][a-z0-9-]{0,38}$")
+    unit: UnitName
     """The unit's resource name, "units/shanghai"."""
     mode: Mode = Mode.SUBORDINATE
-    """How the unit stands to headquarters: `independent` (no link) or `subordinate`."""
+    """How the unit stands to headquarters: `independent` (no link), `subordinate`, or `peer` (direct lines besides)."""
     folder: Path
     """Where the unit's certificate and keys are: unit.crt, unit.key, authority.crt, token.key, token.pub."""
     database_url: str
@@ -76,6 +81,10 @@ class Settings(BaseSettings):
     """Where invited units reach headquarters' services, host:port; empty for `serve_address`. Headquarters only."""
     renew_certificate: bool = True
     """Whether the agent renews the unit's certificate at headquarters: `false` where the group's own PKI does."""
+    peer_listen_address: str = ""
+    """Where this unit listens to its peers, host:port. In the mode `peer` only."""
+    peers: dict[UnitName, str] = {}
+    """Where each peer listens, host:port, by its resource name. In the mode `peer` only; the policy says who is one."""
     request_retention_hours: int = Field(default=48, ge=24)
     """For how many hours a repeated request gets its first answer, 24 at least (AIP-155); then it is deleted."""
     founding_units: list[str] = []
@@ -108,6 +117,21 @@ class Settings(BaseSettings):
                 raise ValueError("an independent unit has no link: remove hub_address, or choose another mode")
         elif not self.hub_address:
             raise ValueError(f"a unit in the mode {self.mode} dials headquarters: set hub_address")
+        return self
+
+    @model_validator(mode="after")
+    def _mode_and_peers_agree(self) -> Self:
+        """Refuse half of what a peer needs, and peers in a unit that is none."""
+        if self.mode is not Mode.PEER:
+            if self.peers or self.peer_listen_address:
+                raise ValueError("peers and peer_listen_address: set the mode to peer, or remove them")
+            return self
+        if self.is_headquarters:
+            raise ValueError("peers do without headquarters, so its mode can't be peer")
+        if not (self.peers and self.peer_listen_address):
+            raise ValueError("a peer listens and dials: set peer_listen_address and peers")
+        if {self.unit, HEADQUARTERS} & self.peers.keys():
+            raise ValueError("peers: neither the unit itself nor headquarters is a peer of the unit")
         return self
 
     @property

@@ -150,6 +150,14 @@ class CertificateRefused(Unauthenticated):
     hint = "Check that unit.crt was signed by the group's authority, and the clocks of both machines; or enrol again."
 
 
+class PeerForeign(Unauthenticated):
+    """What answers where a peer should be shows that it is another unit."""
+
+    reason = "PEER_FOREIGN"
+    message = "What answers at the address of a peer is another unit."
+    hint = "Check the setting `peers`, and the peer's certificate; nothing was sent."
+
+
 class HubForeign(Unauthenticated):
     """What answers where headquarters should be has no certificate that shows it to be headquarters."""
 
@@ -216,6 +224,12 @@ class UnitRetired(PermissionDenied):
     reason = "UNIT_RETIRED"
     message = "The unit has left the group."
     hint = "The unit works on by itself; to come back it needs a new invitation from headquarters."
+
+
+class PeerUnknown(PermissionDenied):
+    reason = "PEER_UNKNOWN"
+    message = "This unit does not take the caller for a peer."
+    hint = "The policy in force has to name both as peers, and the setting `peers` of this unit the caller."
 
 
 class ResourceForeign(PermissionDenied):

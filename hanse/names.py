@@ -85,6 +85,11 @@ def stream_name(unit: str, service: str) -> str:
     return f"{unit}/streams/{service}"
 
 
+def stream_to(writer: str, reader: str) -> str:
+    """Return the name of the stream that one unit writes for another, "units/shanghai/streams/to-munich"."""
+    return stream_name(writer, f"to-{short_unit(reader)}")
+
+
 def downstream_name(unit: str) -> str:
     """Return the name of headquarters' stream to a unit, "units/hq/streams/to-munich"."""
-    return stream_name(HEADQUARTERS, f"to-{short_unit(unit)}")
+    return stream_to(HEADQUARTERS, unit)

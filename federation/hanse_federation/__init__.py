@@ -15,6 +15,10 @@ dials into a unit. Over it both ends do the same thing, in opposite directions: 
 Headquarters' own desk is a unit like any other, with an agent that dials the hub beside it.
 
 
+Units that trust each other as peers have direct lines besides, for the time in which headquarters is out of reach; they
+are a package of their own, `peers`.
+
+
 ## What an end says
 
 The agent begins with *Hello*: where its copy of the stream from headquarters ends, and how many records it will take

@@ -1,4 +1,4 @@
-"""Dialling headquarters: who answers is known before anything is said.
+"""Dialling headquarters, or a peer: who answers is known before anything is said.
 
 gRPC's own check, of authority and host name, would let any unit of the group pass for headquarters under the right
 name. So a first connection, which carries no call, looks at the certificate at the other end: it has to be in its time,
@@ -10,6 +10,7 @@ The first connection also tells what gRPC leaves unsaid: that our own certificat
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
@@ -18,7 +19,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from hanse.clock import utc_now
 from hanse.config import Settings
-from hanse.errors import CertificateExpired, CertificateInvalid, CertificateRefused, HubForeign, UnitUnreachable
+from hanse.errors import (
+    CertificateExpired,
+    CertificateInvalid,
+    CertificateRefused,
+    HubForeign,
+    PeerForeign,
+    UnitUnreachable,
+)
 from hanse.identity import read_certificate
 from hanse.identity.unit_files import UnitIdentity, read_identity
 from hanse.names import HEADQUARTERS
@@ -52,15 +60,32 @@ async def hub_channel(settings: Settings, *, timeout_seconds: float = DIAL_SECON
 
     Raises CertificateInvalid, CertificateExpired, CertificateRefused for the unit's own; HubForeign; UnitUnreachable.
     """
+    return await _dial(settings, settings.hub_address, check_headquarters, timeout_seconds)
+
+
+async def peer_channel(settings: Settings, peer: str, *, timeout_seconds: float = DIAL_SECONDS) -> grpc.aio.Channel:
+    """Return a channel to a peer, which has shown that it is that unit. Raises as `hub_channel`, and PeerForeign."""
+
+    def check(certificate: bytes) -> None:
+        unit = read_certificate(certificate).unit
+        if unit != peer:
+            raise PeerForeign(f"What answers at the address of {peer} is {unit}.", certificate=unit)
+
+    return await _dial(settings, settings.peers[peer], check, timeout_seconds)
+
+
+async def _dial(
+    settings: Settings, address: str, check: Callable[[bytes], None], timeout_seconds: float
+) -> grpc.aio.Channel:
     identity = read_identity(settings.tls)
     check_own(settings, identity)
     context = ssl.create_default_context(cadata=identity.authority.decode("ascii", errors="replace"))
     context.load_cert_chain(settings.tls.certificate, identity.key_path)
-    answer = await look_at(settings.hub_address, context, timeout_seconds)
-    check_headquarters(answer.certificate)
+    answer = await look_at(address, context, timeout_seconds)
+    check(answer.certificate)
     if not answer.taken:
         raise CertificateRefused
-    return pinned_channel(settings.hub_address, answer.certificate, identity)
+    return pinned_channel(address, answer.certificate, identity)
 
 
 def check_own(settings: Settings, identity: UnitIdentity) -> None:
@@ -109,7 +134,7 @@ async def look_at(address: str, context: ssl.SSLContext, timeout_seconds: float)
         raise HubForeign(f"The certificate at {address} is not good: {error.verify_message}.") from error
     except (OSError, TimeoutError) as error:
         problem = str(error) or "it closed the connection or was silent"
-        raise UnitUnreachable(f"headquarters does not answer at {address}: {problem}") from error
+        raise UnitUnreachable(f"nobody answers at {address}: {problem}") from error
     return Answer(x509.load_der_x509_certificate(found).public_bytes(Encoding.PEM), taken)
 
 

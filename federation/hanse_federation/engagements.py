@@ -12,11 +12,17 @@ stands: an acceptance on an open offer, work on an accepted one. Whatever else i
 nowhere, so the home unit never hears of two providers. Facts take effect in the order in which they reach headquarters,
 under the lock of the engagement's row; that order is the group's.
 
+While it could not reach headquarters, a home unit may have asked its peers itself. Such an offer is the home unit's: it
+alone ends it and rules on its acceptance, and headquarters *adopts* what it hears, from the home unit or from the peer,
+whichever line heals first. Where headquarters has made an offer as well, one rule decides: **the home unit's own offer
+counts**, and headquarters takes its own back, accepted or not. The home unit has acted on its offer, perhaps up to the
+payment; headquarters' own it had not heard of, or it would not have asked.
+
 An offer to a shared desk is one offer to several units. It stays OPEN until one of them accepts, whose offer it is from
 then on and who is told from the others, or until the last of them has declined.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,9 +30,10 @@ from google.protobuf.message import Message
 from sqlalchemy import ARRAY, Text, any_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
-from hanse.names import home_of, ticket_of
+from hanse.log.append import Entry
+from hanse.names import home_of, stream_name, ticket_of
 from hanse.times import instant
-from hanse_federation.model import STANDING, WORKED_ON, GroupEngagement, Offer
+from hanse_federation.model import LOG, STANDING, WORKED_ON, GroupEngagement, Offer
 from hanse_federation.receiving import Arrival
 from hanse_protos.federation.v1 import group_pb2 as group
 from hanse_protos.ticket.v1 import events_pb2 as told
@@ -53,32 +60,47 @@ HOME_STEPS: dict[type[Message], int] = {
     told.EngagementRejected: ticket.ACCEPTED,
     told.EngagementWithdrawn: ticket.WITHDRAWN,
 }
+PEER_STEPS = frozenset[type[Message]](
+    {told.EngagementOffered, told.EngagementOfferExpired, told.EngagementOfferWithdrawn}
+)
+"""What a home unit tells of the offers that it made itself."""
 BEGINNINGS = frozenset[type[Message]]({told.EngagementRequested, told.EngagementImported})
-STEPS = BEGINNINGS | PROVIDER_STEPS.keys() | HOME_STEPS.keys()
+STEPS = BEGINNINGS | PROVIDER_STEPS.keys() | HOME_STEPS.keys() | PEER_STEPS
 """Every payload of a unit that changes an engagement."""
 
 OVER: frozenset[int] = frozenset({ticket.CONFIRMED, ticket.WITHDRAWN})
 
 
+class TakenBack(NamedTuple):
+    """An offer that is not a unit's any more."""
+
+    unit: str
+    offer: int
+
+
 class Ruling(NamedTuple):
-    """Whether a fact counts, which units are on the other side, and from which units it takes their offer away."""
+    """Whether a fact counts, which units are on the other side, and which offers it takes back."""
 
     counts: bool
     counterparts: frozenset[str] = frozenset()
-    losers: frozenset[str] = frozenset()
+    taken_back: tuple[TakenBack, ...] = ()
 
 
 LATE = Ruling(counts=False)
+
+ArePeers = Callable[[Arrival, str, str], bool]
+"""Says whether the policy that a fact was written under lets a home unit ask a provider itself."""
 
 
 class Engagements:
     """The engagements that some facts are about, with their rows locked until the transaction ends."""
 
-    def __init__(self, session: Session, facts: Iterable[Arrival]) -> None:
+    def __init__(self, session: Session, facts: Iterable[Arrival], are_peers: ArePeers) -> None:
         payloads: list[Any] = [fact.payload for fact in facts]
         names = {payload.engagement.name for payload in payloads if type(payload) in STEPS}
         tickets = {payload.ticket.name for payload in payloads if type(payload) is told.TicketCommented}
         self._session = session
+        self._are_peers = are_peers
         self._rows: dict[str, GroupEngagement] = {}
         self._by_ticket: dict[str, list[GroupEngagement]] = {}
         self._offers: dict[tuple[str, int], Offer] = {}
@@ -119,11 +141,17 @@ class Engagements:
         """Let a fact take effect, and say whether it counts."""
         payload: Any = fact.payload
         summary: ticket.EngagementSummary = payload.engagement
-        kind, writer = type(payload), fact.event.unit
-        if kind in PROVIDER_STEPS and writer == summary.provider:
-            return self._take_from_provider(PROVIDER_STEPS[kind], summary, fact)
-        if writer != home_of(summary.name):
+        kind, writer, home = type(payload), fact.event.unit, home_of(summary.name)
+        if summary.peer and not self._are_peers(fact, home, summary.provider):
             return LATE
+        if kind in PROVIDER_STEPS and writer == summary.provider:
+            overruled = self._adopt(summary, fact) if summary.peer else ()
+            ruling = self._take_from_provider(PROVIDER_STEPS[kind], summary, fact)
+            return ruling._replace(taken_back=ruling.taken_back + overruled)
+        if writer != home:
+            return LATE
+        if kind in PEER_STEPS:
+            return self._take_peer_step(payload, fact) if summary.peer else LATE
         if kind in BEGINNINGS:
             self._begin(summary, fact)
             return Ruling(counts=True)
@@ -173,7 +201,57 @@ class Engagements:
             offer.provider = row.provider = provider
         offer.state = step.offer_becomes
         self._move(row, step.engagement_becomes, summary, fact)
-        return Ruling(counts=True, counterparts=home, losers=frozenset(losers))
+        return Ruling(counts=True, counterparts=home, taken_back=_taken_back(offer, losers))
+
+    def _take_peer_step(self, payload: Any, fact: Arrival) -> Ruling:
+        """Let what a home unit tells of its own offer take effect: on that offer it has the last word."""
+        summary: ticket.EngagementSummary = payload.engagement
+        overruled = self._adopt(summary, fact) if isinstance(payload, told.EngagementOffered) else ()
+        row, offer = self._rows.get(summary.name), self._offers.get((summary.name, summary.offer))
+        if row is None or offer is None:
+            return LATE
+        if isinstance(payload, told.EngagementOffered):
+            offer.expire_time = instant(payload.expire_time)
+        elif isinstance(payload, told.EngagementOfferExpired) and offer.state in STANDING:
+            offer.state = group.EXPIRED
+            if row.offer == offer.number and row.state not in OVER:
+                self._move(row, ticket.EXPIRED, summary, fact)
+        return Ruling(counts=True, counterparts=frozenset({summary.provider}), taken_back=overruled)
+
+    def _adopt(self, summary: ticket.EngagementSummary, fact: Arrival) -> tuple[TakenBack, ...]:
+        """Keep an offer that a home unit has made to a peer, unless it is known or past; return what it overrules."""
+        self._begin(summary, fact)
+        row = self._rows[summary.name]
+        later = any(
+            offer.peer and number >= summary.offer for (name, number), offer in self._offers.items() if name == row.name
+        )
+        if later or row.state in OVER:
+            return ()
+        before = self._offers.get((row.name, row.offer))
+        overruled: tuple[TakenBack, ...] = ()
+        if before and not before.peer and before.state in STANDING:
+            overruled = _taken_back(before, _bound_by(before))
+            before.state = group.WITHDRAWN
+        offer = Offer(
+            engagement=row.name,
+            number=summary.offer,
+            provider=summary.provider,
+            desk="",
+            units=[summary.provider],
+            declined=[],
+            peer=True,
+            round=1,
+            final=False,
+            state=group.OPEN,
+            offer_time=fact.occur_time,
+            # What the provider tells does not say until when; headquarters never ends this offer.
+            expire_time=fact.occur_time,
+        )
+        self._session.add(offer)
+        self._offers[row.name, offer.number] = offer
+        row.provider, row.offer = offer.provider, offer.number
+        self._move(row, ticket.OFFERED, summary, fact)
+        return overruled
 
     def _take_from_home(self, state: int, summary: ticket.EngagementSummary, fact: Arrival) -> Ruling:
         row = self._rows.get(summary.name)
@@ -181,8 +259,12 @@ class Engagements:
             return LATE
         offer = self._offers.get((row.name, row.offer))
         bound = _bound_by(offer) if offer else frozenset()
-        if offer and offer.state == group.OPEN and state == ticket.WITHDRAWN:
-            offer.state = group.WITHDRAWN
+        if offer and offer.state == group.OPEN:
+            if state == ticket.WITHDRAWN:
+                offer.state = group.WITHDRAWN
+            elif offer.peer:
+                # The home unit has heard of the acceptance directly, before headquarters has.
+                offer.state = group.ACCEPTED
         self._move(row, state, summary, fact)
         return Ruling(counts=True, counterparts=bound)
 
@@ -190,6 +272,10 @@ class Engagements:
         row.state = row.state if state is None else state
         row.update_time = fact.occur_time
         row.summary = summary.SerializeToString()
+
+
+def _taken_back(offer: Offer, units: Iterable[str]) -> tuple[TakenBack, ...]:
+    return tuple(TakenBack(unit, offer.number) for unit in sorted(units))
 
 
 def _is_asked(offer: Offer, provider: str) -> bool:
@@ -215,6 +301,8 @@ def summary_of(row: GroupEngagement) -> ticket.EngagementSummary:
     summary = ticket.EngagementSummary.FromString(row.summary)
     summary.state = row.state  # type: ignore[assignment]
     summary.provider, summary.offer = row.provider, row.offer
+    # What the last unit said of its offer says nothing of headquarters' next one.
+    summary.peer, summary.desk = False, ""
     return summary
 
 
@@ -224,3 +312,17 @@ def offers_of(session: Session, names: Sequence[str]) -> dict[str, list[Offer]]:
     for offer in session.scalars(select(Offer).where(Offer.engagement.in_(names)).order_by(Offer.number)):
         offers[offer.engagement].append(offer)
     return offers
+
+
+def request_of(session: Session, engagement: str) -> Entry | None:
+    """Return the home unit's request as it was received; None where a peer of the home unit has told of it first."""
+    columns = LOG.record.c
+    query = select(
+        columns.event_id, columns.resource, columns.type, columns.occur_time, columns.event, columns.sealed
+    ).where(
+        columns.stream == stream_name(home_of(engagement), "ticket"),
+        columns.resource == engagement,
+        columns.type == told.EngagementRequested.DESCRIPTOR.full_name,
+    )
+    row = session.execute(query).one_or_none()
+    return Entry(*row) if row else None

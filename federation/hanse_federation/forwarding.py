@@ -10,6 +10,7 @@
 | EngagementOfferWithdrawn (an acceptance came too late, or another unit of a shared desk was first) | that unit |
 | EngagementReassigned (the provider has left the group) | the home unit |
 | EngagementAccepted, …Declined, …WorkNoted, …Delivered, on the offer that stands | the home unit |
+| the same three from a home unit, on an offer that it made itself to a peer | that peer, after the request |
 | EngagementConfirmed, …Rejected, …Withdrawn | the provider of the offer that stands |
 | TicketCommented, while a provider works on the ticket | that provider |
 | TicketErased | every unit that was asked to work on the ticket |
@@ -23,6 +24,7 @@ unit's in the order of their names: every transaction takes these locks in the s
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -30,13 +32,14 @@ from google.protobuf.message import Message
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from hanse.errors import PolicyMissing
 from hanse.log.append import Entry, append
 from hanse.log.events import payload_of
-from hanse.names import HEADQUARTERS, downstream_name, stream_name
+from hanse.names import HEADQUARTERS, downstream_name
 from hanse.policy.store import PolicyStore
 from hanse.work import Cause, Work
 from hanse_federation.copying import pack_sealed
-from hanse_federation.engagements import STEPS, Engagements, Ruling
+from hanse_federation.engagements import STEPS, Engagements, Ruling, TakenBack, request_of
 from hanse_federation.membership import active_units
 from hanse_federation.model import LOG, ROUTING_STREAM, SCHEMA, Offer
 from hanse_federation.receiving import Arrival
@@ -141,14 +144,20 @@ def forward_facts(session: Session, policies: PolicyStore, facts: Sequence[Arriv
     concerned = [fact for fact in facts if type(fact.payload) in RULES and _may_say(fact)]
     if not concerned:
         return
-    scene = Scene(Forwarding(session, policies), Engagements(session, concerned))
+    engagements = Engagements(session, concerned, partial(_are_peers, session, policies))
+    scene = Scene(Forwarding(session, policies), engagements)
     answers: list[Entry] = []
     for fact in concerned:
         payload: Any = fact.payload
         ruling = scene.engagements.take(fact) if type(payload) in STEPS else Ruling(counts=True)
-        if isinstance(payload, told.EngagementAccepted):
-            losers = sorted(ruling.losers) if ruling.counts else [fact.event.unit]
-            answers += _withdraw_offers(session, policies, fact, losers, now)
+        taken_back = ruling.taken_back
+        # Whether an acceptance of its own offer came too late, a home unit says itself.
+        if isinstance(payload, told.EngagementAccepted) and not ruling.counts and not payload.engagement.peer:
+            taken_back += (TakenBack(fact.event.unit, payload.engagement.offer),)
+        answers += _withdraw_offers(session, policies, fact, taken_back, now)
+        is_offer = isinstance(payload, told.EngagementOffered) and ruling.counts
+        if is_offer and (request := request_of(session, payload.engagement.name)):
+            scene.forwarding.add(request, ruling.counterparts, ruling.counterparts)
         units = set(RULES[type(payload)](scene, payload, ruling)) - {""}
         if type(payload) not in HEADQUARTERS_ONLY:
             units.discard(fact.event.unit)
@@ -165,22 +174,31 @@ def _may_say(fact: Arrival) -> bool:
     return type(fact.payload) not in HEADQUARTERS_ONLY or fact.event.unit == HEADQUARTERS
 
 
+def _are_peers(session: Session, policies: PolicyStore, fact: Arrival, home: str, provider: str) -> bool:
+    """Return whether two units were peers under the policy that a fact was written under, wherever it is known."""
+    try:
+        return provider in policies.version(session, fact.event.policy_version).peers_of(home)
+    except PolicyMissing:
+        return False
+
+
 def _entry_of(fact: Arrival) -> Entry:
     event, sealed = fact.event, pack_sealed(fact.sealed)
     return Entry(UUID(event.event_id), event.resource, event.type, fact.occur_time, fact.content, sealed)
 
 
 def _withdraw_offers(
-    session: Session, policies: PolicyStore, fact: Arrival, units: Iterable[str], now: datetime
+    session: Session, policies: PolicyStore, fact: Arrival, taken_back: Iterable[TakenBack], now: datetime
 ) -> list[Entry]:
     """Tell units that an offer is not theirs any more: an acceptance came too late, or another unit was first."""
     event = fact.event
     work = Work(session, HEADQUARTERS, Cause(ROUTING_ACTOR, event.request_id, event.trace_context), now, policies)
     payload: Any = fact.payload
-    for unit in units:
+    for unit, offer in taken_back:
         withdrawn = told.EngagementOfferWithdrawn()
         withdrawn.engagement.CopyFrom(payload.engagement)
         withdrawn.engagement.state, withdrawn.engagement.provider = WITHDRAWN, unit
+        withdrawn.engagement.offer = offer
         work.tell(event.resource, withdrawn)
     return work.entries
 
@@ -223,8 +241,9 @@ def _add_decisions(session: Session, forwarding: Forwarding, entries: Iterable[E
             forwarding.add(entry, [engagement.home])
             continue
         offer = session.get_one(Offer, (engagement.name, engagement.offer))
-        if isinstance(payload, told.EngagementOffered) and (asked := _asked_first(session, engagement, offer)):
-            forwarding.add(_request_of(session, engagement), asked, asked)
+        request = request_of(session, engagement.name) if isinstance(payload, told.EngagementOffered) else None
+        if request and (asked := _asked_first(session, engagement, offer)):
+            forwarding.add(request, asked, asked)
         forwarding.add(entry, {engagement.home, *offer.units})
 
 
@@ -232,16 +251,3 @@ def _asked_first(session: Session, engagement: Any, offer: Offer) -> set[str]:
     """Return the units that have not been asked before; the home unit, as final owner, knows its own request."""
     earlier = select(Offer.units).where(Offer.engagement == engagement.name, Offer.number < offer.number)
     return {*offer.units}.difference([engagement.home], *session.scalars(earlier))
-
-
-def _request_of(session: Session, engagement: Any) -> Entry:
-    """Return the home unit's request as it was received."""
-    columns = LOG.record.c
-    query = select(
-        columns.event_id, columns.resource, columns.type, columns.occur_time, columns.event, columns.sealed
-    ).where(
-        columns.stream == stream_name(engagement.home, "ticket"),
-        columns.resource == engagement.name,
-        columns.type == told.EngagementRequested.DESCRIPTOR.full_name,
-    )
-    return Entry(*session.execute(query).one())

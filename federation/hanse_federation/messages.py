@@ -22,6 +22,7 @@ def offer_to_proto(offer: Offer) -> group.Offer:
         final=offer.final,
         desk=offer.desk,
         units=offer.units,
+        peer=offer.peer,
     )
 
 

@@ -267,6 +267,8 @@ class Offer(Base):
     """Whom it was made to."""
     declined: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     """Who of them has declined."""
+    peer: Mapped[bool] = mapped_column(Boolean, default=False)
+    """Whether the home unit made it, to a peer, and so rules on it too."""
     round: Mapped[int] = mapped_column(Integer)
     final: Mapped[bool] = mapped_column(Boolean)
     state: Mapped[int] = mapped_column(ProtoEnum(group_pb2.OfferState))

@@ -16,11 +16,12 @@ from sqlalchemy.orm import Session
 
 from hanse.errors import ResourceNotFound
 from hanse.names import HEADQUARTERS
+from hanse.offers import next_offer_number
 from hanse.policy.standards import Standards
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.times import timestamp
 from hanse.work import Work
-from hanse_federation.engagements import offers_of, summary_of
+from hanse_federation.engagements import offers_of, request_of, summary_of
 from hanse_federation.membership import units_that_left
 from hanse_federation.messages import offer_to_proto
 from hanse_federation.model import SEEKING, GroupEngagement, Offer
@@ -56,11 +57,14 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
     if offers and offers[-1].state == group.OPEN:
         return group.OfferEngagementResponse(offer=offer_to_proto(offers[-1]))
     standards = work.standards
+    if request_of(work.session, engagement.name) is None:
+        # A peer of the home unit told of it first; the home unit's request starts the search anew.
+        return group.OfferEngagementResponse(settled=True)
     gone = units_that_left(work.session)
     candidate = next_candidate(standards, _facts(standards, engagement), _loads(work.session), offers, gone)
     offer = Offer(
         engagement=engagement.name,
-        number=len(offers) + 1,
+        number=_next_number(offers),
         provider=candidate.provider,
         desk=candidate.desk,
         units=list(candidate.units),
@@ -111,6 +115,11 @@ def next_candidate(
     return Candidate((final_owner,), rule.rounds + 1, final=True)
 
 
+def _next_number(offers: list[Offer]) -> int:
+    last = offers[-1] if offers else None
+    return next_offer_number(last.number if last else 0, own=last is None or not last.peer)
+
+
 def _facts(standards: Standards, engagement: GroupEngagement) -> TicketFacts:
     summary = summary_of(engagement).ticket
     return standards.facts(
@@ -143,7 +152,8 @@ def expire_offer(work: Work, request: group.ExpireOfferRequest) -> group.ExpireO
         raise ResourceNotFound(resource=f"{request.name}, offer {request.offer}")
     if offer.state != group.OPEN or work.now < offer.expire_time:
         return group.ExpireOfferResponse(offer=offer_to_proto(offer))
-    if offer.final:
+    if offer.final or offer.peer:
+        # Nobody else can take the one, and the other is the home unit's to end.
         offer.expire_time = work.now + work.standards.document.routing.offer_timeout.ToTimedelta()
     else:
         offer.state = group.EXPIRED

@@ -3,7 +3,8 @@
     serve      the gRPC services
     relay      the logs, to the broker
     work       Temporal: the worker, the starter, the reconciler
-    federate   the unit's end of the link; at headquarters the hub too; an independent unit has none
+    federate   the unit's end of the link; at headquarters the hub too; in a peer also the
+               lines to its peers; an independent unit has none of this
     gateway    the door for partner systems
 
 The embedded default runs all of them in one process for each unit; production runs each as a Deployment of its own.
@@ -25,7 +26,7 @@ from hanse.config import Mode, Settings
 from hanse.dead_letters import Effects
 from hanse.errors import UnitIndependent
 from hanse.logs import configure_logging
-from hanse.names import downstream_name, stream_name
+from hanse.names import downstream_name, stream_name, stream_to
 from hanse.pruning import Pruner
 from hanse.relay import FollowedLog, Relay
 from hanse.rpc import dead_letter_servicer, log_servicer
@@ -40,6 +41,7 @@ from hanse_federation.enrolling import Renewal
 from hanse_federation.hub import Hub
 from hanse_federation.metrics import LinkMetrics
 from hanse_federation.model import SCHEMA as FEDERATION
+from hanse_federation.peers import Peering, PeerServer
 from hanse_federation.reseeding import Restores
 from hanse_gateway.model import SCHEMA as GATEWAY
 from hanse_gateway.serving import admin_served, gateway_server
@@ -110,9 +112,10 @@ def services_of(runtime: Runtime) -> list[Served]:
 
 
 def relay_of(runtime: Runtime) -> Relay:
-    """Return the relay of a unit: its own services' streams, and what headquarters tells it."""
+    """Return the relay of a unit: its own services' streams, and what headquarters and its peers tell it."""
     followed = [FollowedLog(schema.log, stream_name(runtime.unit, schema.name), schema.name) for schema in SERVICES]
-    followed.append(FollowedLog(FEDERATION.log, downstream_name(runtime.unit), FEDERATION.name))
+    told = [downstream_name(runtime.unit), *(stream_to(peer, runtime.unit) for peer in runtime.settings.peers)]
+    followed += [FollowedLog(FEDERATION.log, stream, FEDERATION.name) for stream in told]
     return Relay(runtime.database, runtime.wakeup, runtime.settings.broker_url, followed, SUBSCRIPTIONS)
 
 
@@ -219,6 +222,9 @@ async def _federate(process: _Process) -> None:
     process.run("agent", Agent(process.runtime).run())
     if process.runtime.settings.renew_certificate:
         process.run("renewal", Renewal(process.runtime.settings).run())
+    if settings.mode is Mode.PEER:
+        await process.serve(PeerServer(process.runtime))
+        process.run("peers", Peering(process.runtime).run())
     process.measure()
 
 

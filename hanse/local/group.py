@@ -65,6 +65,8 @@ class UnitPorts(BaseModel):
     serve: int
     gateway: int
     line: int
+    peer: int = 0
+    """Where it listens to its peers; 0 in a group that was made before there were any."""
 
 
 class GroupFile(BaseModel):
@@ -89,6 +91,8 @@ class GroupFile(BaseModel):
             if unit not in group.units:
                 serve, gateway, line = free_ports(3)
                 group.units[unit] = UnitPorts(serve=serve, gateway=gateway, line=line)
+            if not group.units[unit].peer:
+                [group.units[unit].peer] = free_ports(1)
         path.write_text(group.model_dump_json(indent=2))
         return group
 
@@ -222,8 +226,17 @@ class Group:
             settings["authority_folder"] = str(self.folder.path / "authority")
             settings["founding_units"] = [name for name in self.file.units if name != HEADQUARTERS]
         # What JSON writes for texts and lists of texts is TOML too.
-        lines = [f"{name} = {json.dumps(value)}\n" for name, value in settings.items()]
+        lines = [f"{name} = {json.dumps(value)}\n" for name, value in settings.items()] + self._peer_settings(unit)
         self.folder.settings(unit).write_text("".join(lines))
+
+    def _peer_settings(self, unit: str) -> list[str]:
+        """Return where a peer listens and dials: here all peers know each other, and the policy says who may."""
+        if self._mode_of(unit) is not Mode.PEER:
+            return []
+        others = [other for other in self.units if other != unit and self._mode_of(other) is Mode.PEER]
+        addresses = (f'"{other}" = "{LOOPBACK}:{self.file.units[other].peer}"' for other in others)
+        listen = f'peer_listen_address = "{LOOPBACK}:{self.file.units[unit].peer}"\n'
+        return [listen, f"peers = {{{', '.join(addresses)}}}\n"]
 
     def _mode_of(self, unit: str) -> Mode:
         return self._modes.get(unit, Mode.SUBORDINATE)

@@ -16,6 +16,7 @@ import protovalidate
 from google.type.dayofweek_pb2 import DayOfWeek
 
 from hanse.errors import PolicyInvalid
+from hanse.names import HEADQUARTERS
 from hanse.policy.calendar import exception_date, local_stretch, time_zone
 from hanse.policy.conditions import is_unconditional
 from hanse.policy.notation import NANOS_PER_UNIT
@@ -211,6 +212,17 @@ def _desks(document: PolicyDocument) -> Iterator[Finding]:
     yield from _unreachable([desk.when for desk in document.desks], "desks")
 
 
+def _peers(document: PolicyDocument) -> Iterator[Finding]:
+    units = {unit.unit for unit in document.units}
+    for i, group in enumerate(document.peers):
+        yield from _repeated(group.units, f"peers[{i}].units[{{}}]")
+        for j, unit in enumerate(group.units):
+            if unit not in units:
+                yield f"peers[{i}].units[{j}]", f"{unit!r} is not one of the units: name one that is"
+            elif unit == HEADQUARTERS:
+                yield f"peers[{i}].units[{j}]", "peers are for the time without headquarters: leave it out"
+
+
 def _nanos(duration: Any) -> int:
     return int(duration.seconds) * NANOS_PER_UNIT + int(duration.nanos)
 
@@ -225,5 +237,6 @@ CHECKS: tuple[Check, ...] = (
     _rates,
     _sharing,
     _desks,
+    _peers,
     condition_problems,
 )

@@ -128,6 +128,11 @@ class Standards:
         """Tell whether there is a unit beside this one: somebody who could be asked for an engagement."""
         return any(other != unit for other in self._profiles)
 
+    def peers_of(self, unit: str) -> frozenset[str]:
+        """Give the units that a unit may exchange engagements with directly, while headquarters is out of reach."""
+        groups = [frozenset(group.units) for group in self.document.peers if unit in group.units]
+        return frozenset[str]().union(*groups) - {unit}
+
     def calendar_of(self, unit: str) -> str:
         """Give the id of the calendar that a unit works by. Raises `UnitUnknown`."""
         return self.profile(unit).calendar

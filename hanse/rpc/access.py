@@ -56,6 +56,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "AcceptEngagement": DESK,
         "DeclineEngagement": DESK,
         "NoteEngagementWork": DESK,
+        "OfferToPeer": WORKERS,
         "DeliverEngagement": DESK,
         "ConfirmEngagement": DESK,
         "RejectEngagement": DESK,
@@ -121,6 +122,10 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "ReseedStream": OPERATIONS,
         "ReleaseStream": OPERATIONS,
         "ListOrphans": OPERATIONS,
+    },
+    "hanse_protos.federation.v1.PeerService": {
+        "GetPeerHead": BY_CERTIFICATE,
+        "DeliverPeerRecords": BY_CERTIFICATE,
     },
     "hanse_protos.federation.v1.GroupService": {
         "ListUnits": HEADQUARTERS,

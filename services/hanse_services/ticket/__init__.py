@@ -8,6 +8,7 @@ clocks count on.
 
 - `model`: the tables, the states, the allowed transitions. `clocks`: promises as rows, computed from segments.
 - `commands`: what the desk may do. `engagements`: the same for engagements. `evaluation`: what is due on the clocks.
+- `peers`: what the home unit offers itself while headquarters is out of reach.
 - `effects`: what the desk does about what others tell it. `imports`: history from a legacy system.
 - `queries`, `timeline`: what may be asked. `servicer`, `reactions`: the two doors.
 

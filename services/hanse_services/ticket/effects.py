@@ -18,6 +18,7 @@ from hanse_services.ticket.erasing import ticket_erased
 from hanse_services.ticket.holding import hand_over
 from hanse_services.ticket.loading import find_engagement, own_ticket
 from hanse_services.ticket.model import ENGAGEMENT_TRANSITIONS, Engagement
+from hanse_services.ticket.peers import withdraw_from_peer
 
 
 def policy_acknowledged(work: Work, fact: Fact) -> None:
@@ -45,6 +46,7 @@ def _mirror(summary: pb.EngagementSummary, fact: Fact) -> Engagement:
         state=pb.REQUESTED,
         provider="",
         desk="",
+        peer=False,
         offer=0,
         offer_final=False,
         ticket_summary=summary.ticket.SerializeToString(),
@@ -88,18 +90,28 @@ def engagement_offered(work: Work, fact: Fact) -> None:
     """An engagement was offered: to this unit, or on behalf of it."""
     summary = _summary(fact)
     payload: Any = fact.payload
-    if fact.event.unit != HEADQUARTERS or not _is_next_offer(work, summary):
+    if not _is_by_its_maker(work, fact) or not _is_next_offer(work, summary):
         return
     engagement = _step(work, summary.name, "OfferEngagement")
     if engagement is None:
         return
     engagement.provider, engagement.desk, engagement.offer = summary.provider, summary.desk, summary.offer
+    engagement.peer = summary.peer
     if work.unit in payload.units:
         # A shared desk's: to this unit as to the others of the desk, of whom it need not know.
         engagement.provider = work.unit
     engagement.accept_time, engagement.assignee = None, ""
     engagement.offer_final = payload.final
     engagement.offer_expire_time = instant(payload.expire_time) if payload.HasField("expire_time") else None
+
+
+def _is_by_its_maker(work: Work, fact: Fact) -> bool:
+    """Whether what is told of an offer comes from who made it: headquarters, or the home unit that asks this peer."""
+    summary = _summary(fact)
+    if fact.event.unit == HEADQUARTERS:
+        return True
+    home = home_of(summary.name)
+    return summary.peer and fact.event.unit == home and home in work.standards.peers_of(work.unit)
 
 
 def _is_next_offer(work: Work, summary: pb.EngagementSummary) -> bool:
@@ -112,28 +124,29 @@ def _is_next_offer(work: Work, summary: pb.EngagementSummary) -> bool:
 
 def offer_expired(work: Work, fact: Fact) -> None:
     """An offer ran out."""
-    _from_headquarters(work, fact, "ExpireOffer")
+    _from_its_maker(work, fact, "ExpireOffer")
 
 
 def offer_withdrawn(work: Work, fact: Fact) -> None:
-    """Headquarters took an offer back: this unit's acceptance came too late."""
+    """An offer was taken back: this unit's acceptance came too late, or another unit was first."""
     if _summary(fact).provider == work.unit:
-        _from_headquarters(work, fact, "WithdrawOffer")
+        _from_its_maker(work, fact, "WithdrawOffer")
 
 
 def engagement_reassigned(work: Work, fact: Fact) -> None:
     """The provider has left the group: the ticket and its clocks come back until another one has accepted."""
     summary = _summary(fact)
-    if home_of(summary.name) != work.unit:
+    if home_of(summary.name) != work.unit or fact.event.unit != HEADQUARTERS:
         return
-    if engagement := _from_headquarters(work, fact, "ReassignEngagement"):
+    if engagement := _from_its_maker(work, fact, "ReassignEngagement"):
         engagement.provider, engagement.assignee, engagement.accept_time = "", "", None
         hand_over(work, own_ticket(work, engagement.ticket), work.unit, engagement.name, fact.occur_time)
 
 
-def _from_headquarters(work: Work, fact: Fact, verb: str) -> Engagement | None:
+def _from_its_maker(work: Work, fact: Fact, verb: str) -> Engagement | None:
+    """Take a step that whoever made the offer tells of, or headquarters; None where that is not the last offer."""
     summary = _summary(fact)
-    engagement = find_engagement(work, summary.name) if fact.event.unit == HEADQUARTERS else None
+    engagement = find_engagement(work, summary.name) if _is_by_its_maker(work, fact) else None
     if engagement is None or engagement.offer != summary.offer:
         return None
     return _step(work, summary.name, verb)
@@ -148,6 +161,8 @@ def engagement_accepted(work: Work, fact: Fact) -> None:
         engagement.accept_time = fact.occur_time
         engagement.assignee = fact.payload.assignee  # type: ignore[attr-defined]
         hand_over(work, own_ticket(work, engagement.ticket), engagement.provider, engagement.name, fact.occur_time)
+    elif _summary(fact).peer and home_of(_summary(fact).name) == work.unit:
+        withdraw_from_peer(work, _summary(fact))
 
 
 def engagement_declined(work: Work, fact: Fact) -> None:

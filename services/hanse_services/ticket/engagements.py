@@ -54,6 +54,7 @@ def ask_for_engagement(work: Work, ticket: Ticket, reason: str) -> Engagement:
         state=pb.REQUESTED,
         provider="",
         desk="",
+        peer=False,
         offer=0,
         offer_final=False,
         ticket_summary=summary_of(ticket).SerializeToString(),

@@ -154,6 +154,7 @@ class _History:
             state=pb.ACCEPTED,
             provider=provider,
             desk="",
+            peer=False,
             offer=0,
             offer_final=False,
             ticket_summary=summary_of(ticket).SerializeToString(),

@@ -99,6 +99,7 @@ def engagement_summary_of(engagement: Engagement) -> pb.EngagementSummary:
         request_time=timestamp(engagement.request_time),
         policy_version=engagement.policy_version,
         desk=engagement.desk,
+        peer=engagement.peer,
     )
 
 
@@ -119,6 +120,7 @@ def engagement_to_proto(engagement: Engagement) -> pb.Engagement:
         policy_version=engagement.policy_version,
         assignee=engagement.assignee,
         desk=engagement.desk,
+        peer=engagement.peer,
     )
     put_time(message.offer_expire_time, engagement.offer_expire_time)
     put_time(message.accept_time, engagement.accept_time)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import ForeignKey, Index, Interval, SmallInteger, Text
+from sqlalchemy import ARRAY, ForeignKey, Index, Interval, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -224,6 +224,10 @@ class Engagement(Base):
     state: Mapped[pb.EngagementState.ValueType] = mapped_column(ProtoEnum(pb.EngagementState))
     provider: Mapped[str]
     desk: Mapped[str]
+    peer: Mapped[bool]
+    """Whether the home unit made the last offer itself, to a peer."""
+    peers_asked: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    """In the home unit: the peers that it has asked."""
     offer: Mapped[int]
     offer_expire_time: Mapped[datetime | None]
     offer_final: Mapped[bool]

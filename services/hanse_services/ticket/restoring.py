@@ -189,11 +189,20 @@ def engagement(work: Work, fact: Fact) -> None:
         row = _empty(payload.engagement)
         work.session.add(row)
     facts = sorted(_facts_on(work, name), key=lambda known: known.occur_time)
-    row.version = len(facts)
+    row.version, row.offer, row.peers_asked = len(facts), 0, []
     for known in facts:
-        _step(row, known)
+        if _counts(work, row, known):
+            _step(row, known)
     if home_of(name) == work.unit:
         _count(work, row)
+
+
+def _counts(work: Work, row: Engagement, fact: Fact) -> bool:
+    """Whether a fact is on the last offer or a newer one. An offer that is taken back concerns its provider alone."""
+    payload: Any = fact.payload
+    summary: pb.EngagementSummary = payload.engagement
+    for_another = isinstance(payload, told.EngagementOfferWithdrawn) and summary.provider != work.unit
+    return summary.offer >= row.offer and not for_another
 
 
 def _facts_on(work: Work, name: str) -> Iterator[Fact]:
@@ -216,6 +225,7 @@ def _empty(summary: pb.EngagementSummary) -> Engagement:
         state=summary.state,
         provider="",
         desk="",
+        peer=False,
         offer=0,
         offer_final=False,
         ticket_summary=summary.ticket.SerializeToString(),
@@ -234,6 +244,7 @@ def _step(row: Engagement, fact: Fact) -> None:
     payload: Any = fact.payload
     summary: pb.EngagementSummary = payload.engagement
     row.state, row.provider, row.offer, row.desk = summary.state, summary.provider, summary.offer, summary.desk
+    row.peer = summary.peer
     row.ticket_summary = summary.ticket.SerializeToString()
     match payload:
         case told.EngagementRequested():
@@ -241,6 +252,8 @@ def _step(row: Engagement, fact: Fact) -> None:
             row.reason = fact.texts.get("reason", "")
         case told.EngagementOffered():
             row.offer_final, row.accept_time, row.assignee = payload.final, None, ""
+            if summary.peer:
+                row.peers_asked = [*row.peers_asked, summary.provider]
             row.offer_expire_time = instant(payload.expire_time) if payload.HasField("expire_time") else None
         case told.EngagementAccepted():
             row.accept_time, row.assignee = fact.occur_time, payload.assignee

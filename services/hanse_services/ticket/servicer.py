@@ -11,7 +11,7 @@ from hanse.work import Command, CommandExecutor
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import service_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket import commands, engagements, erasing, evaluation, imports, timeline
+from hanse_services.ticket import commands, engagements, erasing, evaluation, imports, peers, timeline
 from hanse_services.ticket.queries import TicketQueries
 
 Context = Any
@@ -144,6 +144,9 @@ class EngagementServicer(_Desk, stubs.EngagementServiceServicer):
 
     async def RejectEngagement(self, request: rpc.RejectEngagementRequest, context: Context) -> pb.Engagement:
         return await self._engage(engagements.reject_engagement, request)
+
+    async def OfferToPeer(self, request: rpc.OfferToPeerRequest, context: Context) -> pb.Engagement:
+        return await self._engage(peers.offer_to_peer, request)
 
     async def WithdrawEngagement(self, request: rpc.WithdrawEngagementRequest, context: Context) -> pb.Engagement:
         return await self._engage(engagements.withdraw_engagement, request)

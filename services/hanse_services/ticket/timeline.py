@@ -143,6 +143,8 @@ def _offered(payload: Any) -> str:
     final = ", who is the final owner" if payload.final else ""
     desk = payload.engagement.desk
     asked = f"the shared desk {desk}" if desk else short_unit(payload.engagement.provider)
+    if payload.engagement.peer:
+        return f"offer to its peer {asked}, without headquarters"
     return f"offer {payload.engagement.offer} to {asked}{final}"
 
 

@@ -76,13 +76,15 @@ class Unit:
         return self.runtime.unit
 
     async def tell(
-        self, *payloads: tuple[str, Message], service: str = "ticket", sealed: Mapping[str, str] | None = None
+        self,
+        *payloads: tuple[str, Message],
+        service: str = "ticket",
+        sealed: Mapping[str, str] | None = None,
+        policy_version: int = 0,
     ) -> None:
         """Append facts to one of the unit's streams, as its service does: resource and payload each."""
-        entries = [
-            new_event(Origin(self.name, f"{self.name}/agents/li"), resource, payload, OCCUR_TIME, sealed)
-            for resource, payload in payloads
-        ]
+        origin = Origin(self.name, f"{self.name}/agents/li", policy_version=policy_version)
+        entries = [new_event(origin, resource, payload, OCCUR_TIME, sealed) for resource, payload in payloads]
         await self.append(entries, service)
 
     async def append(self, entries: list[Entry], service: str = "ticket") -> None:

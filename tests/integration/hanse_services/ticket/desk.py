@@ -59,6 +59,7 @@ ladder:
   - {at_percent: 90, action: REQUEST_ENGAGEMENT, when: 'ticket.tier == 3'}
 routing:
   {eligible: ticket.skill in provider.skills, score: 0 - load, offer_timeout: 15m, rounds: 1, final_owner: units/hq}
+peers: [{units: [units/shanghai, units/munich]}]
 rates: [{id: every, amount: 100.00 EUR}]
 """
 
@@ -121,6 +122,7 @@ class Desk:
         self.tickets = stubs.TicketServiceStub(person)
         self.engagements = stubs.EngagementServiceStub(person)
         self.system = stubs.TicketServiceStub(worker)
+        self.federation = stubs.EngagementServiceStub(worker)
         operations = self.caller.channel(Role.OPERATIONS, actor="agents/ops")
         self.operations = stubs.TicketServiceStub(operations)
 
@@ -155,6 +157,11 @@ class Desk:
         values = {place: name, "request_id": new_request_id()} | TEXTS.get(verb, {}) | fields
         answer: pb.Engagement = await getattr(self.engagements, verb)(getattr(rpc, f"{verb}Request")(**values))
         return answer
+
+    async def offer_to_peers(self, name: str, *reachable: str) -> pb.Engagement:
+        """Have an engagement offered to one of the peers that can be reached, as the federation does."""
+        request = rpc.OfferToPeerRequest(name=name, peers=reachable, request_id=new_request_id())
+        return await self.federation.OfferToPeer(request)
 
     async def customer_says(self, name: str, text: str, partner: str) -> pb.Ticket:
         return await self.system.CommentTicket(

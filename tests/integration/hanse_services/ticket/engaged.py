@@ -39,6 +39,7 @@ class Engaged:
     name: str
     provider: str = MUNICH
     offer: int = 1
+    peer: bool = False
 
     @property
     def ticket(self) -> str:
@@ -49,7 +50,7 @@ class Engaged:
         return home_of(self.name)
 
     def summary(self, state: pb.EngagementState.ValueType, **fields: object) -> pb.EngagementSummary:
-        values: dict[str, object] = {"provider": self.provider, "offer": self.offer} | fields
+        values: dict[str, object] = {"provider": self.provider, "offer": self.offer, "peer": self.peer} | fields
         return pb.EngagementSummary(
             name=self.name,
             state=state,
@@ -61,7 +62,7 @@ class Engaged:
         )
 
     def requested(self) -> LogRecord:
-        payload = told.EngagementRequested(engagement=self.summary(pb.REQUESTED, provider="", offer=0))
+        payload = told.EngagementRequested(engagement=self.summary(pb.REQUESTED, provider="", offer=0, peer=False))
         return self._record(payload, self.home, MONDAY, title="Screen is dark", description="Since noon", reason="90 %")
 
     def offered(self, *, at: datetime = MONDAY, final: bool = False, by: str = HEADQUARTERS) -> LogRecord:

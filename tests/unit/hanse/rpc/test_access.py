@@ -37,6 +37,8 @@ def test_what_goes_between_units_goes_by_certificate() -> None:
         "/hanse_protos.federation.v1.FederationService/Exchange",
         "/hanse_protos.federation.v1.FederationService/CompareStream",
         "/hanse_protos.federation.v1.FederationService/FetchRecords",
+        "/hanse_protos.federation.v1.PeerService/GetPeerHead",
+        "/hanse_protos.federation.v1.PeerService/DeliverPeerRecords",
         "/hanse_protos.federation.v1.EnrolmentService/RenewCertificate",
         "/hanse_protos.federation.v1.EnrolmentService/LeaveGroup",
     ]

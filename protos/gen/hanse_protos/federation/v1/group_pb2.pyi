@@ -544,6 +544,7 @@ class Offer(_message.Message):
     FINAL_FIELD_NUMBER: _builtins.int
     DESK_FIELD_NUMBER: _builtins.int
     UNITS_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """The number, from 1."""
     provider: _builtins.str
@@ -554,6 +555,8 @@ class Offer(_message.Message):
     """Whether the provider is the final owner."""
     desk: _builtins.str
     """The id of the shared desk that it was made to, or empty."""
+    peer: _builtins.bool
+    """Whether the home unit made it, to a peer."""
     @_builtins.property
     def offer_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -577,10 +580,11 @@ class Offer(_message.Message):
         final: _builtins.bool = ...,
         desk: _builtins.str = ...,
         units: _abc.Iterable[_builtins.str] | None = ...,
+        peer: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "offer_time", b"offer_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["desk", b"desk", "expire_time", b"expire_time", "final", b"final", "number", b"number", "offer_time", b"offer_time", "provider", b"provider", "state", b"state", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["desk", b"desk", "expire_time", b"expire_time", "final", b"final", "number", b"number", "offer_time", b"offer_time", "peer", b"peer", "provider", b"provider", "state", b"state", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -93,6 +93,7 @@ class PolicyDocument(_message.Message):
     SHARING_FIELD_NUMBER: _builtins.int
     RATES_FIELD_NUMBER: _builtins.int
     DESKS_FIELD_NUMBER: _builtins.int
+    PEERS_FIELD_NUMBER: _builtins.int
     REVIEWS_REQUIRED_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """A title for people."""
@@ -134,6 +135,10 @@ class PolicyDocument(_message.Message):
     def desks(self) -> _containers.RepeatedCompositeFieldContainer[Global___SharedDesk]:
         """The queues that several units serve together, asked before single units, in this order."""
 
+    @_builtins.property
+    def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerGroup]:
+        """Which units trust each other: while headquarters is out of reach they exchange engagements directly."""
+
     def __init__(
         self,
         *,
@@ -147,11 +152,12 @@ class PolicyDocument(_message.Message):
         sharing: _abc.Iterable[Global___SharingRule] | None = ...,
         rates: _abc.Iterable[Global___Rate] | None = ...,
         desks: _abc.Iterable[Global___SharedDesk] | None = ...,
+        peers: _abc.Iterable[Global___PeerGroup] | None = ...,
         reviews_required: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["routing", b"routing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "categories", b"categories", "desks", b"desks", "ladder", b"ladder", "rates", b"rates", "reviews_required", b"reviews_required", "routing", b"routing", "sharing", b"sharing", "targets", b"targets", "title", b"title", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "categories", b"categories", "desks", b"desks", "ladder", b"ladder", "peers", b"peers", "rates", b"rates", "reviews_required", b"reviews_required", "routing", b"routing", "sharing", b"sharing", "targets", b"targets", "title", b"title", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -583,6 +589,30 @@ class SharedDesk(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SharedDesk: _TypeAlias = SharedDesk  # noqa: Y015
+
+@_typing.final
+class PeerGroup(_message.Message):
+    """Units of which each trusts each other one as a peer. Where a peer listens is in the settings of each."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNITS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The units, headquarters never among them."""
+
+    def __init__(
+        self,
+        *,
+        units: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PeerGroup: _TypeAlias = PeerGroup  # noqa: Y015
 
 @_typing.final
 class SharingRule(_message.Message):

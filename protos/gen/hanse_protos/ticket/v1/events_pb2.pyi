@@ -444,7 +444,7 @@ Global___EngagementRequested: _TypeAlias = EngagementRequested  # noqa: Y015
 
 @_typing.final
 class EngagementOffered(_message.Message):
-    """Headquarters offered an engagement to a provider, or to all units of a shared desk at once."""
+    """Headquarters offered an engagement to a provider, or to all units of a shared desk at once; or the home unit to a peer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -484,7 +484,7 @@ Global___EngagementOffered: _TypeAlias = EngagementOffered  # noqa: Y015
 
 @_typing.final
 class EngagementOfferExpired(_message.Message):
-    """An offer ran out under its OLA."""
+    """An offer ran out under its OLA. Told by whoever made it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -508,7 +508,7 @@ Global___EngagementOfferExpired: _TypeAlias = EngagementOfferExpired  # noqa: Y0
 
 @_typing.final
 class EngagementOfferWithdrawn(_message.Message):
-    """Headquarters took an offer back: its acceptance came too late, or another unit of the shared desk was first."""
+    """Headquarters took an offer back: its acceptance came too late, another unit of the shared desk was first, or the home unit had asked a peer. A home unit tells it of the offers that it made itself."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -1271,6 +1271,38 @@ class WithdrawEngagementRequest(_message.Message):
 Global___WithdrawEngagementRequest: _TypeAlias = WithdrawEngagementRequest  # noqa: Y015
 
 @_typing.final
+class OfferToPeerRequest(_message.Message):
+    """Request for OfferToPeer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PEERS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The engagement."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    @_builtins.property
+    def peers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The units that can be reached directly; of them the policy chooses. Empty offers nothing, and ends what has run out."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        peers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "peers", b"peers", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfferToPeerRequest: _TypeAlias = OfferToPeerRequest  # noqa: Y015
+
+@_typing.final
 class NoteEngagementWorkRequest(_message.Message):
     """Request for NoteEngagementWork."""
 

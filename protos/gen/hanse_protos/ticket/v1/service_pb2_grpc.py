@@ -981,6 +981,11 @@ class EngagementServiceStub:
                 request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.WithdrawEngagementRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Engagement.FromString,
                 _registered_method=True)
+        self.OfferToPeer = channel.unary_unary(
+                '/hanse_protos.ticket.v1.EngagementService/OfferToPeer',
+                request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.OfferToPeerRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Engagement.FromString,
+                _registered_method=True)
         self.NoteEngagementWork = channel.unary_unary(
                 '/hanse_protos.ticket.v1.EngagementService/NoteEngagementWork',
                 request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.NoteEngagementWorkRequest.SerializeToString,
@@ -1055,6 +1060,13 @@ class EngagementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OfferToPeer(self, request, context):
+        """Home: offers an engagement to the next peer that can be reached, and ends an own offer whose time is up. For the federation, while headquarters is out of reach.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def NoteEngagementWork(self, request, context):
         """Provider: notes what was done.
         """
@@ -1108,6 +1120,11 @@ def add_EngagementServiceServicer_to_server(servicer, server):
             'WithdrawEngagement': grpc.unary_unary_rpc_method_handler(
                     servicer.WithdrawEngagement,
                     request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.WithdrawEngagementRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Engagement.SerializeToString,
+            ),
+            'OfferToPeer': grpc.unary_unary_rpc_method_handler(
+                    servicer.OfferToPeer,
+                    request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.OfferToPeerRequest.FromString,
                     response_serializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Engagement.SerializeToString,
             ),
             'NoteEngagementWork': grpc.unary_unary_rpc_method_handler(
@@ -1359,6 +1376,33 @@ class EngagementService:
             target,
             '/hanse_protos.ticket.v1.EngagementService/WithdrawEngagement',
             hanse__protos_dot_ticket_dot_v1_dot_service__pb2.WithdrawEngagementRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Engagement.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OfferToPeer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.ticket.v1.EngagementService/OfferToPeer',
+            hanse__protos_dot_ticket_dot_v1_dot_service__pb2.OfferToPeerRequest.SerializeToString,
             hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Engagement.FromString,
             options,
             channel_credentials,

@@ -318,6 +318,8 @@ class EngagementServiceStub:
     """Home: sends the solution back to the provider."""
     WithdrawEngagement: _grpc.UnaryUnaryMultiCallable[_service_pb2.WithdrawEngagementRequest, _ticket_pb2.Engagement]
     """Home: calls an engagement off."""
+    OfferToPeer: _grpc.UnaryUnaryMultiCallable[_service_pb2.OfferToPeerRequest, _ticket_pb2.Engagement]
+    """Home: offers an engagement to the next peer that can be reached, and ends an own offer whose time is up. For the federation, while headquarters is out of reach."""
     NoteEngagementWork: _grpc.UnaryUnaryMultiCallable[_service_pb2.NoteEngagementWorkRequest, _ticket_pb2.Engagement]
     """Provider: notes what was done."""
 
@@ -344,6 +346,8 @@ class EngagementServiceAsyncStub(EngagementServiceStub):
     """Home: sends the solution back to the provider."""
     WithdrawEngagement: _aio.UnaryUnaryMultiCallable[_service_pb2.WithdrawEngagementRequest, _ticket_pb2.Engagement]  # type: ignore[assignment]
     """Home: calls an engagement off."""
+    OfferToPeer: _aio.UnaryUnaryMultiCallable[_service_pb2.OfferToPeerRequest, _ticket_pb2.Engagement]  # type: ignore[assignment]
+    """Home: offers an engagement to the next peer that can be reached, and ends an own offer whose time is up. For the federation, while headquarters is out of reach."""
     NoteEngagementWork: _aio.UnaryUnaryMultiCallable[_service_pb2.NoteEngagementWorkRequest, _ticket_pb2.Engagement]  # type: ignore[assignment]
     """Provider: notes what was done."""
 
@@ -421,6 +425,14 @@ class EngagementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ticket_pb2.Engagement, _abc.Awaitable[_ticket_pb2.Engagement]]:
         """Home: calls an engagement off."""
+
+    @_abc_1.abstractmethod
+    def OfferToPeer(
+        self,
+        request: _service_pb2.OfferToPeerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ticket_pb2.Engagement, _abc.Awaitable[_ticket_pb2.Engagement]]:
+        """Home: offers an engagement to the next peer that can be reached, and ends an own offer whose time is up. For the federation, while headquarters is out of reach."""
 
     @_abc_1.abstractmethod
     def NoteEngagementWork(

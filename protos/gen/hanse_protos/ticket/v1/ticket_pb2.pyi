@@ -549,6 +549,7 @@ class Engagement(_message.Message):
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     ASSIGNEE_FIELD_NUMBER: _builtins.int
     DESK_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, "units/shanghai/tickets/3k9m2x-4t7qzd/engagements/e1"."""
     etag: _builtins.str
@@ -573,6 +574,8 @@ class Engagement(_message.Message):
     """The agent who works on it at the provider, or empty."""
     desk: _builtins.str
     """The id of the shared desk that the last offer was made to, or empty. Until a unit of it accepts, the home unit has no provider to name."""
+    peer: _builtins.bool
+    """Whether the last offer was made by the home unit itself, to a peer, while headquarters was out of reach."""
     @_builtins.property
     def offer_expire_time(self) -> _timestamp_pb2.Timestamp:
         """Until when the offer stands."""
@@ -618,10 +621,11 @@ class Engagement(_message.Message):
         policy_version: _builtins.int = ...,
         assignee: _builtins.str = ...,
         desk: _builtins.str = ...,
+        peer: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "confirm_time", b"confirm_time", "deliver_time", b"deliver_time", "offer_expire_time", b"offer_expire_time", "request_time", b"request_time", "ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "assignee", b"assignee", "confirm_time", b"confirm_time", "deliver_time", b"deliver_time", "description", b"description", "desk", b"desk", "etag", b"etag", "name", b"name", "offer", b"offer", "offer_expire_time", b"offer_expire_time", "policy_version", b"policy_version", "provider", b"provider", "reason", b"reason", "request_time", b"request_time", "solution", b"solution", "state", b"state", "ticket", b"ticket", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "assignee", b"assignee", "confirm_time", b"confirm_time", "deliver_time", b"deliver_time", "description", b"description", "desk", b"desk", "etag", b"etag", "name", b"name", "offer", b"offer", "offer_expire_time", b"offer_expire_time", "peer", b"peer", "policy_version", b"policy_version", "provider", b"provider", "reason", b"reason", "request_time", b"request_time", "solution", b"solution", "state", b"state", "ticket", b"ticket", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -642,6 +646,7 @@ class EngagementSummary(_message.Message):
     REQUEST_TIME_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     DESK_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The engagement's name."""
     state: Global___EngagementState.ValueType
@@ -656,6 +661,8 @@ class EngagementSummary(_message.Message):
     """The policy version that it was asked for under."""
     desk: _builtins.str
     """The id of the shared desk that the offer was made to, or empty."""
+    peer: _builtins.bool
+    """Whether the home unit itself made the offer, to a peer."""
     @_builtins.property
     def ticket(self) -> Global___TicketSummary:
         """The ticket, without text."""
@@ -676,10 +683,11 @@ class EngagementSummary(_message.Message):
         request_time: _timestamp_pb2.Timestamp | None = ...,
         policy_version: _builtins.int = ...,
         desk: _builtins.str = ...,
+        peer: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["request_time", b"request_time", "ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["desk", b"desk", "home", b"home", "name", b"name", "offer", b"offer", "policy_version", b"policy_version", "provider", b"provider", "request_time", b"request_time", "state", b"state", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["desk", b"desk", "home", b"home", "name", b"name", "offer", b"offer", "peer", b"peer", "policy_version", b"policy_version", "provider", b"provider", "request_time", b"request_time", "state", b"state", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

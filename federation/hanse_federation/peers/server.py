@@ -1,0 +1,111 @@
+"""A unit's door for its peers: each brings the stream that it writes for this unit."""
+
+import structlog
+from sqlalchemy.orm import Session
+
+from hanse.errors import FrameForeign, LogFork, PeerUnknown
+from hanse.identity import peer_certificate
+from hanse.log.follow import read_head
+from hanse.names import stream_to
+from hanse.policy.store import PolicyStore
+from hanse.rpc.interceptor import Context
+from hanse.rpc.server import RpcServer, Served, by_token
+from hanse.runtime import Runtime
+from hanse_federation.erasing import erase, tickets_erased_before
+from hanse_federation.frames import stream_head
+from hanse_federation.model import LOG, SCHEMA
+from hanse_federation.quarantine import save_quarantine
+from hanse_federation.receiving import OpenedBatch, open_batch, store_all
+from hanse_protos.federation.v1 import peer_pb2 as pb
+from hanse_protos.federation.v1 import peer_pb2_grpc as rpc
+from hanse_protos.federation.v1.link_pb2 import RecordBatch
+from hanse_protos.log.v1.log_pb2 import Event, StreamHead
+from hanse_protos.ticket.v1 import events_pb2
+
+SERVICE = pb.DESCRIPTOR.services_by_name["PeerService"].full_name
+
+EXCHANGED = f"{events_pb2.DESCRIPTOR.package}."
+"""What peers tell each other is of the desk. A policy, say, comes from headquarters or not at all."""
+
+logger = structlog.get_logger(__name__)
+
+
+class PeerServer:
+    """Listens to the unit's peers."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        settings = runtime.settings
+        self._server = RpcServer(
+            settings.peer_listen_address,
+            settings.tls,
+            by_token(runtime.verifier),
+            [Served(SERVICE, rpc.add_PeerServiceServicer_to_server, PeerServicer(runtime))],
+            require_client_certificate=True,
+        )
+
+    async def start(self) -> None:
+        """Listen."""
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Stop. What was not answered comes again."""
+        await self._server.stop()
+
+
+class PeerServicer(rpc.PeerServiceServicer):
+    """Takes what peers bring."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._unit = runtime.unit
+        self._known = runtime.settings.peers.keys()
+        self._database = runtime.database
+        self._policies = PolicyStore(SCHEMA)
+
+    async def GetPeerHead(  # noqa: N802 - named as in the contract.
+        self, request: pb.GetPeerHeadRequest, context: Context
+    ) -> StreamHead:
+        stream = stream_to(await self._peer(context), self._unit)
+        return stream_head(stream, await self._database.read(read_head, LOG, stream))
+
+    async def DeliverPeerRecords(  # noqa: N802 - named as in the contract.
+        self, request: pb.DeliverPeerRecordsRequest, context: Context
+    ) -> StreamHead:
+        peer = await self._peer(context)
+        stream = stream_to(peer, self._unit)
+        if request.batch.stream != stream:
+            raise FrameForeign(f"{peer} sent {request.batch.stream}", stream=request.batch.stream, unit=peer)
+        try:
+            opened = open_batch(request.batch, {}, writer=peer)
+            _refuse_foreign(peer, request.batch)
+            await self._database.write(_store, opened)
+        except LogFork as fork:
+            await self._database.write(save_quarantine, stream, fork)
+            raise
+        return stream_head(stream, opened.end)
+
+    async def _peer(self, context: Context) -> str:
+        """Return the peer in the client's certificate. Raises PeerUnknown for anybody else."""
+        unit = peer_certificate(context.auth_context()).unit
+        if unit not in self._known or not await self._database.read(self._is_peer, unit):
+            raise PeerUnknown(unit=unit)
+        return unit
+
+    def _is_peer(self, session: Session, unit: str) -> bool:
+        if not self._policies.current_version(session):
+            return False
+        return unit in self._policies.current(session).peers_of(self._unit)
+
+
+def _refuse_foreign(peer: str, batch: RecordBatch) -> None:
+    """Raise FrameForeign where a batch holds what is not told among peers."""
+    for record in batch.records:
+        event = Event.FromString(record.event)
+        if not event.type.startswith(EXCHANGED):
+            raise FrameForeign(f"{peer} sent {event.type}", unit=peer, event=event.event_id)
+
+
+def _store(session: Session, batch: OpenedBatch) -> None:
+    """Store a batch, without the texts about tickets that were erased while it was on its way."""
+    erased = tickets_erased_before(session, [batch])
+    store_all(session, [batch])
+    erase(session, erased)

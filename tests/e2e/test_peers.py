@@ -1,0 +1,226 @@
+"""Two peers, cut off from headquarters, exchange an engagement directly; afterwards headquarters has it all, once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import grpc
+import pytest
+
+from hanse.cli.connection import settings_of
+from hanse.cli.desk import Desk
+from hanse.cli.health import gather
+from hanse.cli.patience import eventually
+from hanse.cli.schemas import migrate_all
+from hanse.cli.stage import HQ, MUNICH, SHANGHAI, StoryFailed
+from hanse.config import Mode
+from hanse.local.group import Group
+from hanse.policy import load_yaml
+from hanse_protos.federation.v1 import group_pb2
+from hanse_protos.policy.v1 import policy_pb2
+from hanse_protos.settlement.v1 import settlement_pb2
+from hanse_protos.ticket.v1 import service_pb2 as rpc
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+
+PATIENCE_SECONDS = 90.0
+SOLUTION = "Netzteil tauschen."
+
+POLICY = """
+title: Peers
+categories:
+  - {id: display, titles: {en: Displays}, skill: display}
+calendars:
+  - {id: always, time_zone: Etc/UTC, shifts: [{days: MON-SUN, start: "00:00", end: "24:00"}]}
+units:
+  - {unit: units/hq, title: Headquarters, calendar: always, languages: [en], skills: [display]}
+  - {unit: units/munich, title: Munich, calendar: always, languages: [de], skills: [display]}
+  - {unit: units/shanghai, title: Shanghai, calendar: always, languages: [zh]}
+targets:
+  - {id: every, response: 1h, resolution: 8h}
+routing:
+  eligible: ticket.skill in provider.skills
+  score: 0 - load
+  offer_timeout: 15m
+  rounds: 1
+  final_owner: units/hq
+peers:
+  - units: [units/shanghai, units/munich]
+sharing:
+  - {events: [EngagementRequested, EngagementDelivered, EngagementWorkNoted], fields: ["*"], audience: COUNTERPART}
+rates:
+  - {id: every, amount: 120 EUR}
+"""
+
+
+class Scene:
+    """A group of headquarters and two peers, with somebody at each desk."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.folder = group.folder.path
+
+    async def sign_in(self, stack: AsyncExitStack) -> None:
+        self.hq, self.wang, self.huber = [
+            await stack.enter_async_context(Desk(settings_of(self.folder, unit), person))
+            for unit, person in ((HQ, "lindqvist"), (SHANGHAI, "wang"), (MUNICH, "huber"))
+        ]
+
+    async def publish(self) -> None:
+        request = policy_pb2.PublishPolicyRequest(document=load_yaml(POLICY), request_id=str(uuid4()))
+        await self.hq.policies.PublishPolicy(request)
+
+        async def acknowledged() -> bool:
+            reply = await self.hq.group.ListUnits(group_pb2.ListUnitsRequest())
+            return {unit.unit for unit in reply.units if unit.policy_version} == {HQ, SHANGHAI, MUNICH}
+
+        await until(acknowledged, "every unit acknowledges the policy")
+        # The desk of Munich has it too once it can open a ticket.
+        await self.open_ticket(self.huber, MUNICH)
+
+    async def open_ticket(self, desk: Desk, unit: str) -> str:
+        asked = pb.Ticket(title="显示屏黑屏", category="display", priority=pb.P2, language="zh")
+        request = rpc.CreateTicketRequest(parent=unit, ticket=asked, request_id=str(uuid4()))
+        name = ""
+
+        async def opened() -> bool:
+            nonlocal name
+            try:
+                name = (await desk.tickets.CreateTicket(request)).name
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+                    return False
+                raise
+            return True
+
+        await until(opened, f"the desk of {unit} has the policy")
+        return name
+
+    async def cut_off(self) -> None:
+        """Cut both lines to headquarters, and wait until both units have noticed."""
+        for unit in (SHANGHAI, MUNICH):
+            self.group.lines[unit].cut()
+
+        async def noticed() -> bool:
+            links = [await desk.link.GetLink(group_pb2.GetLinkRequest()) for desk in (self.wang, self.huber)]
+            return not any(link.connected for link in links)
+
+        await until(noticed, "both units have lost headquarters")
+
+    def heal(self) -> None:
+        for unit in (SHANGHAI, MUNICH):
+            self.group.lines[unit].heal()
+
+    async def engagement(self, desk: Desk, name: str) -> pb.Engagement:
+        try:
+            return await desk.engagements.GetEngagement(rpc.GetEngagementRequest(name=name))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return pb.Engagement()
+            raise
+
+    async def is_in(self, desk: Desk, name: str, state: pb.EngagementState.ValueType) -> None:
+        async def reached() -> bool:
+            return (await self.engagement(desk, name)).state == state
+
+        await until(reached, f"{name} is {pb.EngagementState.Name(state)} in {desk.unit}")
+
+    async def steps(self, ticket: str) -> Counter[str]:
+        request = rpc.ListTimelineEntriesRequest(parent=ticket, page_size=1000)
+        return Counter(entry.type for entry in (await self.wang.tickets.ListTimelineEntries(request)).entries)
+
+    async def at_headquarters(self) -> list[group_pb2.GroupEngagement]:
+        request = group_pb2.ListGroupEngagementsRequest(parent="units/-")
+        return list((await self.hq.group.ListGroupEngagements(request)).engagements)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    await eventually(condition, what, PATIENCE_SECONDS, StoryFailed)
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    modes = dict.fromkeys((SHANGHAI, MUNICH), Mode.PEER)
+    async with Group(tmp_path, list(modes), migrate_all, lambda _text: None, modes) as group, AsyncExitStack() as stack:
+        scene = Scene(group)
+        await scene.sign_in(stack)
+        await scene.publish()
+        yield scene
+
+
+async def exchange(scene: Scene, ticket: str) -> str:
+    """Let Munich solve a ticket of Shanghai's without headquarters; return the engagement."""
+    request = rpc.RequestEngagementRequest(parent=ticket, reason="无备件", request_id=str(uuid4()))
+    name = (await scene.wang.engagements.RequestEngagement(request)).name
+    await scene.is_in(scene.huber, name, pb.OFFERED)
+    offered = await scene.engagement(scene.huber, name)
+    assert (offered.peer, offered.provider, offered.title, offered.reason) == (True, MUNICH, "显示屏黑屏", "无备件")
+    await scene.huber.engagements.AcceptEngagement(rpc.AcceptEngagementRequest(name=name, request_id=str(uuid4())))
+    await scene.is_in(scene.wang, name, pb.ACCEPTED)
+    assert (await scene.wang.tickets.GetTicket(rpc.GetTicketRequest(name=ticket))).holder == MUNICH
+    delivery = rpc.DeliverEngagementRequest(name=name, solution=SOLUTION, request_id=str(uuid4()))
+    await scene.huber.engagements.DeliverEngagement(delivery)
+    await scene.is_in(scene.wang, name, pb.DELIVERED)
+    assert (await scene.engagement(scene.wang, name)).solution == SOLUTION
+    await scene.wang.engagements.ConfirmEngagement(rpc.ConfirmEngagementRequest(name=name, request_id=str(uuid4())))
+    await scene.is_in(scene.huber, name, pb.CONFIRMED)
+    return name
+
+
+async def posted(scene: Scene) -> None:
+    """Wait until both units have posted their leg of the charge, each in its own ledger."""
+
+    async def both() -> bool:
+        statements = [
+            await desk.settlement.GetStatement(settlement_pb2.GetStatementRequest(parent=desk.unit))
+            for desk in (scene.wang, scene.huber)
+        ]
+        return [(s.lines[0].payable.units, s.lines[0].receivable.units) for s in statements if s.lines] == [
+            (120, 0),
+            (0, 120),
+        ] and all(s.balanced for s in statements)
+
+    await until(both, "both legs of the charge are posted")
+
+
+async def test_peers_exchange_an_engagement_directly_and_report_it_afterwards(scene: Scene) -> None:
+    await scene.cut_off()
+    ticket = await scene.open_ticket(scene.wang, SHANGHAI)
+    name = await exchange(scene, ticket)
+    await posted(scene)
+    before = await scene.steps(ticket)
+    assert await scene.at_headquarters() == []
+    scene.heal()
+
+    async def settled() -> bool:
+        charges = (await scene.hq.group.ListMatchedCharges(group_pb2.ListMatchedChargesRequest())).charges
+        return [charge.state for charge in charges] == [group_pb2.MATCHED]
+
+    await until(settled, "headquarters matches the charge")
+
+    async def green() -> bool:
+        return all(health.green for health in await gather(scene.folder, verify=True))
+
+    await until(green, "everything has arrived, and every chain verifies at both ends")
+    [engagement] = await scene.at_headquarters()
+    assert (engagement.engagement.name, engagement.engagement.state) == (name, pb.CONFIRMED)
+    assert [(offer.provider, offer.peer, offer.state) for offer in engagement.offers] == [
+        (MUNICH, True, group_pb2.ACCEPTED)
+    ]
+    # What headquarters passes on is known here already: no step of the ticket is there twice.
+    assert await scene.steps(ticket) == before
+    assert [before[step] for step in ("EngagementOffered", "EngagementAccepted", "EngagementDelivered")] == [1, 1, 1]
+    clocks = (await scene.wang.tickets.GetTicket(rpc.GetTicketRequest(name=ticket))).clocks
+    resolution = next(clock for clock in clocks if clock.kind == pb.Clock.RESOLUTION)
+    assert [segment.unit for segment in resolution.segments] == [SHANGHAI, MUNICH, SHANGHAI]
+
+
+async def test_with_headquarters_in_reach_nothing_is_offered_directly(scene: Scene) -> None:
+    ticket = await scene.open_ticket(scene.wang, SHANGHAI)
+    request = rpc.RequestEngagementRequest(parent=ticket, request_id=str(uuid4()))
+    name = (await scene.wang.engagements.RequestEngagement(request)).name
+    await scene.is_in(scene.wang, name, pb.OFFERED)
+    assert not (await scene.engagement(scene.wang, name)).peer
