@@ -12,6 +12,7 @@ from hanse.log.follow import Position, read_cursor, read_head
 from hanse.names import downstream_name
 from hanse.times import duration, put_time, timestamp
 from hanse_federation.frames import stream_head
+from hanse_federation.membership import units_that_left
 from hanse_federation.model import LINK_FOLLOWER, LOG, End, KnownHead, LinkState, Quarantine
 from hanse_federation.quarantine import HINTS, common_head
 from hanse_federation.sending import Source, upstream_sources
@@ -52,8 +53,14 @@ def get_link(session: Session, unit: str) -> pb.Link:
 def list_links(session: Session, _request: pb.ListLinksRequest) -> pb.ListLinksResponse:
     """Return every link that ends here, and how each of its streams is doing."""
     now = utc_now()
-    links = session.scalars(select(LinkState).order_by(LinkState.end, LinkState.unit))
-    return pb.ListLinksResponse(links=[_report(session, link, now) for link in links])
+    return pb.ListLinksResponse(links=[_report(session, link, now) for link in _links(session)])
+
+
+def _links(session: Session) -> list[LinkState]:
+    """Return the links that end here, but for those of units that have left the group."""
+    links = session.scalars(select(LinkState).order_by(LinkState.end, LinkState.unit)).all()
+    gone = units_that_left(session)
+    return [link for link in links if link.unit not in gone]
 
 
 def _report(session: Session, link: LinkState, now: datetime) -> pb.LinkReport:
@@ -139,7 +146,7 @@ def list_alarms(session: Session, _request: pb.ListAlarmsRequest) -> pb.ListAlar
     """Return what is wrong here and needs a person, the oldest first."""
     alarms = [_quarantine_alarm(row) for row in session.scalars(select(Quarantine))]
     now = utc_now()
-    for link in session.scalars(select(LinkState)):
+    for link in _links(session):
         if not is_up(link, now) and now - link.change_time > MAX_CONTACT_AGE:
             alarms.append(_unreachable_alarm(link))
     return pb.ListAlarmsResponse(alarms=sorted(alarms, key=lambda alarm: alarm.since_time.ToNanoseconds()))

@@ -8,10 +8,11 @@ from hanse.errors import HanseError
 from hanse.log.follow import START, read_after
 from hanse.log.verify import verify
 from hanse_federation.group import list_units
+from hanse_federation.linking import list_links
 from hanse_federation.model import LOG, GroupEngagement
 from hanse_federation.retirement import retire_unit
 from hanse_protos.federation.v1 import membership_pb2 as pb
-from hanse_protos.federation.v1.group_pb2 import ListUnitsRequest
+from hanse_protos.federation.v1.group_pb2 import ListLinksRequest, ListUnitsRequest
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
 from tests.integration.hanse_federation.group import (
@@ -94,6 +95,12 @@ async def test_its_link_is_refused_and_its_copy_verifies(group: Group, munich: U
     stream = "units/munich/streams/ticket"
     assert (await group.hq.database.read(verify, LOG, stream)).intact
     assert len(await group.hq.database.read(read_after, LOG, stream, START, EVERYTHING)) == 4
+
+
+async def test_its_link_is_shown_no_more(group: Group, munich: Unit) -> None:
+    await retire(group)
+    links = (await group.hq.database.read(list_links, ListLinksRequest())).links
+    assert MUNICH not in {link.unit for link in links}
 
 
 async def test_retiring_a_unit_again_finds_nothing_more_to_do(group: Group, engaged: str) -> None:
