@@ -27,8 +27,10 @@ IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 LOCK_TIMEOUT_MS = 5_000
 """A command that can't get its row in this time gives up; its caller tries again with the same request id."""
 
-DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
-"""What using the database raises. asyncpg's own come from connecting, before SQLAlchemy wraps them."""
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What asyncpg raises. The internal one comes where the server dies between two messages of one operation."""
+DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, *DRIVER_ERRORS)
+"""What using the database raises: SQLAlchemy does not wrap what comes from connecting, nor asyncpg's internal error."""
 
 DATA_EXCEPTION = "22"
 """The class of SQLSTATE in which PostgreSQL refuses a value itself."""

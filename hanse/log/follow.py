@@ -11,6 +11,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
+from hanse.database import DRIVER_ERRORS
 from hanse.discreet import discreet
 from hanse.log.append import EMPTY_HEAD, Head
 from hanse.log.tables import NOTIFY_CHANNEL, LogTables
@@ -139,7 +140,7 @@ class Wakeup:
         while True:
             try:
                 await self._listen()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except DRIVER_ERRORS as error:
                 logger.warning("listening for log records failed, polling meanwhile", error=discreet(error))
             await asyncio.sleep(RECONNECT_DELAY_SECONDS)
 

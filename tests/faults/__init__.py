@@ -8,6 +8,7 @@ function of a seed. When all is quiet again, a **checker** reads the databases a
     clients     send commands over gRPC, and repeat what got no answer      history     what they were answered
     writers     append to a log as a busy unit's services do
     group       the group, its parts and their supervisor (`parts`)         launch      a process with its own clock
+    network     a line through a router in namespaces of the kernel         standards   the policy of the group
     witness     a service that is told everything and counts it             quiet       when all has come to rest
     snapshot    what the databases hold, by plain SQL                       checker     pure functions over both
     bugs        six planted bugs, for `planted`: does the checker work?     report      the table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import shutil
 import sys
@@ -14,6 +15,8 @@ from typing import NamedTuple
 
 from tests.faults import agreement, catch_up, killing, log_tail, planted, restoring
 from tests.faults.report import Report
+
+LEDGER_GAMES = 200
 
 Run = Callable[[Path, int, bool], Awaitable[list[Report]]]
 
@@ -55,6 +58,19 @@ async def _restore(folder: Path, seed: int, short: bool) -> list[Report]:
     return await restoring.run(folder, seed, restoring.SHORT if short else restoring.FULL)
 
 
+async def _ledger(_folder: Path, seed: int, short: bool) -> list[Report]:
+    """Hypothesis plays the ledger as a test, since fixtures make its databases."""
+    report = Report("ledgers", seed)
+    report.figures["games"] = str(8 if short else LEDGER_GAMES)
+    test = [sys.executable, "-m", "pytest", "-q", str(Path(__file__).parent / "test_ledger.py")]
+    process = await asyncio.create_subprocess_exec(
+        *test, env=os.environ | {"HANSE_FAULTS_EXAMPLES": report.figures["games"]}
+    )
+    if await process.wait():
+        report.misses.append("the ledgers do not agree; Hypothesis has printed the steps")
+    return [report]
+
+
 ROWS: dict[str, Row] = {
     "killing": Row(_killing, "2 min, 30 min", "20,000 commands, every process killed 20 times: 0 lost, 0 doubled"),
     "planted": Row(_planted, "3 min, 3 min", "the checker finds 6 of 6 planted bugs"),
@@ -62,6 +78,7 @@ ROWS: dict[str, Row] = {
     "catch_up": Row(_catch_up, "2 min, 6 min", "cuts of 10 s and 2 min, backlog of 100,000: back in time"),
     "agreement": Row(_agreement, "2 min, 10 min", "5 units, 5 minutes of chaos, then quiet: identical within 60 s"),
     "restore": Row(_restore, "1 min, 2 min", "a unit 5,000 events behind: alarmed in 10 s, nothing lost"),
+    "ledger": Row(_ledger, "1 min, 10 min", "debits = credits, headquarters = the sum of the units, whatever fails"),
     "long_cut": Row(_long_cut, "2 min, 35 min", "catch-up after a cut of 30 min"),
 }
 ONLY_BY_NAME = frozenset({"long_cut"})

@@ -129,7 +129,7 @@ class _Trial:
 
     @property
     def line(self):
-        return self.group.group.lines[SHANGHAI]
+        return self.group.lines[SHANGHAI]
 
     async def _publish(self) -> int:
         async with Desk(self.group.settings(HEADQUARTERS), "standards") as desk:

@@ -7,16 +7,19 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from hanse.cli.connection import settings_of
 from hanse.cli.schemas import migrate_all
 from hanse.config import SETTINGS_FILE_VARIABLE, Settings
 from hanse.local.group import Group, Probe
+from hanse.local.line import Line
+from hanse.local.ports import LOOPBACK
 from hanse.local.process import ManagedProcess
 from hanse.names import HEADQUARTERS, short_unit
 from hanse_services.subscriptions import REACTIONS
 from tests.faults.launch import BUG_VARIABLE, CLOCK_VARIABLE
+from tests.faults.network import Network, is_possible
 from tests.faults.parts import RolePart, ServerPart, Supervisor
 from tests.faults.snapshot import Snapshot, take_snapshot
 from tests.faults.witness import REACTIONS as WITNESS
@@ -36,8 +39,21 @@ SERVERS = ("postgres", "temporal", "broker")
 class _ServersAndLines(Group):
     """A group whose processes are started by somebody else."""
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.networks: dict[str, Network] = {}
+
     def _processes_of(self, unit: str) -> list[tuple[ManagedProcess, Probe]]:
         return []
+
+    async def _start_line(self, unit: str) -> None:
+        """Start the unit's line; where the machine allows it, it leads through a network of namespaces."""
+        port = self.file.hub_port
+        if is_possible():
+            self.networks[unit] = await self._stack.enter_async_context(Network(port))
+            port = self.networks[unit].port
+        line = Line(LOOPBACK, port, port=self.file.units[unit].line)
+        self.lines[unit] = await self._stack.enter_async_context(line)
 
     async def is_serving(self, unit: str) -> bool:
         """Return whether a unit's services answer."""
@@ -58,6 +74,7 @@ class FaultGroup:
         self.layout = dict(layout)
         self.units = list(dict.fromkeys([HEADQUARTERS, *layout]))
         self.group = _ServersAndLines(folder, self.units[1:], _migrate, lambda _text: None)
+        self.lines, self.networks = self.group.lines, self.group.networks
         self.supervisor = Supervisor()
         self._own_clocks = own_clocks
         self._reactions = [*REACTIONS, *([WITNESS] if witness else [])]

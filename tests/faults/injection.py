@@ -45,7 +45,7 @@ class Injector:
         await self._begin(fault)
         self.done.append(fault)
         await asyncio.sleep(fault.duration_seconds)
-        self._end(fault)
+        await self._end(fault)
         if self.watch_healing:
             self._watches.append(asyncio.create_task(self._watch(fault)))
 
@@ -57,17 +57,21 @@ class Injector:
                 await self._tell_again(fault.target, int(fault.amount))
             case Kind.CLOCK:
                 self.group.clock_file(fault.target).write_text(str(fault.amount))
+            case Kind.PARTITION if network := self.group.networks.get(fault.target):
+                await asyncio.to_thread(network.partition)
             case _:
-                _damage(self._line(fault), fault)
+                _damage(self.group.lines[fault.target], fault)
 
-    def _end(self, fault: Fault) -> None:
-        if fault.kind is Kind.CLOCK:
-            self.group.clock_file(fault.target).write_text("0")
-        elif fault.kind not in (Kind.KILL, Kind.REPEAT):
-            _repair(self._line(fault), fault)
-
-    def _line(self, fault: Fault) -> Line:
-        return self.group.group.lines[fault.target]
+    async def _end(self, fault: Fault) -> None:
+        match fault.kind:
+            case Kind.KILL | Kind.REPEAT:
+                return
+            case Kind.CLOCK:
+                self.group.clock_file(fault.target).write_text("0")
+            case Kind.PARTITION if network := self.group.networks.get(fault.target):
+                await asyncio.to_thread(network.heal)
+            case _:
+                _repair(self.group.lines[fault.target], fault)
 
     async def _tell_again(self, relay: str, facts: int) -> None:
         """Kill a relay, and set its cursor back: it dies after the confirm and before its cursor has moved."""
@@ -117,7 +121,7 @@ def _damage(line: Line, fault: Fault) -> None:
     match fault.kind:
         case Kind.CUT:
             line.cut()
-        case Kind.BLACK_HOLE:
+        case Kind.BLACK_HOLE | Kind.PARTITION:
             line.cut(half_open=True)
         case Kind.RESET:
             line.cut()

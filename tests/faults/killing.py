@@ -26,14 +26,25 @@ class Size:
     commands: int
     """At least; the clients go on until the last fault has healed."""
     rounds: int
+    line_failures: int
+    longest_seconds: float
     pause_seconds: float
     rate: float
     sessions: int
     agreement_seconds: float = AGREEMENT_SECONDS
 
 
-SHORT = Size(commands=500, rounds=1, pause_seconds=2.5, rate=30.0, sessions=6, agreement_seconds=PATIENCE_SECONDS)
-FULL = Size(commands=20_000, rounds=20, pause_seconds=5.0, rate=18.0, sessions=8)
+SHORT = Size(
+    commands=500,
+    rounds=1,
+    line_failures=3,
+    longest_seconds=12.0,
+    pause_seconds=2.5,
+    rate=30.0,
+    sessions=6,
+    agreement_seconds=PATIENCE_SECONDS,
+)
+FULL = Size(commands=20_000, rounds=20, line_failures=1, longest_seconds=20.0, pause_seconds=5.0, rate=18.0, sessions=8)
 
 
 def plan_of(size: Size) -> Plan:
@@ -46,6 +57,8 @@ def plan_of(size: Size) -> Plan:
         clocks=(SHANGHAI,),
         relays=(part_name(SHANGHAI, "relay"),),
         rounds=size.rounds,
+        line_failures=size.line_failures,
+        longest_seconds=size.longest_seconds,
         pause_seconds=size.pause_seconds,
     )
 

@@ -9,16 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from hanse.errors import LocalServerFailed
+import structlog
+
 from hanse.local.group import START_DEADLINE_SECONDS, Probe
 from hanse.local.process import ManagedProcess
 from hanse.local.server import EmbeddedServer
 
 RESTART_PAUSE_SECONDS = 0.2
 """Between a death and the restart: what a process manager takes to notice."""
-START_TRIES = 5
-"""How often a part is started before the run gives up: PostgreSQL may be away when a role starts, and back later."""
+RETRY_PAUSE_SECONDS = 1.0
 STOP_GRACE_SECONDS = 10.0
+
+
+logger = structlog.get_logger(__name__)
 
 
 class Part(Protocol):
@@ -102,7 +105,7 @@ class Supervisor:
 
     async def start(self, parts: Sequence[Part]) -> None:
         """Start parts side by side, and watch them."""
-        await asyncio.gather(*(self._start(part) for part in parts))
+        await asyncio.gather(*(part.start() for part in parts))
         self.watch(parts)
 
     def watch(self, parts: Sequence[Part]) -> None:
@@ -118,18 +121,13 @@ class Supervisor:
                 self.deaths[part.name] = self.deaths.get(part.name, 0) + 1
             self._killed.discard(part.name)
             await asyncio.sleep(RESTART_PAUSE_SECONDS)
-            await self._start(part)
-
-    async def _start(self, part: Part) -> None:
-        for tries_left in reversed(range(START_TRIES)):
             try:
                 await part.start()
-            except LocalServerFailed:
-                if not tries_left:
-                    raise
-                await asyncio.sleep(1)
-            else:
-                return
+            except Exception as error:
+                # Another fault met it while it started. Whatever it was, a supervisor tries again.
+                logger.warning("a part did not start and is started again", part=part.name, problem=repr(error))
+                self._killed.add(part.name)
+                await asyncio.sleep(RETRY_PAUSE_SECONDS)
 
     def kill(self, name: str) -> None:
         """Kill a part. It is started again."""
@@ -137,14 +135,10 @@ class Supervisor:
         self.parts[name].kill()
 
     async def stop(self, names: Sequence[str] | None = None) -> None:
-        """Stop parts in good order, all by default, and watch them no more. Raises what a watch failed with."""
+        """Stop parts in good order, all by default, and watch them no more."""
         chosen = list(self.parts if names is None else names)
         watches = [self._watches.pop(name) for name in chosen]
-        failures = [watch.exception() for watch in watches if watch.done() and not watch.cancelled()]
         for watch in watches:
             watch.cancel()
         await asyncio.gather(*watches, return_exceptions=True)
         await asyncio.gather(*(self.parts.pop(name).stop() for name in chosen))
-        for failure in failures:
-            if failure is not None:
-                raise failure

@@ -12,6 +12,7 @@ import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from hanse.database import DRIVER_ERRORS
 from hanse.names import HEADQUARTERS
 from tests.faults.checker import downstream, own_streams
 from tests.faults.group import FaultGroup
@@ -31,7 +32,7 @@ _CURSORS = " UNION ALL ".join(
     for schema in (*OWN_SCHEMAS, FEDERATION)
 )
 
-NOT_THERE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, RedisError)
+NOT_THERE = (*DRIVER_ERRORS, TimeoutError, RedisError)
 """What a look raises while PostgreSQL or the broker is away."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,9 @@ class Kind(StrEnum):
     """A line resets and refuses connections."""
     BLACK_HOLE = "black hole"
     """A line keeps its connections and swallows their bytes; only silence tells."""
+    PARTITION = "partition"
+    """A router drops every packet: connections stay, and TCP sends again what was lost when the router is back. Where
+    the machine has no namespaces, this is a black hole too."""
     RESET = "reset"
     """A line resets its connections once, and takes new ones at once."""
     SLOW = "slow"
@@ -29,7 +33,7 @@ class Kind(StrEnum):
     """The relay dies after the broker's confirm and before it has moved its cursor: the last facts are told again."""
 
 
-LINE_KINDS = (Kind.CUT, Kind.BLACK_HOLE, Kind.RESET, Kind.SLOW, Kind.NARROW)
+LINE_KINDS = (Kind.CUT, Kind.BLACK_HOLE, Kind.PARTITION, Kind.RESET, Kind.SLOW, Kind.NARROW)
 
 SLOW_SECONDS = (0.05, 0.5)
 NARROW_BYTES = (4_000, 40_000)
@@ -65,6 +69,8 @@ class Plan:
     """What is killed."""
     units: Sequence[str] = ()
     """Whose lines fail."""
+    line_failures: int = 1
+    """How often each line fails in a round."""
     clocks: Sequence[str] = ()
     """Whose wall clocks jump."""
     relays: Sequence[str] = ()
@@ -83,13 +89,17 @@ def in_turn(seed: int, plan: Plan) -> tuple[Fault, ...]:
     A later fault may begin while a line is still out or a killed part still starts: faults meet, as they do.
     """
     random = Random(seed)  # noqa: S311 - here a sequence that can be repeated is the point.
-    faults, now = [], 0.0
-    for round_number in range(plan.rounds):
+    faults: list[Fault] = []
+    times: Counter[tuple[str, str]] = Counter()
+    now = 0.0
+    for _ in range(plan.rounds):
         victims = _victims(plan)
         random.shuffle(victims)
         for victim in victims:
             now = round(now + random.uniform(0.5, 1.5) * plan.pause_seconds, 3)
-            faults.append(_fault(random, plan, round_number, victim, now))
+            # Each line fails in every way before it fails in one of them again.
+            faults.append(_fault(random, plan, times[victim], victim, now))
+            times[victim] += 1
     return tuple(faults)
 
 
@@ -98,17 +108,18 @@ def at_random(seed: int, plan: Plan, seconds: float) -> tuple[Fault, ...]:
     random = Random(seed)  # noqa: S311 - as above.
     faults, now = [], 0.0
     while (now := round(now + random.uniform(0.2, 1.8) * plan.pause_seconds, 3)) < seconds:
-        faults.append(_fault(random, plan, len(faults), random.choice(_victims(plan)), now))
+        faults.append(_fault(random, plan, random.randrange(len(LINE_KINDS)), random.choice(_victims(plan)), now))
     return tuple(faults)
 
 
 def _victims(plan: Plan) -> list[tuple[str, str]]:
     """Return everything that may fail: what it is, and its name."""
-    named = (("kill", plan.parts), ("line", plan.units), ("clock", plan.clocks), ("relay", plan.relays))
+    lines = [unit for unit in plan.units for _ in range(plan.line_failures)]
+    named = (("kill", plan.parts), ("line", lines), ("clock", plan.clocks), ("relay", plan.relays))
     return [(what, name) for what, names in named for name in names]
 
 
-def _fault(random: Random, plan: Plan, round_number: int, victim: tuple[str, str], now: float) -> Fault:
+def _fault(random: Random, plan: Plan, time: int, victim: tuple[str, str], now: float) -> Fault:
     what, target = victim
     duration = round(random.uniform(1.0, plan.longest_seconds), 3)
     if what == "kill":
@@ -117,8 +128,7 @@ def _fault(random: Random, plan: Plan, round_number: int, victim: tuple[str, str
         return Fault(now, Kind.REPEAT, target, amount=random.randint(*REPEATED_FACTS))
     if what == "clock":
         return Fault(now, Kind.CLOCK, target, duration, random.choice((-1, 1)) * random.randint(*CLOCK_SECONDS))
-    # Each line fails in every way before it fails in one of them again.
-    kind = LINE_KINDS[(round_number + plan.units.index(target)) % len(LINE_KINDS)]
+    kind = LINE_KINDS[(time + plan.units.index(target)) % len(LINE_KINDS)]
     return Fault(now, kind, target, 0.0 if kind is Kind.RESET else duration, _amount(random, kind))
 
 

@@ -8,6 +8,7 @@ steps it crashes them before COMMIT, repeats them, holds a line back, and sends 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -44,7 +45,8 @@ SHANGHAI, MUNICH = "units/shanghai", "units/munich"
 SIDES = (SHANGHAI, MUNICH)
 PRIORITIES = (Priority.P1, Priority.P2)
 """The small policy has one rate in euros for P1 and one in yuan for the rest."""
-EXAMPLES = 8
+EXAMPLES = int(os.environ.get("HANSE_FAULTS_EXAMPLES", "8"))
+"""How many games are played; each has three fresh databases."""
 STEPS = 30
 
 
@@ -265,7 +267,7 @@ def make_world(make_database: MakeDatabase) -> Iterator[Callable[[], tuple[async
         yield make
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(120 + 60 * EXAMPLES)
 def test_the_ledgers_agree_whatever_crashes_repeats_or_comes_late(
     make_world: Callable[[], tuple[asyncio.Runner, dict[str, Side], Database]],
 ) -> None:

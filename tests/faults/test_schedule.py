@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.faults.schedule import Fault, Kind, Plan, in_turn, length_seconds
+from tests.faults.schedule import LINE_KINDS, Fault, Kind, Plan, at_random, in_turn, length_seconds
 
 PLAN = Plan(
     parts=("shanghai.serve", "postgres"),
@@ -17,6 +17,10 @@ PLAN = Plan(
 
 def test_the_same_seed_gives_the_same_schedule() -> None:
     assert in_turn(7, PLAN) == in_turn(7, PLAN)
+
+
+def test_the_same_seed_gives_the_same_chaos() -> None:
+    assert at_random(7, PLAN, 300.0) == at_random(7, PLAN, 300.0)
 
 
 def test_another_seed_gives_another_schedule() -> None:
@@ -36,7 +40,7 @@ def test_every_part_is_killed_once_in_each_round() -> None:
 
 def test_every_line_fails_in_every_way() -> None:
     kinds = {fault.kind for fault in in_turn(1, PLAN) if fault.target == "units/munich"}
-    assert kinds == {Kind.CUT, Kind.BLACK_HOLE, Kind.RESET, Kind.SLOW, Kind.NARROW}
+    assert kinds == set(LINE_KINDS)
 
 
 def test_faults_are_in_the_order_of_their_times() -> None:
