@@ -51,7 +51,9 @@ async def run(folder: Path, seed: int, size: Size) -> Report:
         relays=[part_name(unit, "serve relay") for unit in units],
         pause_seconds=size.pause_seconds,
     )
-    async with FaultGroup(folder, {HEADQUARTERS: FEWER, **dict.fromkeys(units, ROLES)}, own_clocks=True) as group:
+    async with FaultGroup(
+        folder, {HEADQUARTERS: FEWER, **dict.fromkeys(units, ROLES)}, own_clocks=True, networks=True
+    ) as group:
         await standards.publish(group)
         clients, injector = Clients(report.history, seed, size.rate), Injector(group)
         async with asyncio.TaskGroup() as work:

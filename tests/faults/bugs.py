@@ -39,7 +39,7 @@ def naive_cursor() -> None:
         # The stored cursor shall not look behind: the bug is in what was skipped, not in how far it came.
         return sorted(records, key=lambda record: record.sequence)
 
-    relay._next_records = next_records
+    _replace(relay, "_next_records", next_records)
 
 
 def acknowledge_before_commit() -> None:
@@ -60,7 +60,7 @@ def acknowledge_before_commit() -> None:
         except Exception:
             await correct(self, group)
 
-    CommandExecutor._commit = commit  # type: ignore[method-assign]
+    _replace(CommandExecutor, "_commit", commit)
 
 
 def no_deduplication() -> None:
@@ -73,7 +73,7 @@ def no_deduplication() -> None:
         correct(self, *arguments)
         return True
 
-    Inbox._record = record  # type: ignore[method-assign]
+    _replace(Inbox, "_record", record)
 
 
 def default_acknowledge() -> None:
@@ -91,8 +91,8 @@ def default_acknowledge() -> None:
     def processed(self: SteadyEventHandler, message: Any, _result: object = None, exc_info: Any = None) -> None:
         self.queue_consumer.ack_message(message)
 
-    receiving.Receiver.receive = receive  # type: ignore[method-assign]
-    SteadyEventHandler.handle_message_processed = processed  # type: ignore[method-assign]
+    _replace(receiving.Receiver, "receive", receive)
+    _replace(SteadyEventHandler, "handle_message_processed", processed)
 
 
 def cursor_before_apply() -> None:
@@ -111,7 +111,7 @@ def cursor_before_apply() -> None:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._publisher.publish, batch)
         return len(records)
 
-    relay.Relay._tell_batch = tell_batch  # type: ignore[method-assign]
+    _replace(relay.Relay, "_tell_batch", tell_batch)
 
 
 def lost_acknowledgement() -> None:
@@ -120,19 +120,24 @@ def lost_acknowledgement() -> None:
     from hanse_federation.sending import Sender  # noqa: PLC0415
 
     sent: dict[str, Head] = {}
-    begin, next_batch = Sender.begin, Sender._next
+    begin, read = Sender.begin, Sender._read
 
     async def begin_from_own_idea(self: Sender, received: Mapping[str, Head]) -> None:
         await begin(self, {**received, **sent})
 
-    async def next_and_remember(self: Sender, source: Any) -> Any:
-        batch = await next_batch(self, source)
-        if batch is not None:
-            sent[source.stream] = self._heads[source.stream]
-        return batch
+    async def read_and_remember(self: Sender, source: Any) -> Any:
+        reading = await read(self, source)
+        sent[source.stream] = self._heads[source.stream]
+        return reading
 
-    Sender.begin = begin_from_own_idea  # type: ignore[method-assign]
-    Sender._next = next_and_remember  # type: ignore[method-assign]
+    _replace(Sender, "begin", begin_from_own_idea)
+    _replace(Sender, "_read", read_and_remember)
+
+
+def _replace(owner: Any, name: str, broken: Callable[..., Any]) -> None:
+    """Put a broken piece in the place of one that is there. Raises AttributeError where the product has moved on."""
+    getattr(owner, name)
+    setattr(owner, name, broken)
 
 
 BUGS: dict[str, Callable[[], None]] = {

@@ -39,17 +39,18 @@ SERVERS = ("postgres", "temporal", "broker")
 class _ServersAndLines(Group):
     """A group whose processes are started by somebody else."""
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, *arguments: Any, networks: bool) -> None:
         super().__init__(*arguments)
         self.networks: dict[str, Network] = {}
+        self._has_networks = networks and is_possible()
 
     def _processes_of(self, unit: str) -> list[tuple[ManagedProcess, Probe]]:
         return []
 
     async def _start_line(self, unit: str) -> None:
-        """Start the unit's line; where the machine allows it, it leads through a network of namespaces."""
+        """Start the unit's line; it leads through a network of namespaces where that is wanted and possible."""
         port = self.file.hub_port
-        if is_possible():
+        if self._has_networks:
             self.networks[unit] = await self._stack.enter_async_context(Network(port))
             port = self.networks[unit].port
         line = Line(LOOPBACK, port, port=self.file.units[unit].line)
@@ -68,12 +69,18 @@ class FaultGroup:
     """
 
     def __init__(
-        self, folder: Path, layout: Mapping[str, Sequence[str]], *, own_clocks: bool = False, witness: bool = True
+        self,
+        folder: Path,
+        layout: Mapping[str, Sequence[str]],
+        *,
+        own_clocks: bool = False,
+        networks: bool = False,
+        witness: bool = True,
     ) -> None:
         self.folder = folder
         self.layout = dict(layout)
         self.units = list(dict.fromkeys([HEADQUARTERS, *layout]))
-        self.group = _ServersAndLines(folder, self.units[1:], _migrate, lambda _text: None)
+        self.group = _ServersAndLines(folder, self.units[1:], _migrate, lambda _text: None, networks=networks)
         self.lines, self.networks = self.group.lines, self.group.networks
         self.supervisor = Supervisor()
         self._own_clocks = own_clocks

@@ -67,7 +67,7 @@ async def run(folder: Path, seed: int, size: Size) -> Report:
     """Run it once and return what it found."""
     report = Report("kill everything in turn", seed)
     layout = {HEADQUARTERS: FEWER, SHANGHAI: EACH_ALONE}
-    async with FaultGroup(folder, layout, own_clocks=True) as group:
+    async with FaultGroup(folder, layout, own_clocks=True, networks=True) as group:
         await standards.publish(group)
         clients = Clients(report.history, seed, size.rate)
         injector = Injector(group)

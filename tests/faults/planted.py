@@ -17,7 +17,7 @@ from hanse.names import HEADQUARTERS, short_unit
 from tests.faults.bugs import BUGS
 from tests.faults.checker import check
 from tests.faults.clients import Clients, DeskSession
-from tests.faults.group import FaultGroup
+from tests.faults.group import FaultGroup, part_name
 from tests.faults.history import Outcome
 from tests.faults.injection import Injector
 from tests.faults.quiet import until_quiet
@@ -167,12 +167,14 @@ async def play(group: FaultGroup, scene: Scene, seed: int, *, bug: str = "", pat
         stage = Stage(group, scene.unit, seed, report)
         # The processes have only been started: what happens before they work shows nothing.
         await stage.write(1)
-        await until_quiet(group, PATIENCE_SECONDS, only=[HEADQUARTERS, scene.unit])
+        await until_quiet(group, patience_seconds, only=[HEADQUARTERS, scene.unit])
         await scene.play(stage)
         seconds, behind = await until_quiet(group, patience_seconds, only=[HEADQUARTERS, scene.unit])
         report.problems = check(report.history.operations, await group.snapshot([HEADQUARTERS, scene.unit]))
     finally:
         await group.stop([scene.unit])
+    broken = part_name(scene.unit, scene.broken)
+    report.deaths = {broken: deaths} if (deaths := group.supervisor.deaths.pop(broken, 0)) else {}
     report.figures["quiet after"] = f"{seconds:.1f} s" if seconds is not None else f"not yet: {behind}"
     report.figures["took"] = f"{time.monotonic() - began:.1f} s"
     return report
@@ -190,6 +192,8 @@ def verdict(correct: Report, broken: Report) -> str:
     """Return what came of a scene in one line; empty where all is as it should be."""
     if correct.problems:
         return f"{correct.name} does not pass: {summary_of(correct.problems)}"
+    if broken.deaths:
+        return f"{broken.name} could not be played: {broken.deaths} ended by itself, so the bug may not be planted"
     if not broken.problems:
         return f"the checker has not found {broken.name}"
     return ""
