@@ -128,7 +128,7 @@ class FaultGroup:
             environment[CLOCK_VARIABLE] = str(self.clock_file(unit))
         process = ManagedProcess(
             name,
-            _command(roles, self._reactions, launched=bool(bug) or self._own_clocks),
+            _command(roles, self._reactions, launched=bool(bug) or self._own_clocks or WITNESS in self._reactions),
             self.group.folder.unit(unit) / f"{name}.log",
             environment=environment,
         )

@@ -55,7 +55,11 @@ def main() -> None:
         react.main(arguments)
     else:
         from hanse.cli.main import main as hanse_main  # noqa: PLC0415 - after the clock.
+        from hanse_services import subscriptions  # noqa: PLC0415
+        from tests.faults import witness  # noqa: PLC0415
 
+        # The relay lets go of queues that nobody is subscribed to: the witness has to be one of its subscribers.
+        subscriptions.SUBSCRIPTIONS = (*subscriptions.SUBSCRIPTIONS, *witness.SUBSCRIPTIONS)
         _plant()
         sys.argv = ["hanse", "run", role, *arguments]
         hanse_main()
