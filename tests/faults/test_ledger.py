@@ -32,7 +32,7 @@ from hanse.names import stream_name
 from hanse.policy.store import PolicyStore
 from hanse_federation.absorbing import absorb, open_from_unit
 from hanse_federation.model import SCHEMA as FEDERATION
-from hanse_federation.sending import Source, everything, read_batch
+from hanse_federation.sending import Source, end_of, everything, read_batches
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
 from hanse_protos.log.v1.log_pb2 import Event, LogRecord
 from hanse_protos.ticket.v1.events_pb2 import EngagementConfirmed
@@ -144,7 +144,7 @@ class Ledgers(RuleBasedStateMachine):
             self._send(self.sides[unit], limit, crashes=crashes)
 
     def _send(self, side: Side, limit: int, *, crashes: bool = False) -> None:
-        read = self._run(side.database, read_batch, Source(SCHEMA.log, side.stream), side.head, limit, everything)
+        read = self._run(side.database, next_batch, Source(SCHEMA.log, side.stream), side.head, limit)
         if read is None:
             return
         batch, head = read
@@ -167,8 +167,8 @@ class Ledgers(RuleBasedStateMachine):
         """A batch that leaves a gap is refused, and changes nothing."""
         side = self.sides[unit]
         source = Source(SCHEMA.log, side.stream)
-        first = self._run(side.database, read_batch, source, side.head, 1, everything)
-        second = first and self._run(side.database, read_batch, source, first[1], 1, everything)
+        first = self._run(side.database, next_batch, source, side.head, 1)
+        second = first and self._run(side.database, next_batch, source, first[1], 1)
         if second:
             with pytest.raises(LogGap):
                 self._run(self.headquarters, _absorb, unit, second[0], False)
@@ -231,11 +231,17 @@ class Ledgers(RuleBasedStateMachine):
 
     def _unsent(self, side: Side) -> bool:
         source = Source(SCHEMA.log, side.stream)
-        return self._run(side.database, read_batch, source, side.head, 1, everything) is not None
+        return self._run(side.database, next_batch, source, side.head, 1) is not None
 
     def _sums(self, side: Side) -> dict[str, int]:
         rows = self._run(side.database, lambda session: session.execute(text(_SUMS)).all())
         return {currency: int(total) for currency, total in rows}
+
+
+def next_batch(session: Session, source: Source, head: Head, limit: int) -> tuple[RecordBatch, Head] | None:
+    """Return what a unit would send next, and where the stream ends with it."""
+    batches = read_batches(session, source, head, limit, everything).batches
+    return (batches[0], end_of(batches[0])) if batches else None
 
 
 def record_name(record: LogRecord) -> str:
