@@ -47,8 +47,8 @@ async def counter(group: Group, serve: Serve) -> Caller:
 
 
 @pytest.fixture
-def invite(counter: Caller) -> Invite:
-    """Return a function that invites a unit, and returns the token."""
+async def invite(counter: Caller) -> Invite:
+    """Return a function that invites a unit, and returns the token. It is asynchronous since a channel needs a loop."""
     stub: Any = MembershipServiceStub(counter.channel(Role.OPERATIONS, actor="agents/meyer"))
 
     async def invite_unit(unit: str = OSLO) -> str:
