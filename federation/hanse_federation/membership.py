@@ -26,7 +26,6 @@ from hanse.clock import utc_now
 from hanse.errors import (
     CertificateExpired,
     CertificateRevoked,
-    IllegalTransition,
     UnitNotAdmitted,
     UnitRetired,
     UnitRevoked,
@@ -36,6 +35,7 @@ from hanse.identity import UnitCertificate
 from hanse.names import HEADQUARTERS
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.times import put_time, timestamp
+from hanse.transitions import next_state
 from hanse.work import Cause, CommandExecutor, Work
 from hanse_federation.model import MEMBER_TRANSITIONS, SCHEMA, Certificate, Member
 from hanse_protos.federation.v1 import membership_pb2 as pb
@@ -75,12 +75,7 @@ def changing(work: Work, unit: str) -> Member:
 
 def move(work: Work, member: Member, verb: str, reason: str = "") -> None:
     """Take a unit to the state where a verb leads. Raises IllegalTransition."""
-    target = MEMBER_TRANSITIONS[verb].get(member.state)
-    if target is None:
-        state = pb.MemberState.Name(member.state)  # type: ignore[arg-type]  # A plain int in the row.
-        raise IllegalTransition(
-            f"{member.unit} is {state}: {verb} is not open", unit=member.unit, from_=state, verb=verb
-        )
+    target = next_state(MEMBER_TRANSITIONS, pb.MemberState, member.unit, member.state, verb)
     member.state, member.change_time, member.actor, member.reason = target, work.now, work.cause.actor, reason
     work.session.add(member)
     work.session.flush()

@@ -8,9 +8,10 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from hanse.columns import ProtoEnum
-from hanse.errors import EtagMismatch, IllegalTransition
+from hanse.errors import EtagMismatch
 from hanse.log.tables import Time
 from hanse.schema import ServiceSchema
+from hanse.transitions import next_state
 from hanse_protos.knowledge.v1 import knowledge_pb2 as pb
 
 if TYPE_CHECKING:
@@ -80,18 +81,7 @@ class Article(Base):
 
     def move(self, verb: str) -> None:
         """Go into the state that a verb leads to. Raises IllegalTransition where it leads nowhere from here."""
-        after = TRANSITIONS[verb].get(self.state)
-        if after is None:
-            state = pb.ArticleState.Name(self.state)
-            possible = [other for other, steps in TRANSITIONS.items() if self.state in steps]
-            raise IllegalTransition(
-                f"{self.name} is {state}: {verb} is not possible",
-                hint=f"Possible now: {', '.join(possible) or 'nothing, it is over'}.",
-                resource=self.name,
-                verb=verb,
-                from_=state,
-            )
-        self.state = after
+        self.state = next_state(TRANSITIONS, pb.ArticleState, self.name, self.state, verb)
 
 
 class Publication(Base):

@@ -8,9 +8,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from hanse.columns import ProtoEnum
-from hanse.errors import EtagMismatch, IllegalTransition
+from hanse.errors import EtagMismatch
 from hanse.log.tables import Time
 from hanse.schema import ServiceSchema
+from hanse.transitions import next_state
 from hanse_protos.policy.v1.draft_pb2 import PolicyDraft
 
 if TYPE_CHECKING:
@@ -86,15 +87,4 @@ class Draft(Base):
 
     def move(self, verb: str) -> None:
         """Go into the state that a verb leads to. Raises IllegalTransition where it leads nowhere from here."""
-        after = TRANSITIONS[verb].get(self.state)
-        if after is None:
-            state = PolicyDraft.State.Name(self.state)
-            possible = [other for other, steps in TRANSITIONS.items() if self.state in steps]
-            raise IllegalTransition(
-                f"{self.name} is {state}: {verb} is not possible",
-                hint=f"Possible now: {', '.join(possible) or 'nothing, it is over'}.",
-                resource=self.name,
-                verb=verb,
-                from_=state,
-            )
-        self.state = after
+        self.state = next_state(TRANSITIONS, PolicyDraft.State, self.name, self.state, verb)

@@ -8,7 +8,7 @@ from typing import Any
 
 from hanse.inbox import Effect
 from hanse.log.events import Fact
-from hanse.names import HEADQUARTERS, home_of, ticket_of
+from hanse.names import HEADQUARTERS, home_of
 from hanse.times import instant
 from hanse.work import Work
 from hanse_protos.policy.v1.policy_pb2 import PolicyAcknowledged
@@ -16,7 +16,7 @@ from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.erasing import ticket_erased
 from hanse_services.ticket.holding import hand_over
-from hanse_services.ticket.loading import find_engagement, own_ticket
+from hanse_services.ticket.loading import find_engagement, mirror_of, own_ticket
 from hanse_services.ticket.model import ENGAGEMENT_TRANSITIONS, Engagement
 from hanse_services.ticket.peers import withdraw_from_peer
 
@@ -35,29 +35,7 @@ def engagement_requested(work: Work, fact: Fact) -> None:
     if home_of(summary.name) == work.unit or fact.event.unit != home_of(summary.name):
         return
     if find_engagement(work, summary.name) is None:
-        work.session.add(_mirror(summary, fact))
-
-
-def _mirror(summary: pb.EngagementSummary, fact: Fact) -> Engagement:
-    return Engagement(
-        name=summary.name,
-        version=1,
-        ticket=ticket_of(summary.name),
-        state=pb.REQUESTED,
-        provider="",
-        desk="",
-        peer=False,
-        offer=0,
-        offer_final=False,
-        ticket_summary=summary.ticket.SerializeToString(),
-        title=fact.texts.get("title", ""),
-        description=fact.texts.get("description", ""),
-        reason=fact.texts.get("reason", ""),
-        solution="",
-        assignee="",
-        request_time=instant(summary.request_time),
-        policy_version=summary.policy_version,
-    )
+        work.session.add(mirror_of(summary, fact.texts))
 
 
 def engagement_confirmed(work: Work, fact: Fact) -> None:

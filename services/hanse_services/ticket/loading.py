@@ -1,11 +1,13 @@
 """Loading the row that a command is about, locked, and keeping what it changed."""
 
 import re
+from collections.abc import Mapping
 
 from sqlalchemy import select
 
 from hanse.errors import ResourceNotFound, ValidationFailed
-from hanse.names import home_of
+from hanse.names import home_of, ticket_of
+from hanse.times import instant
 from hanse.work import Work
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.messages import engagement_to_proto, ticket_to_proto
@@ -81,3 +83,26 @@ def kept_engagement(engagement: Engagement) -> pb.Engagement:
     """Count the change of an engagement, and return the answer of the command that made it."""
     engagement.version += 1
     return engagement_to_proto(engagement)
+
+
+def mirror_of(summary: pb.EngagementSummary, texts: Mapping[str, str]) -> Engagement:
+    """Return an engagement that is about to begin here, as an event tells of it, with the texts that came along."""
+    return Engagement(
+        name=summary.name,
+        version=1,
+        ticket=ticket_of(summary.name),
+        state=pb.REQUESTED,
+        provider="",
+        desk="",
+        peer=False,
+        offer=0,
+        offer_final=False,
+        ticket_summary=summary.ticket.SerializeToString(),
+        title=texts.get("title", ""),
+        description=texts.get("description", ""),
+        reason=texts.get("reason", ""),
+        solution="",
+        assignee="",
+        request_time=instant(summary.request_time),
+        policy_version=summary.policy_version,
+    )

@@ -3,17 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import ARRAY, ForeignKey, Index, Interval, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from hanse.columns import ProtoEnum
-from hanse.errors import EtagMismatch, IllegalTransition
+from hanse.errors import EtagMismatch
 from hanse.log.tables import Time
 from hanse.policy.clock import Segment
 from hanse.schema import ServiceSchema
+from hanse.transitions import next_state
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
 SCHEMA = ServiceSchema("ticket")
@@ -131,7 +132,7 @@ class Ticket(Base):
 
     def move(self, verb: str) -> None:
         """Go into the state that a verb leads to. Raises IllegalTransition where it leads nowhere from here."""
-        self.state = _next_state(TICKET_TRANSITIONS, pb.TicketState, self.name, self.state, verb)
+        self.state = next_state(TICKET_TRANSITIONS, pb.TicketState, self.name, self.state, verb)
 
 
 class ClockSegment(Base):
@@ -245,24 +246,9 @@ class Engagement(Base):
 
     def move(self, verb: str) -> None:
         """Go into the state that a verb leads to. Raises IllegalTransition where it leads nowhere from here."""
-        self.state = _next_state(ENGAGEMENT_TRANSITIONS, pb.EngagementState, self.name, self.state, verb)
-
-
-State = TypeVar("State", bound=int)
-
-
-def _next_state(table: dict[str, dict[State, State]], states: Any, name: str, state: State, verb: str) -> State:
-    after = table[verb].get(state)
-    if after is None:
-        possible = [other for other, steps in table.items() if state in steps and other not in HEADQUARTERS_STEPS]
-        raise IllegalTransition(
-            f"{name} is {states.Name(state)}: {verb} is not possible",
-            hint=f"Possible now: {', '.join(possible) or 'nothing, it is over'}.",
-            resource=name,
-            verb=verb,
-            from_=states.Name(state),
+        self.state = next_state(
+            ENGAGEMENT_TRANSITIONS, pb.EngagementState, self.name, self.state, verb, untold=HEADQUARTERS_STEPS
         )
-    return after
 
 
 def etag_of(row: Ticket | Engagement) -> str:

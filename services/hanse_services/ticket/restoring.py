@@ -19,7 +19,7 @@ from sqlalchemy import select
 from hanse.errors import PolicyMissing
 from hanse.log.events import Fact, payload_of
 from hanse.log.sealing import texts_of
-from hanse.names import home_of, ticket_of
+from hanse.names import home_of
 from hanse.times import instant
 from hanse.work import Work
 from hanse_protos.log.v1.log_pb2 import Event
@@ -27,7 +27,7 @@ from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import clocks
 from hanse_services.ticket.holding import switch_clocks
-from hanse_services.ticket.loading import find_engagement, find_ticket
+from hanse_services.ticket.loading import find_engagement, find_ticket, mirror_of
 from hanse_services.ticket.model import SCHEMA, Engagement, StepAction, Ticket
 
 PARTNERS = "partners/"
@@ -186,7 +186,8 @@ def engagement(work: Work, fact: Fact) -> None:
     name = payload.engagement.name
     row = find_engagement(work, name)
     if row is None:
-        row = _empty(payload.engagement)
+        row = mirror_of(payload.engagement, {})
+        row.state = payload.engagement.state
         work.session.add(row)
     facts = sorted(_facts_on(work, name), key=lambda known: known.occur_time)
     row.version, row.offer, row.peers_asked = len(facts), 0, []
@@ -215,28 +216,6 @@ def _facts_on(work: Work, name: str) -> Iterator[Fact]:
             payload = payload_of(event)
             if payload is not None and "engagement" in payload.DESCRIPTOR.fields_by_name:
                 yield Fact(event, payload, texts_of(sealed))
-
-
-def _empty(summary: pb.EngagementSummary) -> Engagement:
-    return Engagement(
-        name=summary.name,
-        version=0,
-        ticket=ticket_of(summary.name),
-        state=summary.state,
-        provider="",
-        desk="",
-        peer=False,
-        offer=0,
-        offer_final=False,
-        ticket_summary=summary.ticket.SerializeToString(),
-        title="",
-        description="",
-        reason="",
-        solution="",
-        assignee="",
-        request_time=instant(summary.request_time),
-        policy_version=summary.policy_version,
-    )
 
 
 def _step(row: Engagement, fact: Fact) -> None:
