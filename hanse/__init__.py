@@ -4,7 +4,7 @@
 - `hanse.work`: commands, each in one transaction with the events that say what it did; group commit.
 - `hanse.rpc`: gRPC servers and channels with one way to authenticate, authorise, validate and fail.
 - `hanse.policy`: the group's standards as pure functions.
-- `hanse.relay`, `hanse.reacting`: telling inside a unit, from the log over AMQP to nameko.
+- `hanse.telling`: telling inside a unit, from the log over AMQP to nameko.
 - `hanse.identity`, `hanse.errors`, `hanse.config`, `hanse.telemetry`: who, why not, where, and what happened.
 - `hanse.local`: the embedded default, real servers from wheels. `hanse.cli`: the command line.
 

@@ -1,7 +1,7 @@
 """Sessions on a unit's database, for asyncio processes and for nameko's.
 
 Domain code is written once, as plain functions over a synchronous `Session`. Asyncio processes run it over asyncpg
-(`Database`, through SQLAlchemy's greenlet bridge); eventlet processes run it over psycopg (`hanse.reacting`).
+(`Database`, through SQLAlchemy's greenlet bridge); eventlet processes run it over psycopg (`hanse.telling.reacting`).
 """
 
 from collections.abc import Callable

@@ -58,7 +58,7 @@ def _inbox_table(metadata: MetaData) -> Table:
 
 
 def _dead_letter_table(metadata: MetaData) -> Table:
-    """The events that could not be applied after several tries, and what is held behind them (`hanse.dead_letters`)."""
+    """The events that could not be applied, and what is held behind them (`hanse.telling.dead_letters`)."""
     return Table(
         "dead_letter",
         metadata,

@@ -13,7 +13,6 @@ import grpc
 from google.protobuf.message import Message
 
 from hanse.identity import Role
-from hanse.inbox import Effect, Inbox
 from hanse.log.chain import EMPTY_HASH, chain_hash
 from hanse.log.events import Fact, Origin, new_event, payload_of
 from hanse.log.follow import START, read_after
@@ -23,6 +22,7 @@ from hanse.rpc.client import fixed_token, open_channel
 from hanse.rpc.server import RpcServer, Served, by_token
 from hanse.runtime import Runtime
 from hanse.schema import ServiceSchema
+from hanse.telling.inbox import Effect, Inbox
 from hanse.work import Cause, CommandExecutor, Work
 from hanse_protos.log.v1.log_pb2 import Event, LogRecord, SealedFields
 from hanse_protos.policy.v1.policy_pb2 import Policy

@@ -1,7 +1,7 @@
 """What the federation does about what others tell it: its reactions, and whoever retries one, do the same."""
 
-from hanse.inbox import Effect
 from hanse.log.events import Fact
+from hanse.telling.inbox import Effect
 from hanse.work import Work
 from hanse_federation.erasing import ticket_erased
 from hanse_protos.policy.v1.policy_pb2 import PolicyAcknowledged

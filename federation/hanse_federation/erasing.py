@@ -21,8 +21,8 @@ from hanse.erasing import ERASING, erase_ticket, erased_among, is_about, keep_ou
 from hanse.log.events import Fact
 from hanse.names import home_of, ticket_in
 from hanse.work import Work
+from hanse_federation.link.receiving import Arrival, OpenedBatch
 from hanse_federation.model import SCHEMA, Orphan
-from hanse_federation.receiving import Arrival, OpenedBatch
 
 
 def tickets_erased_before(session: Session, batches: Iterable[OpenedBatch]) -> set[str]:

@@ -1,6 +1,6 @@
 """What the federation does when others tell it something."""
 
-from hanse.reacting import InboxProvider, event_handler
+from hanse.telling.reacting import InboxProvider, event_handler
 from hanse_federation.effects import EFFECTS
 from hanse_federation.model import SCHEMA
 

@@ -10,12 +10,18 @@ from hanse.rpc.interceptor import Context
 from hanse.rpc.server import Served
 from hanse.runtime import Runtime
 from hanse.work import CommandExecutor
-from hanse_federation import enrolment_servicer, group, linking, membership, recovery_servicer, retirement, routing
-from hanse_federation.enrolment import Signing, invitation_digest, inviting
-from hanse_federation.forwarding import forward_decisions
-from hanse_federation.invitations import InvitationToken, digest_of, new_secret
-from hanse_federation.reseeding import Restores
-from hanse_federation.what_if import compare_policy
+from hanse_federation.headquarters import routing
+from hanse_federation.headquarters import views as group
+from hanse_federation.headquarters.forwarding import forward_decisions
+from hanse_federation.headquarters.what_if import compare_policy
+from hanse_federation.link import showing as linking
+from hanse_federation.membership import register as membership
+from hanse_federation.membership import retirement
+from hanse_federation.membership import servicer as enrolment_servicer
+from hanse_federation.membership.counter import Signing, invitation_digest, inviting
+from hanse_federation.membership.invitations import InvitationToken, digest_of, new_secret
+from hanse_federation.recovery import servicer as recovery_servicer
+from hanse_federation.recovery.reseeding import Restores
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.federation.v1 import group_pb2_grpc as rpc
 from hanse_protos.federation.v1 import membership_pb2 as members

@@ -25,7 +25,7 @@ from hanse.log.events import payload_of, short_type
 from hanse.names import home_of
 from hanse.policy.standards import Standards
 from hanse.policy.store import PolicyStore
-from hanse_federation.sending import Row, Share
+from hanse_federation.link.sending import Row, Share
 from hanse_protos.knowledge.v1 import knowledge_pb2 as knowledge
 from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
 from hanse_protos.policy.v1.policy_pb2 import SharingRule

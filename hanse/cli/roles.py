@@ -23,26 +23,26 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from hanse.config import Mode, Settings
-from hanse.dead_letters import Effects
 from hanse.errors import UnitIndependent
 from hanse.logs import configure_logging
 from hanse.names import downstream_name, stream_name, stream_to
 from hanse.pruning import Pruner
-from hanse.relay import FollowedLog, Relay
 from hanse.rpc import dead_letter_servicer, log_servicer
 from hanse.rpc.server import RpcServer, Served, by_token
 from hanse.runtime import Runtime
 from hanse.telemetry import start_metrics, start_telemetry
+from hanse.telling.dead_letters import Effects
+from hanse.telling.relay import FollowedLog, Relay
 from hanse.work import CommandExecutor
 from hanse_federation import servicer as federation_servicer
-from hanse_federation.agent import Agent
 from hanse_federation.effects import EFFECTS as FEDERATION_EFFECTS
-from hanse_federation.enrolling import Renewal
-from hanse_federation.hub import Hub
-from hanse_federation.metrics import LinkMetrics
+from hanse_federation.link.agent import Agent
+from hanse_federation.link.hub import Hub
+from hanse_federation.link.metrics import LinkMetrics
+from hanse_federation.membership.enrolling import Renewal
 from hanse_federation.model import SCHEMA as FEDERATION
 from hanse_federation.peers import Peering, PeerServer
-from hanse_federation.reseeding import Restores
+from hanse_federation.recovery.reseeding import Restores
 from hanse_gateway.model import SCHEMA as GATEWAY
 from hanse_gateway.serving import admin_served, gateway_server
 from hanse_services.knowledge import servicer as knowledge_servicer

@@ -74,7 +74,7 @@ def enrol_here(
     group: GroupOption = DEFAULT_FOLDER,
 ) -> None:
     """Take up an invitation, in the unit: make its key, and have headquarters sign the certificate."""
-    from hanse_federation.enrolling import enrol  # noqa: PLC0415 - it brings gRPC's server; `hanse --help` doesn't need it.
+    from hanse_federation.membership.enrolling import enrol  # noqa: PLC0415 - it brings gRPC's server; `hanse --help` doesn't need it.
 
     unit = resource_name(member)
     files = tls_files(folder) if folder else settings_of(group, unit).tls
@@ -92,7 +92,7 @@ def leave_group(at: At) -> None:
 
 async def _leave(at: At) -> pb.Member:
     from hanse.runtime import Runtime  # noqa: PLC0415 - as above.
-    from hanse_federation.enrolling import leave  # noqa: PLC0415 - as above.
+    from hanse_federation.membership.enrolling import leave  # noqa: PLC0415 - as above.
 
     runtime = Runtime(settings_of(at.group, at.unit))
     try:

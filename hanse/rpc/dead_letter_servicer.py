@@ -5,12 +5,12 @@ from datetime import datetime
 from uuid import UUID
 
 from hanse.database import Database
-from hanse.dead_letters import DeadLetters, Effects, Place
 from hanse.errors import PageTokenInvalid, ResourceNotFound
 from hanse.rpc.call import cause_of
 from hanse.rpc.interceptor import Context
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.rpc.server import Served
+from hanse.telling.dead_letters import DeadLetters, Effects, Place
 from hanse.work import CommandExecutor
 from hanse_protos.telling.v1 import dead_letters_pb2 as pb
 from hanse_protos.telling.v1 import dead_letters_pb2_grpc as rpc

@@ -34,8 +34,8 @@ from nameko.containers import ServiceContainer
 from hanse.config import Settings, load_settings
 from hanse.errors import HanseError
 from hanse.logs import configure_logging
-from hanse.reacting import container_of, subscriptions_of
 from hanse.telemetry import start_telemetry
+from hanse.telling.reacting import container_of, subscriptions_of
 from hanse_services.subscriptions import REACTIONS, SUBSCRIPTIONS
 
 STOP_GRACE_SECONDS = 5.0

@@ -5,7 +5,7 @@ running. The relay's process may not import nameko, and so not the reactions the
 (`hanse_services.react`) checks at its start, and a test checks at every change, that their decorators say the same.
 """
 
-from hanse.telling import Subscription
+from hanse.telling.names import Subscription
 
 REACTIONS = (
     "hanse_services.ticket.reactions:TicketReactions",

@@ -17,7 +17,7 @@ from hanse.local.process import ManagedProcess
 from hanse.log.tables import NOTIFY_CHANNEL
 from hanse.names import HEADQUARTERS, stream_name
 from hanse.work import Cause, CommandExecutor
-from hanse_federation.membership import admit_unit
+from hanse_federation.membership.register import admit_unit
 from hanse_federation.model import SCHEMA
 from hanse_protos.federation.v1.membership_pb2 import AdmitUnitRequest, Member
 from tests.benchmarks import history

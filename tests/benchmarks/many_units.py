@@ -25,8 +25,8 @@ from hanse.identity import CertificateAuthority
 from hanse.local.postgres import EmbeddedPostgres
 from hanse.log.append import EMPTY_HEAD, Head
 from hanse.names import HEADQUARTERS, short_unit, stream_name
-from hanse_federation.dialling import DIAL_OPTIONS
-from hanse_federation.frames import CREDIT_RECORDS, PROTOCOL_VERSION, stream_head
+from hanse_federation.link.dialling import DIAL_OPTIONS
+from hanse_federation.link.frames import CREDIT_RECORDS, PROTOCOL_VERSION, stream_head
 from hanse_protos.federation.v1.link_pb2 import Heartbeat, Hello, HubFrame, RecordBatch, UnitFrame
 from hanse_protos.federation.v1.link_pb2_grpc import FederationServiceStub
 from tests.benchmarks import history

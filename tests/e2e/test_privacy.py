@@ -30,7 +30,7 @@ from hanse.cli.stage import HQ, MUNICH, SHANGHAI, StoryFailed, request_id
 from hanse.config import Settings
 from hanse.local.group import Group
 from hanse.policy import load_yaml
-from hanse.publishing import Publisher, Telling
+from hanse.telling.publishing import Publisher, Telling
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.gateway.v1 import gateway_pb2
 from hanse_protos.knowledge.v1 import knowledge_pb2

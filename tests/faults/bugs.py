@@ -65,7 +65,7 @@ def acknowledge_before_commit() -> None:
 
 def no_deduplication() -> None:
     """The inbox takes every message for a new one."""
-    from hanse.inbox import Inbox  # noqa: PLC0415
+    from hanse.telling.inbox import Inbox  # noqa: PLC0415
 
     correct = Inbox._record
 
@@ -81,7 +81,7 @@ def default_acknowledge() -> None:
     from sqlalchemy.orm import Session  # noqa: PLC0415
 
     from hanse import receiving  # noqa: PLC0415
-    from hanse.reacting import SteadyEventHandler  # noqa: PLC0415
+    from hanse.telling.reacting import SteadyEventHandler  # noqa: PLC0415
     from hanse_protos.log.v1.log_pb2 import LogRecord  # noqa: PLC0415
 
     def receive(self: receiving.Receiver, message: bytes, effects: receiving.Effects, _reaction: str) -> None:
@@ -99,8 +99,8 @@ def cursor_before_apply() -> None:
     """The relay moves its cursor first, and tells afterwards."""
     from hanse import relay  # noqa: PLC0415
     from hanse.log.follow import last_position, save_cursor  # noqa: PLC0415
-    from hanse.publishing import Telling  # noqa: PLC0415
-    from hanse.telling import routing_key  # noqa: PLC0415
+    from hanse.telling.names import routing_key  # noqa: PLC0415
+    from hanse.telling.publishing import Telling  # noqa: PLC0415
 
     async def tell_batch(self: relay.Relay, followed: relay.FollowedLog) -> int:
         records = await self._database.read(relay._next_records, followed)
@@ -117,7 +117,7 @@ def cursor_before_apply() -> None:
 def lost_acknowledgement() -> None:
     """The agent takes what it has sent for acknowledged, and goes on from there instead of from the receiver's word."""
     from hanse.log.append import Head  # noqa: PLC0415
-    from hanse_federation.sending import Sender  # noqa: PLC0415
+    from hanse_federation.link.sending import Sender  # noqa: PLC0415
 
     sent: dict[str, Head] = {}
     begin, read = Sender.begin, Sender._read

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from google.type.money_pb2 import Money
 
 from hanse.names import HEADQUARTERS
-from hanse.telling import routing_key
+from hanse.telling.names import routing_key
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.policy.v1 import policy_pb2
 from hanse_protos.settlement.v1 import settlement_pb2

@@ -25,14 +25,14 @@ from sqlalchemy.orm import Session
 from hanse.clock import utc_now
 from hanse.database import Database
 from hanse.errors import LogGap
-from hanse.inbox import Inbox
 from hanse.log.append import Head
 from hanse.migrations import service_migrations
 from hanse.names import stream_name
 from hanse.policy.store import PolicyStore
-from hanse_federation.absorbing import absorb, open_from_unit
+from hanse.telling.inbox import Inbox
+from hanse_federation.headquarters.absorbing import absorb, open_from_unit
+from hanse_federation.link.sending import Source, end_of, everything, read_batches
 from hanse_federation.model import SCHEMA as FEDERATION
-from hanse_federation.sending import Source, end_of, everything, read_batches
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
 from hanse_protos.log.v1.log_pb2 import Event, LogRecord
 from hanse_protos.ticket.v1.events_pb2 import EngagementConfirmed

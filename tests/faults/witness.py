@@ -11,10 +11,10 @@ from kombu import Connection
 from sqlalchemy import BigInteger, Column, Identity, Table, Text, create_engine, insert, text
 
 from hanse.database import with_driver
-from hanse.inbox import Effect
 from hanse.log.events import Fact
 from hanse.schema import ServiceSchema
-from hanse.telling import Subscription, declare
+from hanse.telling.inbox import Effect
+from hanse.telling.names import Subscription, declare
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 

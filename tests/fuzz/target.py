@@ -21,7 +21,6 @@ import hanse_protos
 from hanse.cli.roles import services_of
 from hanse.cli.schemas import migrate_all
 from hanse.config import Settings
-from hanse.dead_letters import bury
 from hanse.errors import HeadquartersOnly
 from hanse.identity import Role
 from hanse.local.ports import LOOPBACK, free_port
@@ -32,8 +31,9 @@ from hanse.rpc.access import BY_CERTIFICATE, ROLES_BY_RPC, Otherwise
 from hanse.rpc.client import RemoteError, fixed_token, open_channel, remote_error
 from hanse.rpc.server import RpcServer, by_token
 from hanse.runtime import Runtime
-from hanse_federation.hub import Hub
-from hanse_federation.link import Timing
+from hanse.telling.dead_letters import bury
+from hanse_federation.link.end import Timing
+from hanse_federation.link.hub import Hub
 from hanse_federation.model import SCHEMA as FEDERATION
 from hanse_gateway.serving import PARTNER_SERVICE, gateway_server
 from hanse_protos.federation.v1.membership_pb2 import AdmitUnitRequest, Member

@@ -23,7 +23,7 @@ from hanse.log.chain import chain_hash
 from hanse.names import downstream_name
 from hanse.rpc.client import remote_error
 from hanse.runtime import Runtime
-from hanse_federation.agent import EXCHANGE, Agent
+from hanse_federation.link.agent import EXCHANGE, Agent
 from hanse_protos.federation.v1.link_pb2 import HubFrame, RecordBatch, UnitFrame, Welcome
 from tests.fuzz.strategies import Known, mutated, requests
 from tests.fuzz.target import ANSWER_SECONDS, QUICK, Target, answers, checked

@@ -19,8 +19,8 @@ beside its agent:
   been out of reach for some seconds.
 
 Everything goes up to headquarters as well, as soon as it can be reached, in the ordinary streams. Headquarters adopts
-what the units did (`hanse_federation.engagements`) and passes it on as usual. So a unit may hear of a fact twice, over
-two ways; the inbox applies it once, by its id, and on each way facts are in order.
+what the units did (`hanse_federation.headquarters.engagements`) and passes it on as usual. So a unit may hear of a fact
+twice, over two ways; the inbox applies it once, by its id, and on each way facts are in order.
 
 What fails how: a peer that can't be reached is not asked, and the stream to it waits. A stream that contradicts the
 copy goes into quarantine at the reader, and headquarters' way carries on. Where all lines are down the unit works on

@@ -10,11 +10,11 @@ from hanse.errors import HanseError
 from hanse.log.append import Head
 from hanse.names import stream_to
 from hanse.runtime import Runtime
-from hanse_federation.dialling import peer_channel
-from hanse_federation.frames import MAX_BATCH_RECORDS
+from hanse_federation.link.dialling import peer_channel
+from hanse_federation.link.frames import MAX_BATCH_RECORDS
+from hanse_federation.link.problems import in_words, known_problem
+from hanse_federation.link.sending import Source, end_of, everything, read_batches
 from hanse_federation.model import LOG
-from hanse_federation.problems import in_words, known_problem
-from hanse_federation.sending import Source, end_of, everything, read_batches
 from hanse_protos.federation.v1.peer_pb2 import DeliverPeerRecordsRequest, GetPeerHeadRequest
 from hanse_protos.federation.v1.peer_pb2_grpc import PeerServiceStub
 from hanse_protos.log.v1.log_pb2 import StreamHead

@@ -20,9 +20,9 @@ from hanse.policy.standards import Standards
 from hanse.policy.store import PolicyStore
 from hanse.runtime import Runtime
 from hanse.times import instant
-from hanse_federation.copying import pack_sealed
+from hanse_federation.link.copying import pack_sealed
+from hanse_federation.link.problems import in_words
 from hanse_federation.model import LOG, SCHEMA
-from hanse_federation.problems import in_words
 from hanse_federation.sharing import passed_on
 from hanse_protos.log.v1.log_pb2 import SealedFields
 from hanse_protos.ticket.v1 import events_pb2 as told

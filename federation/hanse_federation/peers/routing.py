@@ -17,10 +17,10 @@ from hanse.database import DATABASE_ERRORS
 from hanse.log.follow import read_cursor
 from hanse.names import home_of, stream_name
 from hanse.runtime import Runtime
+from hanse_federation.link.problems import in_words
+from hanse_federation.link.status import is_up
 from hanse_federation.model import LINK_FOLLOWER, LOG, End, LinkState
 from hanse_federation.peers.outbox import TICKET_LOG
-from hanse_federation.problems import in_words
-from hanse_federation.status import is_up
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_protos.ticket.v1.events_pb2 import EngagementRequested

@@ -12,10 +12,10 @@ from hanse.rpc.interceptor import Context
 from hanse.rpc.server import RpcServer, Served, by_token
 from hanse.runtime import Runtime
 from hanse_federation.erasing import erase, tickets_erased_before
-from hanse_federation.frames import stream_head
+from hanse_federation.link.frames import stream_head
+from hanse_federation.link.receiving import OpenedBatch, open_batch, store_all
 from hanse_federation.model import LOG, SCHEMA
-from hanse_federation.quarantine import save_quarantine
-from hanse_federation.receiving import OpenedBatch, open_batch, store_all
+from hanse_federation.recovery.quarantine import save_quarantine
 from hanse_protos.federation.v1 import peer_pb2 as pb
 from hanse_protos.federation.v1 import peer_pb2_grpc as rpc
 from hanse_protos.federation.v1.link_pb2 import RecordBatch

@@ -5,9 +5,9 @@ Each effect runs once per fact, in the transaction that records it. What no long
 
 from sqlalchemy import select
 
-from hanse.inbox import Effect
 from hanse.log.events import Fact
 from hanse.names import home_of
+from hanse.telling.inbox import Effect
 from hanse.times import instant
 from hanse.work import Work
 from hanse_protos.knowledge.v1 import knowledge_pb2 as pb

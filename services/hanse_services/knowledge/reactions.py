@@ -1,6 +1,6 @@
 """What the knowledge service does when others tell it something."""
 
-from hanse.reacting import InboxProvider, event_handler
+from hanse.telling.reacting import InboxProvider, event_handler
 from hanse_services.knowledge.effects import EFFECTS
 from hanse_services.knowledge.model import SCHEMA
 

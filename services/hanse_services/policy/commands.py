@@ -8,10 +8,10 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from hanse.errors import GroupPolicyInForce, HeadquartersOnly, PolicyInvalid, PolicyReviewRequired, ValidationFailed
-from hanse.inbox import Effect
 from hanse.log.events import Fact
 from hanse.names import HEADQUARTERS, OWN_POLICIES, policy_name
 from hanse.policy.lint import lint
+from hanse.telling.inbox import Effect
 from hanse.times import instant, put_time
 from hanse.work import Work
 from hanse_protos.policy.v1.draft_pb2 import PublishPolicyDraftRequest

@@ -1,6 +1,6 @@
 """What the policy service does when others tell it something."""
 
-from hanse.reacting import InboxProvider, event_handler
+from hanse.telling.reacting import InboxProvider, event_handler
 from hanse_services.policy.commands import EFFECTS
 from hanse_services.policy.model import SCHEMA
 

@@ -5,9 +5,9 @@ from typing import cast
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hanse.errors import PermissionDenied
-from hanse.inbox import Effect
 from hanse.log.events import Fact
 from hanse.names import TicketName, short_unit, ticket_of
+from hanse.telling.inbox import Effect
 from hanse.work import Work
 from hanse_protos.policy.v1.policy_pb2 import PolicyAcknowledged, Rate
 from hanse_protos.settlement.v1.settlement_pb2 import ChargePosted, Leg

@@ -1,6 +1,6 @@
 """What settlement does when others tell it something."""
 
-from hanse.reacting import InboxProvider, event_handler
+from hanse.telling.reacting import InboxProvider, event_handler
 from hanse_services.settlement.commands import EFFECTS
 from hanse_services.settlement.model import SCHEMA
 

@@ -14,5 +14,5 @@ clocks count on.
 
 Each fact has one writer: the home unit writes the ticket, the provider writes its work, headquarters writes offers. So
 the two units' copies of an engagement never conflict; one may only be behind the other. What comes late is applied at
-the time at which it happened. What comes twice is applied once (`hanse.inbox`).
+the time at which it happened. What comes twice is applied once (`hanse.telling.inbox`).
 """

@@ -6,9 +6,9 @@ they were written, but a fact may be overtaken by what happened here meanwhile; 
 
 from typing import Any
 
-from hanse.inbox import Effect
 from hanse.log.events import Fact
 from hanse.names import HEADQUARTERS, home_of
+from hanse.telling.inbox import Effect
 from hanse.times import instant
 from hanse.work import Work
 from hanse_protos.policy.v1.policy_pb2 import PolicyAcknowledged

@@ -1,6 +1,6 @@
 """What the desk does when others tell it something."""
 
-from hanse.reacting import InboxProvider, event_handler
+from hanse.telling.reacting import InboxProvider, event_handler
 from hanse_services.ticket.effects import EFFECTS
 from hanse_services.ticket.model import SCHEMA
 

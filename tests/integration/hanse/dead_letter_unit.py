@@ -14,12 +14,12 @@ from sqlalchemy import Engine, create_engine, select, text
 from hanse.database import with_driver
 from hanse.errors import FailedPrecondition
 from hanse.identity import Role
-from hanse.inbox import Effect
 from hanse.log.events import Fact
-from hanse.receiving import Receiver, open_engine
 from hanse.rpc.client import remote_errors
 from hanse.rpc.dead_letter_servicer import served
 from hanse.runtime import Runtime
+from hanse.telling.inbox import Effect
+from hanse.telling.receiving import Receiver, open_engine
 from hanse.work import CommandExecutor, Work
 from hanse_protos.log.v1.log_pb2 import Event, LogRecord
 from hanse_protos.telling.v1 import dead_letters_pb2 as pb

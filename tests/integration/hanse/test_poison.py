@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from hanse.receiving import MAX_TRIES
+from hanse.telling.receiving import MAX_TRIES
 from hanse_protos.ticket.v1 import events_pb2 as events
 from tests.integration.hanse.told import POISON
 from tests.integration.hanse.told_unit import ToldUnit

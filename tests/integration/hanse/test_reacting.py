@@ -14,9 +14,9 @@ import pytest
 
 from hanse.local.postgres import EmbeddedPostgres
 from hanse.log.follow import START, save_cursor
-from hanse.publishing import Publisher, Telling
-from hanse.receiving import MAX_TRIES
-from hanse.relay import FOLLOWER
+from hanse.telling.publishing import Publisher, Telling
+from hanse.telling.receiving import MAX_TRIES
+from hanse.telling.relay import FOLLOWER
 from hanse_protos.ticket.v1 import events_pb2 as events
 from tests.integration.hanse.told import POISON, SLOW, SUBSCRIPTIONS, TELLER
 from tests.integration.hanse.told_unit import REPOSITORY, STREAMS, Broker, ToldUnit, eventually

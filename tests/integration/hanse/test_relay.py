@@ -9,7 +9,7 @@ import pytest
 from hanse.log.append import Entry, append
 from hanse.log.events import Origin, new_event
 from hanse.log.follow import START, save_cursor
-from hanse.relay import BATCH_RECORDS, FOLLOWER
+from hanse.telling.relay import BATCH_RECORDS, FOLLOWER
 from hanse_protos.log.v1.log_pb2 import Event, LogRecord
 from hanse_protos.ticket.v1 import events_pb2 as events
 from tests.integration.hanse.told import SUBSCRIPTIONS, TELLER

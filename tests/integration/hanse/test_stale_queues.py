@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from kombu import Connection
 
-from hanse.telling import Subscription, event_exchange
+from hanse.telling.names import Subscription, event_exchange
 from hanse_protos.ticket.v1 import events_pb2 as events
 from tests.integration.hanse.test_relay import ids_in
 from tests.integration.hanse.told import SUBSCRIPTIONS

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Column, Identity, Table, Text, func, insert
 from hanse.log.events import Fact
 from hanse.log.tables import Time
 from hanse.schema import ServiceSchema
-from hanse.telling import Subscription
+from hanse.telling.names import Subscription
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as events
 

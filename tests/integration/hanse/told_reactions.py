@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hanse.reacting import InboxProvider, event_handler
+from hanse.telling.reacting import InboxProvider, event_handler
 from tests.integration.hanse.told import EFFECTS, SCHEMA
 
 

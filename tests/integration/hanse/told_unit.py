@@ -26,8 +26,8 @@ from hanse.log.append import append
 from hanse.log.events import Origin, new_event
 from hanse.log.follow import Position, Wakeup, read_cursor
 from hanse.names import stream_name
-from hanse.relay import FOLLOWER, FollowedLog, Relay
-from hanse.telling import Subscription, event_exchange
+from hanse.telling.names import Subscription, event_exchange
+from hanse.telling.relay import FOLLOWER, FollowedLog, Relay
 from tests.integration.hanse.told import EFFECT, SCHEMA, SUBSCRIPTIONS, TELLER
 from tests.integration.rabbitmq import RabbitMQ, require_rabbitmq
 from tests.support import OCCUR_TIME, MakeDatabase

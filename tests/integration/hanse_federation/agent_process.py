@@ -4,7 +4,7 @@ import asyncio
 
 from hanse.config import load_settings
 from hanse.runtime import Runtime
-from hanse_federation.agent import Agent
+from hanse_federation.link.agent import Agent
 
 
 async def run() -> None:

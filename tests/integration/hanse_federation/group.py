@@ -28,12 +28,12 @@ from hanse.rpc.client import remote_errors
 from hanse.runtime import Runtime
 from hanse.schema import ServiceSchema
 from hanse.work import Cause, CommandExecutor
-from hanse_federation.agent import Agent
-from hanse_federation.forwarding import forward_decisions
-from hanse_federation.group import list_units
-from hanse_federation.hub import Hub
-from hanse_federation.link import Timing
-from hanse_federation.membership import admit_unit
+from hanse_federation.headquarters.forwarding import forward_decisions
+from hanse_federation.headquarters.views import list_units
+from hanse_federation.link.agent import Agent
+from hanse_federation.link.end import Timing
+from hanse_federation.link.hub import Hub
+from hanse_federation.membership.register import admit_unit
 from hanse_federation.model import LOG, MIGRATIONS, SCHEMA, UPSTREAM_SERVICES
 from hanse_protos.federation.v1.group_pb2 import ListUnitsRequest
 from hanse_protos.federation.v1.link_pb2 import Hello, HubFrame, RecordBatch, UnitFrame

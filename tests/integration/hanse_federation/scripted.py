@@ -11,7 +11,7 @@ import grpc
 
 from hanse.local.ports import LOOPBACK
 from hanse.names import HEADQUARTERS
-from hanse_federation.agent import EXCHANGE
+from hanse_federation.link.agent import EXCHANGE
 from tests.support import MakeUnitFolder
 
 Exchange = Callable[[AsyncIterator[bytes], Any], AsyncIterator[bytes]]

@@ -24,7 +24,7 @@ from hanse.local.process import ManagedProcess
 from hanse.log.append import Entry, append
 from hanse.log.events import Origin, new_event
 from hanse.names import HEADQUARTERS, downstream_name, stream_name
-from hanse_federation.frames import CREDIT_RECORDS
+from hanse_federation.link.frames import CREDIT_RECORDS
 from hanse_federation.model import LOG
 from hanse_protos.federation.v1.link_pb2 import (
     Acknowledgement,

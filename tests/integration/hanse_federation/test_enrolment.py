@@ -18,13 +18,13 @@ from hanse.identity.unit_files import next_key_path, next_request
 from hanse.local.ports import LOOPBACK
 from hanse.rpc.client import RemoteError, open_channel, remote_errors
 from hanse.rpc.server import RpcServer, by_token
-from hanse_federation import enrolment_servicer
-from hanse_federation.dialling import DIAL_SECONDS, any_certificate, hub_channel, look_at
-from hanse_federation.enrolling import enrol, is_due, leave, renew
-from hanse_federation.group import list_units
-from hanse_federation.invitations import InvitationToken
-from hanse_federation.linking import get_link
-from hanse_federation.membership import list_members, require_member, revoke_unit
+from hanse_federation.headquarters.views import list_units
+from hanse_federation.link.dialling import DIAL_SECONDS, any_certificate, hub_channel, look_at
+from hanse_federation.link.showing import get_link
+from hanse_federation.membership import servicer as enrolment_servicer
+from hanse_federation.membership.enrolling import enrol, is_due, leave, renew
+from hanse_federation.membership.invitations import InvitationToken
+from hanse_federation.membership.register import list_members, require_member, revoke_unit
 from hanse_federation.servicer import served
 from hanse_protos.federation.v1 import enrolment_pb2, enrolment_pb2_grpc
 from hanse_protos.federation.v1 import membership_pb2 as pb

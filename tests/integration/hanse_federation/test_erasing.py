@@ -14,8 +14,8 @@ from hanse.names import stream_name
 from hanse.policy import load_yaml
 from hanse.runtime import Runtime
 from hanse_federation.erasing import ticket_erased
+from hanse_federation.headquarters.routing import offer_engagement
 from hanse_federation.model import SCHEMA, Orphan
-from hanse_federation.routing import offer_engagement
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.log.v1.log_pb2 import LogRecord
 from hanse_protos.policy.v1.policy_pb2 import Policy

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from hanse.log.chain import chain_hash
 from hanse.rpc.client import RemoteError
 from hanse.rpc.server import MAX_MESSAGE_BYTES
-from hanse_federation.frames import CREDIT_RECORDS, MAX_BATCH_RECORDS
+from hanse_federation.link.frames import CREDIT_RECORDS, MAX_BATCH_RECORDS
 from hanse_protos.federation.v1.link_pb2 import Heartbeat, RecordBatch, UnitFrame
 from hanse_protos.log.v1.log_pb2 import Event, StreamHead
 from tests.integration.hanse_federation.group import Group, Unit, batch_of, converse, eventually, hello

@@ -12,10 +12,10 @@ from hanse.log.follow import START, read_after
 from hanse.names import HEADQUARTERS
 from hanse.rpc.client import RemoteError
 from hanse.work import Cause
-from hanse_federation.forwarding import forward_decisions
-from hanse_federation.group import list_units
-from hanse_federation.hub import Hub
-from hanse_federation.membership import admit_unit, list_members, revoke_unit
+from hanse_federation.headquarters.forwarding import forward_decisions
+from hanse_federation.headquarters.views import list_units
+from hanse_federation.link.hub import Hub
+from hanse_federation.membership.register import admit_unit, list_members, revoke_unit
 from hanse_federation.model import LOG, ROUTING_STREAM
 from hanse_protos.federation.v1 import membership_pb2 as pb
 from hanse_protos.federation.v1.group_pb2 import ListUnitsRequest

@@ -6,7 +6,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from hanse.runtime import Runtime
-from hanse_federation.metrics import LinkMetrics
+from hanse_federation.link.metrics import LinkMetrics
 from tests.integration.hanse_federation.group import Unit, eventually
 from tests.integration.hanse_federation.test_quarantine import TICKETS, alarmed, change, lose_tail
 

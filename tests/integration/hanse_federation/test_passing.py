@@ -8,8 +8,8 @@ from hanse.log.follow import START, read_after
 from hanse.log.sealing import texts_of
 from hanse.names import HEADQUARTERS, downstream_name
 from hanse.policy import load_yaml
+from hanse_federation.headquarters.routing import offer_engagement
 from hanse_federation.model import LOG
-from hanse_federation.routing import offer_engagement
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import events_pb2 as told

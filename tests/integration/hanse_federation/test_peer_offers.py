@@ -8,8 +8,8 @@ import pytest
 
 from hanse.policy import load_yaml
 from hanse.times import timestamp
-from hanse_federation.group import list_group_engagements
-from hanse_federation.routing import expire_offer, offer_engagement
+from hanse_federation.headquarters.routing import expire_offer, offer_engagement
+from hanse_federation.headquarters.views import list_group_engagements
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import events_pb2 as told

@@ -23,13 +23,13 @@ from hanse.policy import load_yaml
 from hanse.rpc.client import RemoteError, remote_errors
 from hanse.runtime import Runtime
 from hanse.schema import ServiceSchema
-from hanse_federation.dialling import peer_channel
-from hanse_federation.frames import stream_head
+from hanse_federation.link.dialling import peer_channel
+from hanse_federation.link.frames import stream_head
+from hanse_federation.link.sending import Source, everything, read_batches
 from hanse_federation.model import LOG, MIGRATIONS, SCHEMA
 from hanse_federation.peers import PeerServer
 from hanse_federation.peers.line import PeerLine
 from hanse_federation.peers.outbox import Outbox
-from hanse_federation.sending import Source, everything, read_batches
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
 from hanse_protos.federation.v1.peer_pb2 import DeliverPeerRecordsRequest, GetPeerHeadRequest
 from hanse_protos.federation.v1.peer_pb2_grpc import PeerServiceStub

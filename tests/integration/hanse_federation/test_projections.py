@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from datetime import timedelta
 
-from hanse_federation.group import get_traffic_report, list_group_tickets, list_matched_charges, list_units
+from hanse_federation.headquarters.views import get_traffic_report, list_group_tickets, list_matched_charges, list_units
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import Policy, PolicyAcknowledged
 from hanse_protos.settlement.v1.settlement_pb2 import PAYABLE, RECEIVABLE, Charge, ChargePosted

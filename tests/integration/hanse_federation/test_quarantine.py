@@ -10,8 +10,8 @@ from sqlalchemy import text
 from hanse.local.ports import LOOPBACK
 from hanse.rpc.server import RpcServer, Served, by_token
 from hanse.runtime import Runtime
-from hanse_federation.hub import SERVICE
-from hanse_federation.linking import list_alarms, list_links
+from hanse_federation.link.hub import SERVICE
+from hanse_federation.link.showing import list_alarms, list_links
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.federation.v1 import link_pb2_grpc
 from hanse_protos.federation.v1.link_pb2 import Acknowledgement, HubFrame, UnitFrame, Welcome

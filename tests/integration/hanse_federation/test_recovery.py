@@ -18,13 +18,13 @@ from hanse.rpc.call import set_caller
 from hanse.runtime import Runtime
 from hanse.schema import ServiceSchema
 from hanse.work import Cause, CommandExecutor, Work
-from hanse_federation import recovery
-from hanse_federation.forwarding import forward_decisions
-from hanse_federation.group import list_group_tickets
+from hanse_federation.headquarters.forwarding import forward_decisions
+from hanse_federation.headquarters.views import list_group_tickets
 from hanse_federation.model import LOG, SCHEMA, GroupEngagement
-from hanse_federation.quarantine import read_quarantines
-from hanse_federation.recovery_servicer import StreamServicer
-from hanse_federation.reseeding import Restores
+from hanse_federation.recovery import decisions as recovery
+from hanse_federation.recovery.quarantine import read_quarantines
+from hanse_federation.recovery.reseeding import Restores
+from hanse_federation.recovery.servicer import StreamServicer
 from hanse_protos.federation.v1 import group_pb2 as group_pb
 from hanse_protos.federation.v1 import recovery_pb2 as pb
 from hanse_protos.knowledge.v1 import knowledge_pb2 as knowledge

@@ -12,10 +12,10 @@ from hanse.log.verify import verify
 from hanse.names import HEADQUARTERS, downstream_name
 from hanse.rpc.server import RpcServer, Served, by_token
 from hanse.runtime import Runtime
-from hanse_federation import linking
-from hanse_federation.agent import Agent
-from hanse_federation.group import list_units
-from hanse_federation.hub import SERVICE
+from hanse_federation.headquarters.views import list_units
+from hanse_federation.link import showing as linking
+from hanse_federation.link.agent import Agent
+from hanse_federation.link.hub import SERVICE
 from hanse_federation.model import LOG
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.federation.v1.link_pb2 import Heartbeat, HubFrame, UnitFrame, Welcome

@@ -7,10 +7,10 @@ import pytest
 from hanse.errors import HanseError
 from hanse.log.follow import START, read_after
 from hanse.log.verify import verify
-from hanse_federation.group import list_units
-from hanse_federation.linking import list_links
+from hanse_federation.headquarters.views import list_units
+from hanse_federation.link.showing import list_links
+from hanse_federation.membership.retirement import retire_unit
 from hanse_federation.model import LOG, GroupEngagement
-from hanse_federation.retirement import retire_unit
 from hanse_protos.federation.v1 import membership_pb2 as pb
 from hanse_protos.federation.v1.group_pb2 import ListLinksRequest, ListUnitsRequest
 from hanse_protos.ticket.v1 import events_pb2 as told

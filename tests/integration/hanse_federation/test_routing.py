@@ -9,8 +9,8 @@ from hanse.errors import ResourceNotFound
 from hanse.log.sealing import texts_of
 from hanse.names import HEADQUARTERS
 from hanse.policy import load_yaml
-from hanse_federation.group import list_group_engagements
-from hanse_federation.routing import expire_offer, list_open_engagements, offer_engagement
+from hanse_federation.headquarters.routing import expire_offer, list_open_engagements, offer_engagement
+from hanse_federation.headquarters.views import list_group_engagements
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import Policy, PolicyPublished
 from hanse_protos.ticket.v1 import events_pb2 as told

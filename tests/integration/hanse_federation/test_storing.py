@@ -7,8 +7,8 @@ from sqlalchemy import select
 from hanse.log.chain import chain_hash
 from hanse.log.sealing import digests_of, seal, texts_of
 from hanse.times import instant
+from hanse_federation.link.receiving import Interest, open_batch, store_all
 from hanse_federation.model import LOG
-from hanse_federation.receiving import Interest, open_batch, store_all
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1.events_pb2 import TicketOpened
 from tests.integration.hanse_federation.group import Group, batch_of

@@ -12,8 +12,8 @@ import pytest
 from google.protobuf.message import Message
 
 from hanse.cli.incident_log import COLUMNS, count, fold, read
-from hanse.telling import routing_key
-from hanse_federation.forwarding import RULES
+from hanse.telling.names import routing_key
+from hanse_federation.headquarters.forwarding import RULES
 from hanse_protos.federation.v1 import membership_pb2
 from hanse_protos.gateway.v1 import gateway_pb2
 from hanse_protos.knowledge.v1 import knowledge_pb2

@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from hanse.identity import Role
 from hanse.log.sealing import texts_of
-from hanse.receiving import MAX_TRIES
 from hanse.rpc.client import RemoteError, remote_errors
+from hanse.telling.receiving import MAX_TRIES
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.telling.v1 import dead_letters_pb2 as pb
 from hanse_protos.ticket.v1 import events_pb2 as events

@@ -9,11 +9,11 @@ from uuid import uuid4
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
-from hanse.inbox import Inbox
 from hanse.log.events import short_type
 from hanse.log.follow import START, StoredRecord, read_after
 from hanse.names import stream_name
 from hanse.runtime import Runtime
+from hanse.telling.inbox import Inbox
 from hanse.work import Cause, Command, CommandExecutor
 from hanse_protos.knowledge.v1 import knowledge_pb2 as pb
 from hanse_protos.log.v1.log_pb2 import LogRecord

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from hanse.receiving import Receiver, open_engine
+from hanse.telling.receiving import Receiver, open_engine
 from hanse_protos.knowledge.v1 import knowledge_pb2 as pb
 from hanse_protos.ticket.v1.events_pb2 import EngagementDelivered
 from hanse_protos.ticket.v1.ticket_pb2 import EngagementSummary

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from hanse.receiving import Receiver, open_engine
 from hanse.runtime import Runtime
+from hanse.telling.receiving import Receiver, open_engine
 from hanse_services.settlement.commands import EFFECTS
 from hanse_services.settlement.model import SCHEMA, Charge
 

@@ -1,0 +1,74 @@
+"""Headquarters' views of the group, kept up to date in the transaction that stores what they are made of.
+
+A view is never behind the log that it is made of, and never ahead: a batch of records, what it changes in the views,
+and the new head of the stream are one transaction. So an acknowledged event is in every view.
+
+A projection says which payloads it is made of, and takes those of whole batches at once, in order: it folds them in
+memory and writes one statement. Where only the last fact on a resource counts, the ones that it overtakes within a
+batch are never opened, and neither is an event that concerns no projection.
+
+| Projection | made of | answers |
+|---|---|---|
+| `group_ticket` | every event on a ticket | which tickets there are, and how long they waited |
+| `hand_over` | TicketHandedOver | who gave what to whom, and what came back |
+| `group_charge` | ChargePosted | whether the legs of a charge match |
+| `policy_acknowledgement` | PolicyAcknowledged | which unit works under which version |
+
+What routing needs is not a projection, since it decides something: see `hanse_federation.headquarters.engagements`.
+
+A unit that has lost a part of its log tells other things from then on. Its lost facts are taken out (`forget`), and
+what remains of the same resources in the log is projected again.
+
+When a projection fails the batch fails: nothing of it is stored, and the link ends with the reason.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from google.protobuf.message import Message
+from sqlalchemy.orm import Session
+
+from hanse_federation.headquarters.projections import group_charge, group_ticket, hand_over, policy_acknowledgement
+from hanse_federation.link.receiving import Arrival
+
+
+class Projection(NamedTuple):
+    """A view, by the payloads that it is made of."""
+
+    payloads: frozenset[type[Message]]
+    project: Callable[[Session, Sequence[Arrival]], None]
+    forget: Callable[[Session, Sequence[Arrival]], None]
+    """Takes facts out of the view that its writer has lost, so that what remains about the same resources can be
+    projected again."""
+    every_one: bool = True
+    """Whether it needs every fact, or of each resource only the last one."""
+
+
+PROJECTIONS = (
+    Projection(group_ticket.PAYLOADS, group_ticket.project, group_ticket.forget, every_one=False),
+    Projection(hand_over.PAYLOADS, hand_over.project, hand_over.forget),
+    Projection(group_charge.PAYLOADS, group_charge.project, group_charge.forget),
+    Projection(policy_acknowledgement.PAYLOADS, policy_acknowledgement.project, policy_acknowledgement.forget),
+)
+
+PROJECTED = frozenset[type[Message]]().union(*(projection.payloads for projection in PROJECTIONS))
+"""Every payload that some projection is made of."""
+EVERY_ONE = frozenset[type[Message]]().union(*(each.payloads for each in PROJECTIONS if each.every_one))
+"""The payloads of which some projection needs every one."""
+
+
+def project(session: Session, facts: Iterable[Arrival]) -> None:
+    """Bring every view up to date with facts that arrived, in their order."""
+    facts = list(facts)
+    for projection in PROJECTIONS:
+        concerned = [fact for fact in facts if type(fact.payload) in projection.payloads]
+        if concerned:
+            projection.project(session, concerned)
+
+
+def forget(session: Session, facts: Sequence[Arrival]) -> None:
+    """Take facts out of every view."""
+    for projection in PROJECTIONS:
+        concerned = [fact for fact in facts if type(fact.payload) in projection.payloads]
+        if concerned:
+            projection.forget(session, concerned)

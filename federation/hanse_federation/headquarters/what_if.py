@@ -1,0 +1,164 @@
+"""What a policy would have made of the group's tickets, compared with the policy that governed each of them.
+
+It reads headquarters' copies of the units' logs, page by page, and judges in a thread of its own: links and answers of
+the same process go on meanwhile. It writes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hanse.clock import utc_now
+from hanse.database import Database
+from hanse.errors import PolicyMissing
+from hanse.log.follow import START, Position, StoredRecord, read_after
+from hanse.names import home_of
+from hanse.policy import CategoryUnknown, HorizonExceeded, Standards, UnitUnknown, lint
+from hanse.policy.conditions import invalid
+from hanse.policy.store import PolicyStore
+from hanse.policy.what_if import History, Verdict, judge
+from hanse.times import instant, put_time
+from hanse_federation.headquarters.histories import Histories, TicketHistory
+from hanse_federation.model import LOG, SCHEMA
+from hanse_protos.federation.v1 import what_if_pb2 as pb
+from hanse_protos.policy.v1.policy_pb2 import PolicyDocument
+
+PAGE_RECORDS = 5_000
+"""How many records are read at a time: a tenth of a second, and a few megabytes."""
+JUDGED_TICKETS = 500
+"""How many tickets are judged at a time: about a tenth of a second."""
+TICKET_STREAM = "/streams/ticket"
+
+News = pb.ComparePolicyResponse
+
+
+async def compare_policy(database: Database, request: pb.ComparePolicyRequest) -> AsyncIterator[News]:
+    """Yield progress while the logs are read, then what differs, then what it comes to, unit by unit.
+
+    Raises PolicyInvalid for a document that does not hold together, PolicyMissing where no policy was ever in force.
+    """
+    document = await asyncio.to_thread(_checked, request.document)
+    before = await database.read(_load_standards)
+    heads = await database.read(_ticket_streams, request.unit)
+    progress = pb.WhatIfProgress(total_records=sum(heads.values()))
+    for stream in heads:
+        histories = Histories()
+        async for page in _pages(database, stream):
+            await asyncio.to_thread(histories.take_all, page)
+            progress.records += len(page)
+            yield News(progress=progress)
+        comparison = Comparison(home_of(stream), before, document, utc_now())
+        tickets = _opened_since(histories, instant(request.since) if request.HasField("since") else None)
+        for first in range(0, len(tickets), JUDGED_TICKETS):
+            different = await asyncio.to_thread(comparison.judge_all, tickets[first : first + JUDGED_TICKETS])
+            for difference in different:
+                yield News(difference=difference)
+        yield News(summary=comparison.summary)
+
+
+def _checked(document: PolicyDocument) -> Standards:
+    if problems := lint(document):
+        raise invalid(problems[0].path, problems[0].message, problems=str(len(problems)))
+    return Standards(0, document)
+
+
+def _load_standards(session: Session) -> dict[int, Standards]:
+    """Return every policy that was ever in force, by version; under 0 the one that is, for tickets of before the first.
+
+    Raises PolicyMissing where there was none.
+    """
+    policies = PolicyStore(SCHEMA)
+    versions = list(session.scalars(select(SCHEMA.policy.c.version)))
+    if not versions:
+        raise PolicyMissing
+    loaded = {version: policies.version(session, version) for version in versions}
+    return loaded | {0: loaded[max(versions)]}
+
+
+def _ticket_streams(session: Session, unit: str) -> dict[str, int]:
+    """Return the streams of the units' tickets, and about how many records each has."""
+    columns = LOG.head.c
+    query = select(columns.stream, columns.sequence).where(columns.stream.endswith(TICKET_STREAM))
+    if unit:
+        query = query.where(columns.stream == f"{unit}{TICKET_STREAM}")
+    return {row.stream: row.sequence for row in session.execute(query.order_by(columns.stream))}
+
+
+async def _pages(database: Database, stream: str) -> AsyncIterator[Sequence[StoredRecord]]:
+    after = START
+    while page := await database.read(read_after, LOG, stream, after, PAGE_RECORDS):
+        yield page
+        after = Position(page[-1].epoch, page[-1].sequence)
+
+
+def _opened_since(histories: Histories, since: datetime | None) -> list[TicketHistory]:
+    tickets = histories.by_ticket.values()
+    return [ticket for ticket in tickets if since is None or ticket.open_time >= since]
+
+
+@dataclass
+class Comparison:
+    """What two policies make of one unit's tickets."""
+
+    unit: str
+    before: dict[int, Standards]
+    """The policies that governed, by version."""
+    after: Standards
+    now: datetime
+    summary: pb.WhatIfSummary = field(default_factory=pb.WhatIfSummary)
+
+    def __post_init__(self) -> None:
+        self.summary.unit = self.unit
+
+    def judge_all(self, tickets: Iterable[TicketHistory]) -> list[pb.WhatIfDifference]:
+        """Judge tickets under both policies, count, and return those that are treated otherwise."""
+        return [difference for ticket in tickets if (difference := self._judge(ticket))]
+
+    def _judge(self, ticket: TicketHistory) -> pb.WhatIfDifference | None:
+        self.summary.tickets += 1
+        history = ticket.finished()
+        version = ticket.policy_version if ticket.policy_version in self.before else 0
+        try:
+            before = judge(self.before[version], history, self.now)
+            after = judge(self.after, history, self.now)
+        except (CategoryUnknown, UnitUnknown, HorizonExceeded):
+            self.summary.unknown += 1
+            return None
+        _count(self.summary.before, history, before)
+        _count(self.summary.after, history, after)
+        if before == after:
+            return None
+        self.summary.different += 1
+        self.summary.rerouted += before.engaged and after.engaged and before.provider != after.provider
+        return pb.WhatIfDifference(
+            ticket=history.ticket,
+            policy_version=ticket.policy_version,
+            before=_verdict_to_proto(before),
+            after=_verdict_to_proto(after),
+        )
+
+
+def _count(counted: pb.WhatIfCount, history: History, verdict: Verdict) -> None:
+    counted.response_breaches += verdict.response_breached
+    counted.resolution_breaches += verdict.resolution_breached
+    counted.climbs += verdict.tier - history.tier
+    counted.engagements += verdict.engaged
+
+
+def _verdict_to_proto(verdict: Verdict) -> pb.WhatIfVerdict:
+    message = pb.WhatIfVerdict(
+        target=verdict.target,
+        response_breached=verdict.response_breached,
+        resolution_breached=verdict.resolution_breached,
+        tier=verdict.tier,
+        provider=verdict.provider,
+    )
+    put_time(message.response_due_time, verdict.response_due)
+    put_time(message.resolution_due_time, verdict.resolution_due)
+    return message

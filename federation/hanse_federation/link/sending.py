@@ -1,0 +1,264 @@
+"""Sending, the same at both ends: streams are read from where the receiver has them, as far ahead as it allows.
+
+Several streams take turns, a few batches each: while a long one catches up, a short one (a policy's acknowledgement)
+does not wait behind it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sqlalchemy import MetaData, select
+from sqlalchemy.orm import Session
+from sqlalchemy.util import await_only
+
+from hanse.database import Database
+from hanse.errors import FrameForeign, LogFork, LogGap
+from hanse.log.append import EMPTY_HEAD, Head
+from hanse.log.follow import Wakeup, read_head
+from hanse.log.tables import LogTables
+from hanse.names import stream_name
+from hanse_federation.link.frames import CREDIT_BYTES, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_READ_RECORDS
+from hanse_federation.model import UPSTREAM_SERVICES
+from hanse_protos.federation.v1.link_pb2 import RecordBatch
+from hanse_protos.log.v1.log_pb2 import SealedField, SealedFields
+
+Row = Mapping[str, Any]
+"""A stored record: epoch, sequence, hash, type, resource, event, sealed."""
+Share = Callable[[Row], Sequence[SealedField]]
+"""Says which sealed fields of a record the receiver may have."""
+
+
+FIRST_RECORD_BYTES = CREDIT_BYTES // MAX_BATCH_RECORDS
+"""How large records are taken to be before any was read: so that one batch is read first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A stream, and the log that holds it."""
+
+    log: LogTables
+    stream: str
+
+
+def upstream_sources(unit: str) -> list[Source]:
+    """Return the streams that a unit sends to headquarters."""
+    return [Source(LogTables(MetaData(schema=service)), stream_name(unit, service)) for service in UPSTREAM_SERVICES]
+
+
+class CreditWindow:
+    """How many records are under way, and whether more may be sent.
+
+    It knows the head of every batch that is under way, so an acknowledgement is compared with what was really sent:
+    there are as many of them at most as records under way, which the credit bounds.
+    """
+
+    def __init__(self, credit: int) -> None:
+        self._credit = credit
+        self._sent: dict[str, deque[Head]] = {}
+        self.acknowledged: dict[str, Head] = {}
+        self._moved = asyncio.Event()
+        self._record_bytes = FIRST_RECORD_BYTES
+
+    def begin(self, stream: str, head: Head) -> None:
+        """Take up a stream where the receiver has it."""
+        self._sent[stream] = deque([head])
+        self.acknowledged[stream] = head
+
+    def sent(self, stream: str, head: Head) -> None:
+        """Count a batch that was sent, up to its head."""
+        self._sent[stream].append(head)
+
+    def acknowledge(self, stream: str, head: Head) -> None:
+        """Free the credit of everything up to a head; an acknowledgement that comes again changes nothing.
+
+        Raises FrameForeign for a stream that is not sent here; LogFork where the receiver says that it has what was
+        never sent: another hash, or a place beyond the last one.
+        """
+        sent = self._sent.get(stream)
+        if sent is None:
+            raise FrameForeign(f"{stream} was acknowledged, which is not sent here", stream=stream)
+        place = (head.epoch, head.sequence)
+        while len(sent) > 1 and (sent[0].epoch, sent[0].sequence) < place:
+            sent.popleft()
+        if (sent[0].epoch, sent[0].sequence) > place:
+            return
+        if sent[0] != head:
+            raise fork(stream, head, "was acknowledged and is not what was sent")
+        if head != self.acknowledged[stream]:
+            self.acknowledged[stream] = head
+            self._moved.set()
+
+    @property
+    def under_way(self) -> int:
+        """How many records wait for their acknowledgement."""
+        return sum(sent[-1].sequence - self.acknowledged[stream].sequence for stream, sent in self._sent.items())
+
+    def measure(self, records: int, size_bytes: int) -> None:
+        """Note how large records are, so that large ones are sent less far ahead."""
+        self._record_bytes = max(1, size_bytes // max(1, records))
+
+    @property
+    def _limit(self) -> int:
+        return max(1, min(self._credit, CREDIT_BYTES // self._record_bytes))
+
+    @property
+    def left(self) -> int:
+        """How many more records may be sent before the next acknowledgement."""
+        return max(0, self._limit - self.under_way)
+
+    async def room(self) -> int:
+        """Wait until something may be sent, and return how many records."""
+        while (room := self._limit - self.under_way) <= 0:
+            self._moved.clear()
+            await self._moved.wait()
+        return room
+
+
+@dataclass
+class Sender:
+    """Sends streams of one database to one receiver."""
+
+    database: Database
+    sources: Sequence[Source]
+    window: CreditWindow
+    choose: Callable[[Session], Share]
+    """Returns, for the policy in force now, what may be shared."""
+    _heads: dict[str, Head] = field(default_factory=dict)
+
+    async def begin(self, received: Mapping[str, Head]) -> None:
+        """Take up every stream where the receiver has it.
+
+        Raises LogFork for the first stream of which the receiver has a record that is not in our log: it was lost or
+        altered, here or there.
+        """
+        places = {source.stream: received.get(source.stream, EMPTY_HEAD) for source in self.sources}
+        heads = await self.database.read(own_heads_at, self.sources, places)
+        for stream, place in places.items():
+            if heads.get(stream) != place:
+                raise fork(stream, place, "is at the receiver and not in the sender's log")
+        self._heads = heads
+        for stream, head in heads.items():
+            self.window.begin(stream, head)
+
+    async def batches(self, wakeup: Wakeup) -> AsyncIterator[RecordBatch]:
+        """Yield what there is to send, for ever."""
+        async for grown in wakeup.ticks([source.stream for source in self.sources]):
+            behind = [source for source in self.sources if source.stream in grown]
+            while behind:
+                for source in list(behind):
+                    reading = await self._read(source)
+                    for batch in reading.batches:
+                        yield batch
+                    if not reading.more:
+                        behind.remove(source)
+
+    async def _read(self, source: Source) -> "Reading":
+        """Read what comes next of a stream, and count it as sent."""
+        limit = min(await self.window.room(), MAX_READ_RECORDS)
+        reading = await self.database.read(read_batches, source, self._heads[source.stream], limit, self.choose)
+        if reading.batches:
+            records = sum(len(batch.records) for batch in reading.batches)
+            self.window.measure(records, sum(batch.ByteSize() for batch in reading.batches))
+        for batch in reading.batches:
+            self._heads[source.stream] = end_of(batch)
+            self.window.sent(source.stream, self._heads[source.stream])
+        return reading
+
+
+def fork(stream: str, place: Head, problem: str) -> LogFork:
+    """Return what is wrong with a place in a stream that its two holders disagree about."""
+    return LogFork(
+        f"{stream} at {place.epoch}/{place.sequence} {problem}",
+        stream=stream,
+        epoch=str(place.epoch),
+        sequence=str(place.sequence),
+    )
+
+
+def own_heads_at(session: Session, sources: Sequence[Source], places: Mapping[str, Head]) -> dict[str, Head]:
+    """Return places with the hashes that our streams have there; a place that a stream does not reach is left out."""
+    heads = {}
+    for source in sources:
+        head, columns = places[source.stream], source.log.record.c
+        at = (columns.stream == source.stream, columns.epoch == head.epoch, columns.sequence == head.sequence)
+        own_hash = session.scalar(select(columns.hash).where(*at)) if head.sequence else EMPTY_HEAD.hash
+        if own_hash is not None:
+            heads[source.stream] = Head(head.epoch, head.sequence, own_hash)
+    return heads
+
+
+class Reading(NamedTuple):
+    """What was read of a stream."""
+
+    batches: Sequence[RecordBatch]
+    more: bool
+    """Whether there may be more to read."""
+
+
+def read_batches(
+    session: Session, source: Source, head: Head, limit: int, choose: Callable[[Session], Share]
+) -> Reading:
+    """Return the records after a head, `limit` at most, in batches.
+
+    Raises LogGap where the stream has a hole. The rows come straight from the driver, and events stay as they are
+    stored: this is the hot path of a catch-up.
+    """
+    # The names of schema and table are ours, never a caller's.
+    query = (
+        f'SELECT epoch, sequence, hash, event, sealed, type, resource FROM "{source.log.schema}".log_record'  # noqa: S608
+        " WHERE stream = $1 AND (epoch, sequence) > ($2, $3) ORDER BY epoch, sequence LIMIT $4"
+    )
+    driver: Any = session.connection().connection.driver_connection
+    rows: list[Any] = await_only(driver.fetch(query, source.stream, head.epoch, head.sequence, limit))
+    if not rows:
+        return Reading([], more=False)
+    if rows[0]["sequence"] != head.sequence + 1:
+        raise LogGap(
+            f"{source.stream} has lost the records {head.sequence + 1} to {rows[0]['sequence'] - 1}",
+            stream=source.stream,
+            epoch=str(head.epoch),
+            expected=str(head.sequence + 1),
+            received=str(rows[0]["sequence"]),
+        )
+    batches = _in_batches(source.stream, head, rows, choose(session))
+    # A hole ends the reading before its last row: it is found when the next one begins there.
+    return Reading(batches, more=len(rows) == limit or end_of(batches[-1]).sequence < rows[-1]["sequence"])
+
+
+def _in_batches(stream: str, head: Head, rows: Iterable[Any], share: Share) -> list[RecordBatch]:
+    """Put rows that follow a head into batches, each of one epoch and within its bounds, as far as they are dense."""
+    batches: list[RecordBatch] = []
+    previous, last, batch_epoch, count, size = head.hash, head.sequence, 0, 0, 0
+    for row in rows:
+        epoch, sequence, digest, event, sealed, *_ = row
+        if sequence != last + 1:
+            break
+        if epoch != batch_epoch or count == MAX_BATCH_RECORDS or size > MAX_BATCH_BYTES:
+            batch = RecordBatch(stream=stream, epoch=epoch, first_sequence=sequence, previous_hash=previous)
+            batches.append(batch)
+            add, batch_epoch, count, size = batch.records.add, epoch, 0, 0
+        if sealed:
+            add(hash=digest, event=event, sealed=share(row))
+            size += len(sealed)
+        else:
+            add(hash=digest, event=event)
+        previous, last, count, size = digest, sequence, count + 1, size + len(event)
+    return batches
+
+
+def end_of(batch: RecordBatch) -> Head:
+    """Return where a stream ends with a batch."""
+    return Head(batch.epoch, batch.first_sequence + len(batch.records) - 1, batch.records[-1].hash)
+
+
+def read_heads(session: Session, sources: Sequence[Source]) -> dict[str, Head]:
+    """Return where streams end."""
+    return {source.stream: read_head(session, source.log, source.stream) for source in sources}
+
+
+def everything(_session: Session) -> Share:
+    """Share whatever is stored: at headquarters it was chosen for its receiver when it was appended."""
+    return lambda row: SealedFields.FromString(row["sealed"]).fields

@@ -1,0 +1,86 @@
+"""How links are doing, kept in the database so that any process of the unit can show it."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Session
+
+from hanse.log.append import Head
+from hanse.log.follow import Position, save_cursor
+from hanse_federation.headquarters.passing import forget_arrived
+from hanse_federation.model import LINK_FOLLOWER, LOG, End, LinkState
+
+MAX_CONTACT_AGE = timedelta(seconds=15)
+"""A link that was not heard of for so long is down, whatever its row says: its process may have been killed."""
+
+
+def save_connected(session: Session, end: End, unit: str, now: datetime) -> None:
+    """Note that a link is up."""
+    row = {"end": end, "unit": unit, "connected": True, "change_time": now, "contact_time": now, "last_error": ""}
+    statement = upsert(LinkState).values(**row, connections=1)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["end", "unit"],
+            # Why the link ended last stays on view: it is the first thing that a person asks.
+            set_={
+                "connected": True,
+                "change_time": now,
+                "contact_time": now,
+                "connections": LinkState.connections + 1,
+            },
+        )
+    )
+
+
+def save_lost(session: Session, end: End, unit: str, error: str, now: datetime) -> None:
+    """Note that a link is down, or could not be opened, and why."""
+    row = {"end": end, "unit": unit, "connected": False, "change_time": now, "last_error": error, "connections": 0}
+    session.execute(upsert(LinkState).values(**row).on_conflict_do_nothing())
+    at_this_end = (LinkState.end == end, LinkState.unit == unit)
+    session.execute(update(LinkState).where(*at_this_end, LinkState.connected).values(connected=False, change_time=now))
+    session.execute(update(LinkState).where(*at_this_end).values(last_error=error))
+
+
+def save_contact(
+    session: Session,
+    end: End,
+    unit: str,
+    *,
+    contact_time: datetime,
+    credit: int,
+    acknowledged: Mapping[str, Head],
+    known: Mapping[str, Head],
+) -> None:
+    """Note when the other end was heard last, what it has acknowledged, and how far it said that its streams go."""
+    at_this_end = (LinkState.end == end, LinkState.unit == unit)
+    session.execute(update(LinkState).where(*at_this_end).values(contact_time=contact_time, credit=credit))
+    for stream, head in acknowledged.items():
+        if end == End.HUB:
+            forget_arrived(session, stream, head)
+        save_cursor(session, LOG, LINK_FOLLOWER, stream, Position(head.epoch, head.sequence))
+    for stream, head in known.items():
+        known_head = {"stream": stream, "unit": unit, "sequence": head.sequence, "now": contact_time}
+        session.execute(SAVE_KNOWN, known_head)
+
+
+SAVE_KNOWN = text("""
+    INSERT INTO federation.known_head AS known (stream, unit, sequence, mark_sequence, mark_time)
+    VALUES (:stream, :unit, :sequence, :sequence, :now)
+    ON CONFLICT (stream) DO UPDATE SET sequence = excluded.sequence, (mark_sequence, mark_time) = (
+        SELECT CASE WHEN known.mark_sequence > here.sequence THEN known.mark_sequence ELSE excluded.mark_sequence END,
+               CASE WHEN known.mark_sequence > here.sequence THEN known.mark_time ELSE excluded.mark_time END
+        FROM (
+            SELECT coalesce(max(sequence), 0) AS sequence FROM federation.log_head WHERE stream = :stream
+        ) AS here
+    )
+""")
+"""Notes how far the other end said that a stream goes; the mark moves on once it is here."""
+
+
+def is_up(row: LinkState | None, now: datetime) -> bool:
+    """Return whether a link is up."""
+    if row is None or not row.connected or row.contact_time is None:
+        return False
+    return now - row.contact_time < MAX_CONTACT_AGE

@@ -1,0 +1,125 @@
+"""Opening a batch: nothing is believed that its hashes don't prove."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from hanse.errors import LogFork, ValidationFailed
+from hanse.log.append import Head
+from hanse.log.chain import chain_hash
+from hanse.log.sealing import digests_of, seal
+from hanse_federation.link.receiving import Interest, check_not_behind, open_batch
+from hanse_protos.federation.v1.link_pb2 import RecordBatch
+from hanse_protos.log.v1.log_pb2 import Event
+from hanse_protos.ticket.v1.events_pb2 import TicketOpened
+
+STREAM = "units/munich/streams/ticket"
+OPENED = TicketOpened.DESCRIPTOR.full_name
+EVERY_OPENED = {OPENED: Interest(TicketOpened, every=True)}
+LAST_OPENED = {OPENED: Interest(TicketOpened, every=False)}
+
+
+def event(**fields: object) -> Event:
+    """Return an event on a ticket."""
+    return Event(event_id=str(uuid4()), unit="units/munich", type=OPENED, **fields)  # type: ignore[arg-type]
+
+
+def batch_of(*contents: bytes, previous: bytes = b"", first: int = 1) -> RecordBatch:
+    """Return a batch whose hashes are right."""
+    batch = RecordBatch(stream=STREAM, epoch=1, first_sequence=first, previous_hash=previous)
+    for sequence, content in enumerate(contents, first):
+        previous = chain_hash(previous, STREAM, 1, sequence, content)
+        batch.records.add(hash=previous, event=content)
+    return batch
+
+
+def test_a_sound_batch_opens_to_its_last_head() -> None:
+    batch = batch_of(event().SerializeToString(), event().SerializeToString(), previous=b"p" * 32, first=5)
+    assert open_batch(batch, {}).end == Head(1, 6, batch.records[1].hash)
+
+
+def test_the_instant_of_an_event_is_exact_to_the_microsecond() -> None:
+    instant = datetime(2026, 11, 23, 9, 30, 15, 123456, tzinfo=UTC)
+    batch = batch_of(event(occur_time=instant).SerializeToString())
+    assert open_batch(batch, EVERY_OPENED).facts[0].occur_time == instant
+
+
+def test_a_payload_is_opened_where_it_is_asked_for() -> None:
+    payload = TicketOpened()
+    payload.ticket.name = "units/munich/tickets/t1"
+    batch = batch_of(event(payload=payload.SerializeToString()).SerializeToString())
+    assert open_batch(batch, EVERY_OPENED).facts[0].payload == payload
+    assert open_batch(batch, {}).facts == []
+
+
+def test_where_only_the_last_of_a_resource_counts_the_ones_before_it_stay_closed() -> None:
+    contents = [event(resource=resource).SerializeToString() for resource in ("t1", "t2", "t1", "t3")]
+    opened = open_batch(batch_of(*contents), LAST_OPENED)
+    assert [(fact.sequence, fact.event.resource) for fact in opened.facts] == [(2, "t2"), (3, "t1"), (4, "t3")]
+
+
+def test_swapped_records_are_a_fork() -> None:
+    batch = batch_of(event().SerializeToString(), event().SerializeToString())
+    first, second = batch.records[0].event, batch.records[1].event
+    batch.records[0].event, batch.records[1].event = second, first
+    with pytest.raises(LogFork):
+        open_batch(batch, {})
+
+
+def test_another_place_is_a_fork() -> None:
+    batch = batch_of(event().SerializeToString())
+    batch.first_sequence = 2
+    with pytest.raises(LogFork):
+        open_batch(batch, {})
+
+
+def test_a_sealed_field_that_says_something_else_is_a_fork() -> None:
+    sealed = seal({"title": "true"})
+    batch = batch_of(event(sealed_digests=digests_of(sealed)).SerializeToString())
+    batch.records[0].sealed.add(field="title", salt=sealed.fields[0].salt, value="false")
+    with pytest.raises(LogFork):
+        open_batch(batch, {})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xff\xff",
+        event(payload=b"\xff").SerializeToString(),
+        Event(event_id="x").SerializeToString(),
+        event(occur_time=Timestamp(seconds=300_000_000_000)).SerializeToString(),
+    ],
+)
+def test_bytes_that_are_no_event_are_refused(content: bytes) -> None:
+    with pytest.raises(ValidationFailed):
+        open_batch(batch_of(content), EVERY_OPENED)
+
+
+def test_a_place_beyond_the_last_number_is_refused() -> None:
+    batch = batch_of(event().SerializeToString())
+    batch.first_sequence = 2**63 - 1
+    batch.records.append(batch.records[0])
+    batch.records[0].hash = chain_hash(b"", STREAM, 1, 2**63 - 1, batch.records[0].event)
+    with pytest.raises(ValidationFailed):
+        open_batch(batch, {})
+
+
+def test_an_empty_batch_is_refused() -> None:
+    with pytest.raises(ValidationFailed):
+        open_batch(batch_of(), {})
+
+
+RECEIVED = Head(1, 10, b"hash")
+
+
+@pytest.mark.parametrize("sender", [RECEIVED, Head(1, 11, b"later"), Head(2, 1, b"new epoch")])
+def test_a_sender_at_or_past_what_was_received_is_well(sender: Head) -> None:
+    check_not_behind(STREAM, sender, RECEIVED)
+
+
+@pytest.mark.parametrize("sender", [Head(1, 9, b"hash"), Head(1, 10, b"other"), Head(1, 0, b"")])
+def test_a_sender_that_lost_what_was_received_is_a_fork(sender: Head) -> None:
+    with pytest.raises(LogFork):
+        check_not_behind(STREAM, sender, RECEIVED)
