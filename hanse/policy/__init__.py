@@ -24,6 +24,7 @@ A document goes through three states:
 | `conditions` | CEL: a thin layer over a young library |
 | `public_holidays` | which days a country takes off, and which weekends it works instead |
 | `calendar` | working time between two instants, and the instant after so much of it |
+| `promises` | the clocks that a target starts |
 | `clock` | the sum of segments on different calendars: what is used up, and when it runs out |
 | `standards` | the compiled document and its answers |
 | `store` | a service's copy of the versions in force; the only module here that knows a database |

@@ -27,7 +27,7 @@ from itertools import accumulate
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
-from google.type.dayofweek_pb2 import MONDAY
+from google.type.dayofweek_pb2 import MONDAY, SUNDAY
 
 from hanse.policy.conditions import invalid
 from hanse.policy.errors import HorizonExceeded
@@ -48,6 +48,9 @@ MINUTES_PER_DAY = 24 * 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MICROSECONDS_PER_SECOND = 1_000_000
+
+ELAPSED_ID = "elapsed time"
+"""The id of the calendar that never stops. No calendar of a policy can have it, because of the space."""
 
 # Microseconds since the epoch, half-open: integers compare and add exactly, and much faster than datetimes.
 Stretch: TypeAlias = tuple[int, int]
@@ -191,6 +194,12 @@ class WorkingCalendar:
 
     def _offset_at(self, second: int) -> int:
         return _offset_seconds(datetime.fromtimestamp(second, self._zone))
+
+
+def elapsed_time() -> WorkingCalendar:
+    """Return the calendar that never stops, for what is promised in elapsed time."""
+    always = Shift(days=range(MONDAY, SUNDAY + 1), start="00:00", end="24:00")
+    return WorkingCalendar(Calendar(id=ELAPSED_ID, time_zone="UTC", shifts=[always]))
 
 
 def time_zone(name: str, path: str) -> ZoneInfo:

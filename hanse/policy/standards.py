@@ -15,9 +15,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from hanse.errors import PolicyMissing
-from hanse.policy.calendar import WorkingCalendar
+from hanse.policy.calendar import ELAPSED_ID, WorkingCalendar, elapsed_time
 from hanse.policy.conditions import PROVIDER_SCOPE, SCORE_SCOPE, TICKET_SCOPE, Condition, Score, invalid
 from hanse.policy.errors import CategoryUnknown, UnitUnknown
+from hanse.policy.promises import Promise, promises_of
 from hanse_protos.policy.v1.policy_pb2 import (
     LadderStep,
     PolicyDocument,
@@ -60,6 +61,7 @@ class Standards:
         self._skills = {category.id: category.skill for category in self.document.categories}
         self._profiles = {profile.unit: profile for profile in self.document.units}
         self.calendars: Mapping[str, WorkingCalendar] = MappingProxyType(self._compile_calendars())
+        self._promises = {target.id: tuple(promises_of(target)) for target in self.document.targets}
         self._compile_conditions()
         self._targets_by_facts = lru_cache(maxsize=REMEMBERED_FACTS)(self._find_target)
         self._ladders_by_facts = lru_cache(maxsize=REMEMBERED_FACTS)(self._find_ladder)
@@ -76,7 +78,7 @@ class Standards:
         for i, profile in enumerate(self.document.units):
             if profile.calendar not in calendars:
                 raise invalid(f"units[{i}].calendar", f"there is no calendar {profile.calendar!r}: add it")
-        return calendars
+        return {**calendars, ELAPSED_ID: elapsed_time()}
 
     def _compile_conditions(self) -> None:
         document = self.document
@@ -140,6 +142,10 @@ class Standards:
     def target_for(self, facts: TicketFacts) -> ServiceTarget | None:
         """Give the first target whose condition holds, or None. Raises `ConditionFailed` and `UnitUnknown`."""
         return self._targets_by_facts(_key(facts))
+
+    def promises(self, target: str) -> tuple[Promise, ...]:
+        """Give the clocks that a target starts, none for an id that the policy does not have."""
+        return self._promises.get(target, ())
 
     def ladder_for(self, facts: TicketFacts) -> list[LadderStep]:
         """Give the steps whose condition holds, by percent. Raises `ConditionFailed` and `UnitUnknown`."""

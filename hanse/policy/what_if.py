@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from google.protobuf.duration_pb2 import Duration
-
 from hanse.policy import clock
+from hanse.policy.calendar import ELAPSED_ID
 from hanse.policy.clock import Segment
 from hanse.policy.errors import UnitUnknown
 from hanse.policy.standards import TOP_TIER, Standards
 from hanse_protos.policy.v1.policy_pb2 import LadderStep, ServiceTarget, TicketFacts
+from hanse_protos.ticket.v1.ticket_pb2 import Clock
 
 FULL_PERCENT = 100
 EVERYBODY_IS_FREE: dict[str, int] = {}
@@ -94,7 +94,7 @@ def judge(standards: Standards, history: History, now: datetime) -> Verdict:
     if target is None:
         return Verdict(tier=history.tier)
     case = _Case(standards, history, target, history.resolve_time or now)
-    response_due, resolution_due = case.due(target.response, FULL_PERCENT), case.due(target.resolution, FULL_PERCENT)
+    response_due, resolution_due = (case.due(kind, FULL_PERCENT) for kind in (Clock.RESPONSE, Clock.RESOLUTION))
     verdict = Verdict(
         target=target.id,
         response_due=response_due,
@@ -113,7 +113,7 @@ class _Case:
         self.end = end
         self._standards = standards
         self._home = history.home
-        self._target = target
+        self._promises = {promise.kind: promise for promise in standards.promises(target.id)}
         self._segments = [self._segment(stretch) for stretch in history.stretches]
 
     def _segment(self, stretch: Stretch) -> Segment:
@@ -124,16 +124,19 @@ class _Case:
             calendar = self._standards.calendar_of(self._home)
         return Segment(stretch.holder, calendar, stretch.running, stretch.start, stretch.end)
 
-    def due(self, promised: Duration, percent: int) -> datetime | None:
+    def due(self, kind: Clock.Kind.ValueType, percent: int) -> datetime | None:
         """Return when so much of a promise is used up, None where that is never reached."""
-        return clock.due(self._segments, self._standards.calendars, promised.ToTimedelta() * percent / FULL_PERCENT)
+        promise, segments = self._promises[kind], self._segments
+        if promise.elapsed:
+            segments = [replace(segment, calendar=ELAPSED_ID) for segment in segments]
+        return clock.due(segments, self._standards.calendars, promise.duration * percent / FULL_PERCENT)
 
     def climbed(self, verdict: Verdict, facts: TicketFacts) -> Verdict:
         """Play the ladder through, as the desk does: what is reached while another unit holds the ticket is skipped."""
         seen = TicketFacts()
         seen.CopyFrom(facts)
         for percent in sorted({rung.at_percent for rung in self._standards.document.ladder}):
-            reached = self.due(self._target.resolution, percent)
+            reached = self.due(Clock.RESOLUTION, percent)
             if reached is None or reached > self.end or not self._is_at_home(reached):
                 continue
             for rung in self._standards.ladder_for(seen):

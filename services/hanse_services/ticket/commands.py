@@ -16,10 +16,11 @@ from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import clocks
 from hanse_services.ticket.engagements import withdraw_seeking
-from hanse_services.ticket.holding import end_wait, stop_clocks, switch_clocks
+from hanse_services.ticket.holding import end_wait, settle_clocks, stop_clocks
 from hanse_services.ticket.loading import check_agent, kept, own_ticket
 from hanse_services.ticket.messages import opened_ticket_to_proto, summary_of
 from hanse_services.ticket.model import Customer, Ticket
+from hanse_services.ticket.segments import close_segment
 
 WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")
 FOR_CUSTOMER = "customer"
@@ -166,7 +167,7 @@ def pause_ticket(work: Work, request: rpc.PauseTicketRequest) -> pb.Ticket:
     ticket = own_ticket(work, request.name, request.etag)
     ticket.move("PauseTicket")
     ticket.waiting_for, ticket.waiting_since = request.waiting_for, work.now
-    switch_clocks(work, ticket, work.now, running=False)
+    settle_clocks(work, ticket, work.now)
     paused = told.TicketPaused(ticket=summary_of(ticket), waiting_for=request.waiting_for)
     work.tell(ticket.name, paused, text=request.reason)
     return kept(work, ticket)
@@ -182,7 +183,7 @@ def resume_ticket(work: Work, request: rpc.ResumeTicketRequest) -> pb.Ticket:
 def _resume(work: Work, ticket: Ticket) -> None:
     ticket.move("ResumeTicket")
     end_wait(ticket, work.now)
-    switch_clocks(work, ticket, work.now, running=True)
+    settle_clocks(work, ticket, work.now)
     work.tell(ticket.name, told.TicketResumed(ticket=summary_of(ticket)))
 
 
@@ -194,7 +195,7 @@ def resolve_ticket(work: Work, request: rpc.ResolveTicketRequest) -> pb.Ticket:
     ticket.move("ResolveTicket")
     ticket.solution, ticket.resolve_time = request.solution, work.now
     stop_clocks(work, ticket, pb.Clock.RESPONSE, pb.Clock.RESOLUTION)
-    clocks.close_segment(ticket, work.now)
+    close_segment(ticket, work.now)
     work.tell(ticket.name, told.TicketResolved(ticket=summary_of(ticket)), text=request.solution)
     return kept(work, ticket)
 
@@ -205,7 +206,7 @@ def reopen_ticket(work: Work, request: rpc.ReopenTicketRequest) -> pb.Ticket:
     ticket.move("ReopenTicket")
     ticket.resolve_time = None
     clocks.restart_clock(ticket, pb.Clock.RESOLUTION)
-    switch_clocks(work, ticket, work.now, running=True)
+    settle_clocks(work, ticket, work.now)
     work.tell(ticket.name, told.TicketReopened(ticket=summary_of(ticket)), text=request.reason)
     return kept(work, ticket)
 

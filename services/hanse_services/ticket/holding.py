@@ -7,7 +7,7 @@ from hanse.times import put_time
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket import clocks
+from hanse_services.ticket import clocks, segments
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import Clock, StepAction, Ticket
 
@@ -17,11 +17,11 @@ def standards_of(work: Work, ticket: Ticket) -> Standards | None:
     return work.standards_of(ticket.policy_version) if ticket.clocks else None
 
 
-def switch_clocks(work: Work, ticket: Ticket, at: datetime, *, running: bool) -> None:
-    """Let the clocks run, or stand, from an instant on, on the holder's calendar; compute their deadlines anew."""
+def settle_clocks(work: Work, ticket: Ticket, at: datetime) -> None:
+    """Let the clocks follow the ticket as it is from an instant on, and compute their deadlines anew."""
     standards = standards_of(work, ticket)
     if standards:
-        clocks.open_segment(standards, ticket, ticket.holder, at, running=running)
+        segments.follow_ticket(standards, ticket, at)
         clocks.schedule(standards, ticket)
 
 
@@ -53,7 +53,7 @@ def hand_over(work: Work, ticket: Ticket, unit: str, engagement: str, at: dateti
         return
     before, ticket.holder = ticket.holder, unit
     if ticket.state in (pb.NEW, pb.IN_PROGRESS, pb.WAITING):
-        switch_clocks(work, ticket, at, running=ticket.state != pb.WAITING)
+        settle_clocks(work, ticket, at)
     handed_over = told.TicketHandedOver(
         ticket=summary_of(ticket), from_unit=before, to_unit=unit, engagement=engagement
     )

@@ -12,7 +12,6 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from hanse.columns import ProtoEnum
 from hanse.errors import EtagMismatch
 from hanse.log.tables import Time
-from hanse.policy.clock import Segment
 from hanse.schema import ServiceSchema
 from hanse.transitions import next_state
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
@@ -127,7 +126,7 @@ class Ticket(Base):
     breached: Mapped[bool]
     engagement_count: Mapped[int]
 
-    clocks: Mapped[list["Clock"]] = relationship(order_by="Clock.kind", lazy="select")
+    clocks: Mapped[list["Clock"]] = relationship(order_by="Clock.kind, Clock.number", lazy="select")
     segments: Mapped[list["ClockSegment"]] = relationship(order_by="ClockSegment.number", lazy="select")
 
     def move(self, verb: str) -> None:
@@ -136,7 +135,7 @@ class Ticket(Base):
 
 
 class ClockSegment(Base):
-    """A stretch in which one unit held the ticket and its clocks ran, or stood. All clocks of a ticket share them."""
+    """A stretch in which one unit held the ticket and the same clocks stood. All clocks of a ticket share them."""
 
     __tablename__ = "clock_segment"
 
@@ -144,13 +143,10 @@ class ClockSegment(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     unit: Mapped[str]
     calendar: Mapped[str]
-    running: Mapped[bool]
+    standing: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    """The kinds of clocks that stand in it, by their names; those of all others run."""
     start_time: Mapped[datetime]
     end_time: Mapped[datetime | None]
-
-    def value(self) -> Segment:
-        """Return the segment as the clock arithmetic takes it."""
-        return Segment(self.unit, self.calendar, self.running, self.start_time, self.end_time)
 
 
 class StepAction(StrEnum):
@@ -186,16 +182,27 @@ class Step:
 
 
 class Clock(Base):
-    """A promise to the customer: a row with its deadline. What is used up follows from the ticket's segments."""
+    """A promise: a row with its deadline. What is used up follows from the ticket's segments."""
 
     __tablename__ = "clock"
-    __table_args__ = (Index("clock_open", "ticket", postgresql_where="stop_time IS NULL"),)
+    __table_args__ = (
+        Index("clock_open", "ticket", postgresql_where="stop_time IS NULL"),
+        # For the queue: what runs out next. Clocks that stand have no time and come last.
+        Index("clock_open_by_due_time", "due_time", "ticket", postgresql_where="stop_time IS NULL"),
+    )
 
     ticket: Mapped[str] = mapped_column(ForeignKey("ticket.ticket.name"), primary_key=True)
     kind: Mapped[pb.Clock.Kind.ValueType] = mapped_column(ProtoEnum(pb.Clock.Kind), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    """Which one of its kind, from 1: some are promised again and again."""
+    towards: Mapped[pb.Clock.Towards.ValueType] = mapped_column(ProtoEnum(pb.Clock.Towards))
     target: Mapped[str]
     target_duration: Mapped[timedelta]
+    elapsed: Mapped[bool]
+    """Whether every hour counts; otherwise working time."""
     policy_version: Mapped[int]
+    start_time: Mapped[datetime]
+    """What lies before it does not count."""
     due_time: Mapped[datetime | None]
     breach_time: Mapped[datetime | None]
     stop_time: Mapped[datetime | None]

@@ -26,9 +26,10 @@ from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import clocks
-from hanse_services.ticket.holding import switch_clocks
+from hanse_services.ticket.holding import settle_clocks
 from hanse_services.ticket.loading import find_engagement, find_ticket, mirror_of
 from hanse_services.ticket.model import SCHEMA, Engagement, StepAction, Ticket
+from hanse_services.ticket.segments import close_segment
 
 PARTNERS = "partners/"
 
@@ -148,24 +149,24 @@ def _escalated(work: Work, ticket: Ticket, fact: Fact) -> None:
 def _paused(work: Work, ticket: Ticket, fact: Fact) -> None:
     payload: Any = fact.payload
     ticket.waiting_for, ticket.waiting_since = payload.waiting_for, fact.occur_time
-    switch_clocks(work, ticket, fact.occur_time, running=False)
+    settle_clocks(work, ticket, fact.occur_time)
 
 
 def _resumed(work: Work, ticket: Ticket, fact: Fact) -> None:
     ticket.waiting_for, ticket.waiting_since = "", None
-    switch_clocks(work, ticket, fact.occur_time, running=True)
+    settle_clocks(work, ticket, fact.occur_time)
 
 
 def _resolved(work: Work, ticket: Ticket, fact: Fact) -> None:
     ticket.waiting_for, ticket.waiting_since = "", None
     ticket.solution = fact.texts.get("text", "")
     _stop(ticket, fact.occur_time, pb.Clock.RESPONSE, pb.Clock.RESOLUTION)
-    clocks.close_segment(ticket, fact.occur_time)
+    close_segment(ticket, fact.occur_time)
 
 
 def _reopened(work: Work, ticket: Ticket, fact: Fact) -> None:
     clocks.restart_clock(ticket, pb.Clock.RESOLUTION)
-    switch_clocks(work, ticket, fact.occur_time, running=True)
+    settle_clocks(work, ticket, fact.occur_time)
 
 
 def _closed(work: Work, ticket: Ticket, fact: Fact) -> None:
@@ -174,7 +175,7 @@ def _closed(work: Work, ticket: Ticket, fact: Fact) -> None:
 
 def _handed_over(work: Work, ticket: Ticket, fact: Fact) -> None:
     if ticket.state in (pb.NEW, pb.IN_PROGRESS, pb.WAITING):
-        switch_clocks(work, ticket, fact.occur_time, running=ticket.state != pb.WAITING)
+        settle_clocks(work, ticket, fact.occur_time)
 
 
 # Engagements.

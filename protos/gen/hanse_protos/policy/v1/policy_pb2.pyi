@@ -428,21 +428,26 @@ class ServiceTarget(_message.Message):
     RESPONSE_FIELD_NUMBER: _builtins.int
     RESOLUTION_FIELD_NUMBER: _builtins.int
     WARN_PERCENTS_FIELD_NUMBER: _builtins.int
+    CLOCKS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The target's id, "p1"."""
     when: _builtins.str
     """The condition, CEL over `ticket` and `home`; empty holds always."""
     @_builtins.property
     def response(self) -> _duration_pb2.Duration:
-        """Working time until the first response."""
+        """Time until the first response: working time, unless `clocks` says otherwise."""
 
     @_builtins.property
     def resolution(self) -> _duration_pb2.Duration:
-        """Working time until the solution."""
+        """Time until the solution: working time, unless `clocks` says otherwise."""
 
     @_builtins.property
     def warn_percents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Where to warn, in percent of a target used up."""
+
+    @_builtins.property
+    def clocks(self) -> Global___ClockRules:
+        """How each clock counts, where it does not count as usual."""
 
     def __init__(
         self,
@@ -452,14 +457,90 @@ class ServiceTarget(_message.Message):
         response: _duration_pb2.Duration | None = ...,
         resolution: _duration_pb2.Duration | None = ...,
         warn_percents: _abc.Iterable[_builtins.int] | None = ...,
+        clocks: Global___ClockRules | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["resolution", b"resolution", "response", b"response"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "resolution", b"resolution", "response", b"response"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "resolution", b"resolution", "response", b"response", "warn_percents", b"warn_percents", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "id", b"id", "resolution", b"resolution", "response", b"response", "warn_percents", b"warn_percents", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ServiceTarget: _TypeAlias = ServiceTarget  # noqa: Y015
+
+@_typing.final
+class ClockRules(_message.Message):
+    """How the clocks of a target count."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def response(self) -> Global___ClockRule:
+        """The clock of the first response."""
+
+    @_builtins.property
+    def resolution(self) -> Global___ClockRule:
+        """The clock of the solution."""
+
+    def __init__(
+        self,
+        *,
+        response: Global___ClockRule | None = ...,
+        resolution: Global___ClockRule | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["resolution", b"resolution", "response", b"response"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolution", b"resolution", "response", b"response"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClockRules: _TypeAlias = ClockRules  # noqa: Y015
+
+@_typing.final
+class ClockRule(_message.Message):
+    """How one clock counts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Time:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _TimeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ClockRule._Time.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        TIME_UNSPECIFIED: ClockRule._Time.ValueType  # 0
+        """Not said: working time."""
+        WORKING: ClockRule._Time.ValueType  # 1
+        """Working time, on the calendar of the unit that holds the ticket."""
+        ELAPSED: ClockRule._Time.ValueType  # 2
+        """Elapsed time: every hour."""
+
+    class Time(_Time, metaclass=_TimeEnumTypeWrapper):
+        """Which time counts."""
+
+    TIME_UNSPECIFIED: ClockRule.Time.ValueType  # 0
+    """Not said: working time."""
+    WORKING: ClockRule.Time.ValueType  # 1
+    """Working time, on the calendar of the unit that holds the ticket."""
+    ELAPSED: ClockRule.Time.ValueType  # 2
+    """Elapsed time: every hour."""
+
+    TIME_FIELD_NUMBER: _builtins.int
+    time: Global___ClockRule.Time.ValueType
+    """Which time counts."""
+    def __init__(
+        self,
+        *,
+        time: Global___ClockRule.Time.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClockRule: _TypeAlias = ClockRule  # noqa: Y015
 
 @_typing.final
 class LadderStep(_message.Message):

@@ -289,7 +289,7 @@ Global___Ticket: _TypeAlias = Ticket  # noqa: Y015
 
 @_typing.final
 class Clock(_message.Message):
-    """One promise to the customer, and where it stands."""
+    """One promise, and where it stands."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -347,6 +347,33 @@ class Clock(_message.Message):
     BREACHED: Clock.State.ValueType  # 4
     """It ran out; it may still run."""
 
+    class _Towards:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _TowardsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Clock._Towards.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        TOWARDS_UNSPECIFIED: Clock._Towards.ValueType  # 0
+        """Not said."""
+        CUSTOMER: Clock._Towards.ValueType  # 1
+        """The customer: a service level agreement."""
+        UNIT: Clock._Towards.ValueType  # 2
+        """A unit, or a tier of it: an operational level agreement."""
+        SUPPLIER: Clock._Towards.ValueType  # 3
+        """The other way round, what a supplier has promised us: an underpinning contract."""
+
+    class Towards(_Towards, metaclass=_TowardsEnumTypeWrapper):
+        """Whom something is promised."""
+
+    TOWARDS_UNSPECIFIED: Clock.Towards.ValueType  # 0
+    """Not said."""
+    CUSTOMER: Clock.Towards.ValueType  # 1
+    """The customer: a service level agreement."""
+    UNIT: Clock.Towards.ValueType  # 2
+    """A unit, or a tier of it: an operational level agreement."""
+    SUPPLIER: Clock.Towards.ValueType  # 3
+    """The other way round, what a supplier has promised us: an underpinning contract."""
+
     KIND_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
@@ -355,19 +382,30 @@ class Clock(_message.Message):
     DUE_TIME_FIELD_NUMBER: _builtins.int
     STOP_TIME_FIELD_NUMBER: _builtins.int
     SEGMENTS_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    TOWARDS_FIELD_NUMBER: _builtins.int
+    ELAPSED_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    BREACH_TIME_FIELD_NUMBER: _builtins.int
     kind: Global___Clock.Kind.ValueType
     """What is promised."""
     state: Global___Clock.State.ValueType
     """Where it stands."""
     target: _builtins.str
     """The id of the policy's target."""
+    number: _builtins.int
+    """Which one of its kind it is on this ticket, from 1: some are promised again and again."""
+    towards: Global___Clock.Towards.ValueType
+    """Whom it is promised."""
+    elapsed: _builtins.bool
+    """Whether it counts elapsed time, every hour; otherwise working time."""
     @_builtins.property
     def target_duration(self) -> _duration_pb2.Duration:
-        """The promise, in working time."""
+        """The promise, in working time or in elapsed time."""
 
     @_builtins.property
     def used_duration(self) -> _duration_pb2.Duration:
-        """What is used up, in working time: the sum of the running segments."""
+        """What is used up, in the same time: the sum of the running segments."""
 
     @_builtins.property
     def due_time(self) -> _timestamp_pb2.Timestamp:
@@ -381,6 +419,14 @@ class Clock(_message.Message):
     def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClockSegment]:
         """The stretches that it is the sum of, in order of time."""
 
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it started."""
+
+    @_builtins.property
+    def breach_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ran out; unset where it has not."""
+
     def __init__(
         self,
         *,
@@ -392,10 +438,15 @@ class Clock(_message.Message):
         due_time: _timestamp_pb2.Timestamp | None = ...,
         stop_time: _timestamp_pb2.Timestamp | None = ...,
         segments: _abc.Iterable[Global___ClockSegment] | None = ...,
+        number: _builtins.int = ...,
+        towards: Global___Clock.Towards.ValueType = ...,
+        elapsed: _builtins.bool = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        breach_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "stop_time", b"stop_time", "target_duration", b"target_duration", "used_duration", b"used_duration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["breach_time", b"breach_time", "due_time", b"due_time", "start_time", b"start_time", "stop_time", b"stop_time", "target_duration", b"target_duration", "used_duration", b"used_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "kind", b"kind", "segments", b"segments", "state", b"state", "stop_time", b"stop_time", "target", b"target", "target_duration", b"target_duration", "used_duration", b"used_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breach_time", b"breach_time", "due_time", b"due_time", "elapsed", b"elapsed", "kind", b"kind", "number", b"number", "segments", b"segments", "start_time", b"start_time", "state", b"state", "stop_time", b"stop_time", "target", b"target", "target_duration", b"target_duration", "towards", b"towards", "used_duration", b"used_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -416,7 +467,7 @@ class ClockSegment(_message.Message):
     unit: _builtins.str
     """The unit that held the ticket."""
     calendar: _builtins.str
-    """The id of the calendar that counted."""
+    """The id of the calendar that counted; "elapsed time" where every hour did."""
     running: _builtins.bool
     """Whether the clock ran."""
     @_builtins.property
@@ -429,7 +480,7 @@ class ClockSegment(_message.Message):
 
     @_builtins.property
     def used_duration(self) -> _duration_pb2.Duration:
-        """The working time in it; 0 where the clock stood."""
+        """What it used up of the promise; 0 where the clock stood."""
 
     def __init__(
         self,

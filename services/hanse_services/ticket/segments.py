@@ -1,0 +1,96 @@
+"""The segments of a ticket: who held it, on which calendar, and which kinds of clocks stood. All its clocks share them.
+
+A new segment begins when the ticket changes hands, or when a clock begins to stand or goes on; only the last one may be
+open. A clock takes from them the part between its start and its stop, so what it has used up is always their exact sum.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from hanse.names import home_of
+from hanse.policy.calendar import ELAPSED_ID
+from hanse.policy.clock import Segment
+from hanse.policy.errors import UnitUnknown
+from hanse.policy.standards import Standards
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.model import Clock, ClockSegment, Ticket
+
+
+def follow_ticket(standards: Standards, ticket: Ticket, at: datetime) -> None:
+    """End the current segment and begin the next one, unless holder and standing clocks are as they were.
+
+    What another unit tells may have happened before the current segment began; a segment is never shorter than nothing.
+    """
+    standing = _standing(ticket)
+    if _goes_on(ticket, standing):
+        return
+    at = close_segment(ticket, at)
+    ticket.segments.append(
+        ClockSegment(
+            ticket=ticket.name,
+            number=len(ticket.segments) + 1,
+            unit=ticket.holder,
+            calendar=_calendar_of(standards, ticket.holder, ticket),
+            standing=standing,
+            start_time=at,
+        )
+    )
+
+
+def _standing(ticket: Ticket) -> list[str]:
+    """Return the kinds of open clocks that stand: all of them, while the ticket waits."""
+    return sorted(_open_kinds(ticket)) if ticket.state == pb.WAITING else []
+
+
+def _open_kinds(ticket: Ticket) -> set[str]:
+    return {pb.Clock.Kind.Name(row.kind) for row in ticket.clocks if row.stop_time is None}
+
+
+def _goes_on(ticket: Ticket, standing: list[str]) -> bool:
+    """Whether the current segment says of every open clock what is true now."""
+    if not ticket.segments or ticket.segments[-1].end_time is not None:
+        return False
+    current = ticket.segments[-1]
+    return current.unit == ticket.holder and _open_kinds(ticket).intersection(current.standing) == {*standing}
+
+
+def _calendar_of(standards: Standards, unit: str, ticket: Ticket) -> str:
+    """Return the calendar that counts while a unit holds a ticket.
+
+    A unit that joined the group after the ticket was opened is not in the ticket's policy: then the home unit's counts.
+    """
+    try:
+        return standards.calendar_of(unit)
+    except UnitUnknown:
+        return standards.calendar_of(home_of(ticket.name))
+
+
+def close_segment(ticket: Ticket, at: datetime) -> datetime:
+    """End the current segment, if one is open, and return when it ended."""
+    if not ticket.segments or ticket.segments[-1].end_time is not None:
+        return at
+    current = ticket.segments[-1]
+    current.end_time = max(at, current.start_time)
+    return current.end_time
+
+
+def segments_of(ticket: Ticket, clock: Clock) -> Iterator[Segment]:
+    """Yield the segments, and parts of segments, that lie between a clock's start and its stop, as it counts them."""
+    for row in ticket.segments:
+        if row.start_time < clock.start_time and row.end_time is not None and row.end_time <= clock.start_time:
+            continue
+        if clock.stop_time is not None and row.start_time >= clock.stop_time:
+            continue
+        segment = Segment(
+            unit=row.unit,
+            calendar=ELAPSED_ID if clock.elapsed else row.calendar,
+            running=pb.Clock.Kind.Name(clock.kind) not in row.standing,
+            start=max(row.start_time, clock.start_time),
+            end=row.end_time,
+        )
+        yield (
+            segment
+            if clock.stop_time is None
+            else replace(segment, end=min(segment.end or clock.stop_time, clock.stop_time))
+        )
