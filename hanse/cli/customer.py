@@ -10,10 +10,11 @@ from rich.text import Text
 
 from hanse.cli import output
 from hanse.cli.connection import At, command
+from hanse.cli.ticket import CLASSES, class_of
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
-app = typer.Typer(help="Show, export and erase the persons that a unit keeps.", no_args_is_help=True)
+app = typer.Typer(help="Show, classify, export and erase the persons that a unit keeps.", no_args_is_help=True)
 
 CustomerArgument = Annotated[
     str, typer.Argument(help="The customer's name, or its id: see `hanse ticket show --json`.")
@@ -36,6 +37,7 @@ def _show(customer: pb.Customer, as_json: bool) -> None:
         output.console.print(f"erased {output.when(customer.erase_time)} UTC by {customer.eraser}: {ground}")
         return
     contact = customer.contact
+    output.console.print(pb.CustomerClass.Name(customer.customer_class), style="dim")
     for value in (contact.display_name, contact.email, contact.phone, contact.reference):
         if value:
             output.console.print(value, markup=False)
@@ -62,6 +64,19 @@ def export(at: At, customer: CustomerArgument) -> None:
             break
         request.page_token = page.next_page_token
     output.print_json(everything)
+
+
+@command(app, "classify", unit="shanghai")
+def classify(
+    at: At,
+    customer: CustomerArgument,
+    customer_class: Annotated[str, typer.Argument(help=f"One of {', '.join(CLASSES)}.")],
+) -> None:
+    """Put a person into a class: the tickets to come are judged by it."""
+    request = rpc.ClassifyCustomerRequest(
+        name=_name(at, customer), customer_class=class_of(customer_class), request_id=str(uuid4())
+    )
+    _show(at.ask(lambda desk: desk.customers.ClassifyCustomer(request)), at.as_json)
 
 
 @command(app, "erase", unit="shanghai")

@@ -128,6 +128,32 @@ def publish(at: At, file: FileArgument, effective: policy_draft.FromOption = Non
         output.console.print(f"{policy.name} is published; `hanse status` shows who has acknowledged it")
 
 
+@command(app, "services", unit="shanghai")
+def show_services(
+    at: At, language: Annotated[str, typer.Option(help="The language of titles and scopes, where there is one.")] = "en"
+) -> None:
+    """Show the service catalogue: what can be had, who answers for it, what is promised, and what it costs."""
+    request = pb.GetPolicyRequest(name=f"policies/{CURRENT}")
+    document: pb.PolicyDocument = at.ask(lambda desk: desk.policies.GetPolicy(request)).document
+    if at.as_json:
+        output.print_json({"services": [output.as_dict(service) for service in document.services]})
+        return
+    rows = (
+        (
+            service.id,
+            service.titles.get(language, ""),
+            service.scopes.get(language, ""),
+            output.unit(service.owner),
+            ", ".join(service.categories) or "any",
+            ", ".join(service.targets) or "as for all",
+            output.money(service.cost),
+        )
+        for service in document.services
+    )
+    columns = ["service", "title", "scope", "owner", "categories", "targets", "costs"]
+    output.table("Service catalogue", columns, rows)
+
+
 @command(app, "show", unit="hq")
 def show(at: At, version: Annotated[str, typer.Argument(help="A version, or current.")] = CURRENT) -> None:
     """Show a version of the policy as a unit has it."""

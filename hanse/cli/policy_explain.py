@@ -14,6 +14,7 @@ from hanse.errors import PolicyMissing
 from hanse.names import home_of, policy_name
 from hanse.policy import Standards
 from hanse.policy.explanation import Explanation, Outcome, explain
+from hanse.policy.facts import facts_of
 from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, Policy
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
@@ -27,15 +28,7 @@ def explain_ticket(at: At, ticket: str) -> tuple[pb.Ticket, Policy, Explanation]
     request = GetPolicyRequest(name=policy_name(found.policy_version))
     policy: Policy = at.ask(lambda desk: desk.policies.GetPolicy(request))
     standards = Standards(policy.version, policy.document)
-    facts = standards.facts(
-        priority=pb.Priority.Name(found.priority),
-        category=found.category,
-        language=found.language,
-        tier=found.tier,
-        home=home_of(found.name),
-        product=found.product,
-    )
-    return found, policy, explain(standards, facts)
+    return found, policy, explain(standards, facts_of(standards, found, home_of(found.name)))
 
 
 def as_dict(ticket: pb.Ticket, policy: Policy, explanation: Explanation) -> dict[str, Any]:
@@ -44,6 +37,7 @@ def as_dict(ticket: pb.Ticket, policy: Policy, explanation: Explanation) -> dict
         "ticket": ticket.name,
         "policy": policy.name,
         "facts": output.as_dict(explanation.facts),
+        "service": output.as_dict(explanation.service) if explanation.service else None,
         "targets": [asdict(rule) for rule in explanation.targets],
         "ladder": [asdict(rule) for rule in explanation.ladder],
         "providers": [asdict(provider) for provider in explanation.providers],
@@ -57,6 +51,10 @@ def show(ticket: pb.Ticket, policy: Policy, explanation: Explanation) -> None:
     output.console.print(Text.assemble((ticket.name, "bold"), governed))
     facts = ", ".join(f"{name} {value}" for name, value in output.as_dict(explanation.facts).items() if value)
     output.console.print(facts, style="dim")
+    if explanation.service:
+        service = explanation.service
+        price = f", costs {output.money(service.cost)}" if service.HasField("cost") else ""
+        output.console.print(f"service {service.id}, which {output.unit(service.owner)} answers for{price}")
     for title, rules in (("Targets: the first that holds", explanation.targets), ("Ladder", explanation.ladder)):
         rows = ((rule.path, rule.says, rule.condition or "always", _marked(rule.outcome)) for rule in rules)
         output.table(title, ["rule", "says", "when", "here"], rows)

@@ -18,13 +18,16 @@ app = typer.Typer(help="Open, work on and follow tickets.", no_args_is_help=True
 TicketArgument = Annotated[str, typer.Argument(help="The ticket's name, or its id where it is the unit's own.")]
 Priority = Annotated[str, typer.Option("--priority", "-p", help="P1 (business stands still) to P4 (a wish).")]
 
+CLASSES = [name for name, value in pb.CustomerClass.items() if value]
+
 
 def show_ticket(ticket: pb.Ticket) -> None:
     """Print a ticket for people."""
     output.console.print(Text.assemble((ticket.name, "bold"), "  ", (pb.TicketState.Name(ticket.state), "cyan")))
     output.console.print(ticket.title, markup=False)
     facts = (
-        f"{pb.Priority.Name(ticket.priority)}, {ticket.category}, tier {ticket.tier}, "
+        f"{pb.Priority.Name(ticket.priority)}, {ticket.category}, "
+        f"{f'service {ticket.service}, ' if ticket.service else ''}{_class(ticket.customer_class)}tier {ticket.tier}, "
         f"held by {output.unit(ticket.holder)}, opened {output.when(ticket.open_time)} UTC"
     )
     output.console.print(facts, style="dim")
@@ -58,6 +61,9 @@ def open_ticket(
     priority: Priority = "P3",
     language: str = "",
     product: str = "",
+    service: Annotated[str, typer.Option(help="A service of the catalogue; else the one for the category.")] = "",
+    customer: Annotated[str, typer.Option(help="The customer's id in the system it came from.")] = "",
+    customer_class: Annotated[str, typer.Option(help=f"The customer's class: {', '.join(CLASSES)}.")] = "",
 ) -> None:
     """Open a ticket."""
     asked = pb.Ticket(
@@ -67,9 +73,25 @@ def open_ticket(
         language=language,
         product=product,
         priority=_priority(priority),
+        service=service,
     )
     request = rpc.CreateTicketRequest(parent=at.parent, ticket=asked, request_id=str(uuid4()))
+    if customer or customer_class:
+        request.contact.reference = customer
+        request.contact.customer_class = class_of(customer_class) if customer_class else pb.CUSTOMER_CLASS_UNSPECIFIED
     _changed(at.ask(lambda desk: desk.tickets.CreateTicket(request)), at.as_json)
+
+
+def class_of(text: str) -> pb.CustomerClass.ValueType:
+    """Return a customer's class as people write it. Raises BadParameter for what is none."""
+    if text.upper() not in CLASSES:
+        raise typer.BadParameter(f"{text} is not a customer's class: {', '.join(CLASSES)}")
+    return pb.CustomerClass.Value(text.upper())
+
+
+def _class(customer_class: pb.CustomerClass.ValueType) -> str:
+    """Say a class that is worth saying: most customers are ordinary."""
+    return f"{pb.CustomerClass.Name(customer_class)} customer, " if customer_class > pb.ORDINARY else ""
 
 
 def _priority(text: str) -> pb.Priority.ValueType:

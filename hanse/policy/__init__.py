@@ -27,6 +27,7 @@ A document goes through three states:
 | `promises` | the clocks that a target starts |
 | `clock` | the sum of segments on different calendars: what is used up, and when it runs out |
 | `standards` | the compiled document and its answers |
+| `facts` | what conditions see of a ticket, gathered from its row, its message or its summary |
 | `store` | a service's copy of the versions in force; the only module here that knows a database |
 
 When something fails, it fails typed: `PolicyInvalid` while a document is written or compiled, and one of the errors in
@@ -38,17 +39,27 @@ from hanse.policy.calendar import WorkingCalendar
 from hanse.policy.clock import Segment, due, segment_used, used
 from hanse.policy.diff import Difference, diff
 from hanse.policy.document import dump_yaml, load_yaml
-from hanse.policy.errors import CalendarUnknown, CategoryUnknown, ConditionFailed, HorizonExceeded, UnitUnknown
+from hanse.policy.errors import (
+    CalendarUnknown,
+    CategoryNotCovered,
+    CategoryUnknown,
+    ConditionFailed,
+    HorizonExceeded,
+    ServiceUnknown,
+    UnitUnknown,
+)
 from hanse.policy.lint import lint
 from hanse.policy.standards import Standards
 
 __all__ = [
     "CalendarUnknown",
+    "CategoryNotCovered",
     "CategoryUnknown",
     "ConditionFailed",
     "Difference",
     "HorizonExceeded",
     "Segment",
+    "ServiceUnknown",
     "Standards",
     "UnitUnknown",
     "WorkingCalendar",

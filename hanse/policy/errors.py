@@ -13,6 +13,22 @@ class CategoryUnknown(InvalidArgument):
     hint = "Choose one of the policy's categories."
 
 
+class ServiceUnknown(InvalidArgument):
+    """Raise with `service`."""
+
+    reason = "SERVICE_UNKNOWN"
+    message = "The policy in force has no service of this id."
+    hint = "Choose one of the catalogue's services, or leave the service out."
+
+
+class CategoryNotCovered(InvalidArgument):
+    """Raise with `service` and `category`."""
+
+    reason = "CATEGORY_NOT_COVERED"
+    message = "The service does not cover this category."
+    hint = "Choose another service, or leave it out to have the one that covers the category."
+
+
 class UnitUnknown(FailedPrecondition):
     """Raise with `unit`."""
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from hanse.policy.conditions import PROVIDER_SCOPE, SCORE_SCOPE, TICKET_SCOPE, Condition, Score, Situation
 from hanse.policy.notation import duration_to_text
 from hanse.policy.standards import Standards
-from hanse_protos.policy.v1.policy_pb2 import LadderStep, TicketFacts
+from hanse_protos.policy.v1.policy_pb2 import LadderStep, ServiceOffering, TicketFacts
 
 NOBODY_IS_BUSY = 0
 
@@ -53,6 +53,8 @@ class Explanation:
     """Why a policy answers as it does for one ticket."""
 
     facts: TicketFacts
+    service: ServiceOffering | None
+    """The service of the catalogue, None where the ticket has none."""
     targets: Sequence[RuleExplained]
     ladder: Sequence[RuleExplained]
     providers: Sequence[ProviderExplained]
@@ -61,14 +63,18 @@ class Explanation:
 def explain(standards: Standards, facts: TicketFacts) -> Explanation:
     """Explain a policy's answers for a ticket's facts. Raises `ConditionFailed` and `UnitUnknown`."""
     return Explanation(
-        facts, list(_targets(standards, facts)), list(_ladder(standards, facts)), _providers(standards, facts)
+        facts,
+        standards.service(facts.service) if facts.service else None,
+        list(_targets(standards, facts)),
+        list(_ladder(standards, facts)),
+        _providers(standards, facts),
     )
 
 
 def _targets(standards: Standards, facts: TicketFacts) -> Iterator[RuleExplained]:
     situation = TICKET_SCOPE.situation(ticket=facts, home=standards.profile(facts.home))
     found = False
-    for target in standards.document.targets:
+    for target in standards.targets_of(facts.service):
         path = f"targets[{target.id}]"
         says = f"answer in {duration_to_text(target.response)}, solution in {duration_to_text(target.resolution)}"
         outcome = Outcome.NOT_ASKED if found else _outcome(target.when, path, situation)

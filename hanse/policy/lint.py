@@ -8,12 +8,13 @@ that try the conditions out are in `hanse.policy.rehearsal`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, TypeAlias
 
 import protovalidate
 from google.type.dayofweek_pb2 import DayOfWeek
+from google.type.money_pb2 import Money
 
 from hanse.errors import PolicyInvalid
 from hanse.names import HEADQUARTERS
@@ -23,7 +24,14 @@ from hanse.policy.notation import NANOS_PER_UNIT
 from hanse.policy.public_holidays import unknown_place
 from hanse.policy.rehearsal import Finding, condition_problems
 from hanse_protos.knowledge.v1 import knowledge_pb2
-from hanse_protos.policy.v1.policy_pb2 import Calendar, LadderStep, PolicyDocument, PolicyProblem, Shift
+from hanse_protos.policy.v1.policy_pb2 import (
+    Calendar,
+    LadderStep,
+    PolicyDocument,
+    PolicyProblem,
+    ServiceOffering,
+    Shift,
+)
 from hanse_protos.ticket.v1 import events_pb2
 
 # A document that is wrong everywhere is read from the top; nobody works through more than this.
@@ -69,6 +77,7 @@ def _duplicates(document: PolicyDocument) -> Iterator[Finding]:
     yield from _repeated((target.id for target in document.targets), "targets[{}].id")
     yield from _repeated((rate.id for rate in document.rates), "rates[{}].id")
     yield from _repeated((desk.id for desk in document.desks), "desks[{}].id")
+    yield from _repeated((service.id for service in document.services), "services[{}].id")
     for i, calendar in enumerate(document.calendars):
         dates = (exception.date for exception in calendar.exceptions)
         yield from _repeated(dates, f"calendars[{i}].exceptions[{{}}].date")
@@ -143,16 +152,24 @@ def _targets(document: PolicyDocument) -> Iterator[Finding]:
                 f"targets[{i}].response",
                 "the response is later than the resolution: shorten the one or extend the other",
             )
-    yield from _unreachable([target.when for target in document.targets], "targets")
+    promised = {target for service in document.services for target in service.targets}
+    for asked in ({target.id for target in document.targets} - promised, *map(_targets_of, document.services)):
+        when = {i: target.when for i, target in enumerate(document.targets) if target.id in asked}
+        yield from _unreachable(when, "targets")
 
 
-def _unreachable(conditions: Sequence[str], path: str) -> Iterator[Finding]:
-    """Find rules that an earlier one always wins against, where the first that holds applies."""
-    for later, condition in enumerate(conditions):
-        for earlier, above in enumerate(conditions[:later]):
-            if is_unconditional(above) or above.strip() == condition.strip():
-                yield f"{path}[{later}].when", f"{path}[{earlier}] always comes first: move this above it, or drop it"
-                break
+def _targets_of(service: ServiceOffering) -> set[str]:
+    return {*service.targets}
+
+
+def _unreachable(conditions: Mapping[int, str], path: str) -> Iterator[Finding]:
+    """Find rules, by their place, that an earlier one always wins against, where the first that holds applies."""
+    above: dict[int, str] = {}
+    for later, condition in conditions.items():
+        same = (i for i, other in above.items() if is_unconditional(other) or other.strip() == condition.strip())
+        if (earlier := next(same, None)) is not None:
+            yield f"{path}[{later}].when", f"{path}[{earlier}] always comes first: move this above it, or drop it"
+        above[later] = condition
 
 
 def _ladder(document: PolicyDocument) -> Iterator[Finding]:
@@ -172,22 +189,41 @@ def _can_both_hold(one: LadderStep, other: LadderStep) -> bool:
 
 def _rates(document: PolicyDocument) -> Iterator[Finding]:
     for i, rate in enumerate(document.rates):
-        path, amount = f"rates[{i}].amount", rate.amount
-        if amount.units * NANOS_PER_UNIT + amount.nanos <= 0:
-            yield path, "the amount has to be more than nothing: set it, or drop the rate"
-        if not 0 <= amount.nanos < NANOS_PER_UNIT:
-            yield f"{path}.nanos", f"nanos are the part after the decimal point: 0 to {NANOS_PER_UNIT - 1}"
-        if not (len(amount.currency_code) == 3 and amount.currency_code.isascii() and amount.currency_code.isupper()):
-            yield (
-                f"{path}.currency_code",
-                f"{amount.currency_code!r} is not a currency: give an ISO 4217 code such as EUR",
-            )
+        yield from _amount(rate.amount, f"rates[{i}].amount")
     if not any(is_unconditional(rate.when) for rate in document.rates):
         yield (
             "rates",
             "no rate always applies, so some engagement would have no price: add one without 'when' at the end",
         )
-    yield from _unreachable([rate.when for rate in document.rates], "rates")
+    yield from _unreachable(dict(enumerate(rate.when for rate in document.rates)), "rates")
+
+
+def _amount(amount: Money, path: str) -> Iterator[Finding]:
+    if amount.units * NANOS_PER_UNIT + amount.nanos <= 0:
+        yield path, "the amount has to be more than nothing: set it, or leave it out"
+    if not 0 <= amount.nanos < NANOS_PER_UNIT:
+        yield f"{path}.nanos", f"nanos are the part after the decimal point: 0 to {NANOS_PER_UNIT - 1}"
+    if not (len(amount.currency_code) == 3 and amount.currency_code.isascii() and amount.currency_code.isupper()):
+        yield f"{path}.currency_code", f"{amount.currency_code!r} is not a currency: give an ISO 4217 code such as EUR"
+
+
+def _services(document: PolicyDocument) -> Iterator[Finding]:
+    units, categories, targets = (
+        {unit.unit for unit in document.units},
+        {category.id for category in document.categories},
+        {target.id for target in document.targets},
+    )
+    for i, service in enumerate(document.services):
+        path = f"services[{i}]"
+        if service.owner not in units:
+            yield f"{path}.owner", f"{service.owner!r} is not one of the units: name one that is"
+        for name, ids, known in (("categories", service.categories, categories), ("targets", service.targets, targets)):
+            yield from _repeated(ids, f"{path}.{name}[{{}}]")
+            for j, value in enumerate(ids):
+                if value not in known:
+                    yield f"{path}.{name}[{j}]", f"{value!r} is not one of the {name}: add it, or name another"
+        if service.HasField("cost"):
+            yield from _amount(service.cost, f"{path}.cost")
 
 
 def _sharing(document: PolicyDocument) -> Iterator[Finding]:
@@ -209,7 +245,7 @@ def _desks(document: PolicyDocument) -> Iterator[Finding]:
         for j, unit in enumerate(desk.units):
             if unit not in units:
                 yield f"desks[{i}].units[{j}]", f"{unit!r} is not one of the units: name one that is"
-    yield from _unreachable([desk.when for desk in document.desks], "desks")
+    yield from _unreachable(dict(enumerate(desk.when for desk in document.desks)), "desks")
 
 
 def _peers(document: PolicyDocument) -> Iterator[Finding]:
@@ -234,6 +270,7 @@ CHECKS: tuple[Check, ...] = (
     _references,
     _targets,
     _ladder,
+    _services,
     _rates,
     _sharing,
     _desks,

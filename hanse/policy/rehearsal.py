@@ -25,6 +25,7 @@ MAX_REHEARSALS = 20_000
 
 PRIORITIES = ("P1", "P2", "P3", "P4")
 TIERS = (1, 2, 3)
+CUSTOMER_CLASSES = ("ORDINARY", "VIP", "VVIP", "PROSPECTIVE")
 LOADS = (0, 1, 100)
 
 # A place in the document, and what is wrong there.
@@ -97,6 +98,7 @@ def _cases(document: PolicyDocument) -> Iterator[_Case]:
         return
     chance = Random(0)  # noqa: S311 - A fixed seed is what makes the answer the same everywhere.
     languages = sorted({language for unit in document.units for language in unit.languages} or {""})
+    services = ["", *(service.id for service in document.services)]
     for i in range(REHEARSED_TICKETS):
         home = document.units[i % len(document.units)]
         category = chance.choice(document.categories)
@@ -107,6 +109,8 @@ def _cases(document: PolicyDocument) -> Iterator[_Case]:
             language=chance.choice(languages),
             tier=chance.choice(TIERS),
             home=home.unit,
+            customer_class=chance.choice(CUSTOMER_CLASSES),
+            service=chance.choice(services),
         )
         yield _Case(ticket, home, chance.choice(document.units), chance.choice(LOADS))
 

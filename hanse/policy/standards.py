@@ -9,7 +9,7 @@ What is handed out are parts of the document itself, not copies: read them, neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -17,12 +17,13 @@ from typing import NamedTuple
 from hanse.errors import PolicyMissing
 from hanse.policy.calendar import ELAPSED_ID, WorkingCalendar, elapsed_time
 from hanse.policy.conditions import PROVIDER_SCOPE, SCORE_SCOPE, TICKET_SCOPE, Condition, Score, invalid
-from hanse.policy.errors import CategoryUnknown, UnitUnknown
+from hanse.policy.errors import CategoryNotCovered, CategoryUnknown, ServiceUnknown, UnitUnknown
 from hanse.policy.promises import Promise, promises_of
 from hanse_protos.policy.v1.policy_pb2 import (
     LadderStep,
     PolicyDocument,
     Rate,
+    ServiceOffering,
     ServiceTarget,
     SharingRule,
     TicketFacts,
@@ -39,8 +40,11 @@ EVERYTHING = "*"
 TOP_TIER = 3
 """A desk has three tiers."""
 
-# How many categories an error names: enough to choose from, few enough for a status.
-NAMED_CATEGORIES = 20
+ORDINARY = "ORDINARY"
+"""The class of a customer of whom nothing else was said."""
+
+# How many ids an error names: enough to choose from, few enough for a status.
+NAMED_IDS = 20
 
 
 class DeskCandidate(NamedTuple):
@@ -60,6 +64,9 @@ class Standards:
         self.document.CopyFrom(document)
         self._skills = {category.id: category.skill for category in self.document.categories}
         self._profiles = {profile.unit: profile for profile in self.document.units}
+        self._services = {service.id: service for service in self.document.services}
+        self._first_services = self._find_first_services()
+        self._promised = frozenset(target for service in self.document.services for target in service.targets)
         self.calendars: Mapping[str, WorkingCalendar] = MappingProxyType(self._compile_calendars())
         self._promises = {target.id: tuple(promises_of(target)) for target in self.document.targets}
         self._compile_conditions()
@@ -69,6 +76,14 @@ class Standards:
         self._rates_by_facts = lru_cache(maxsize=REMEMBERED_FACTS)(self._find_rate)
         self._shares = lru_cache(maxsize=REMEMBERED_GRANTS)(self._find_shares)
         self._grants = lru_cache(maxsize=REMEMBERED_GRANTS)(self._find_grants)
+
+    def _find_first_services(self) -> dict[str, str]:
+        """Find the service that a ticket of each category has where none is named: the first that covers it."""
+        first: dict[str, str] = {}
+        for service in self.document.services:
+            for category in service.categories:
+                first.setdefault(category, service.id)
+        return first
 
     def _compile_calendars(self) -> dict[str, WorkingCalendar]:
         calendars = {
@@ -85,10 +100,10 @@ class Standards:
         self._desks = [
             (Condition(TICKET_SCOPE, desk.when, f"desks[{i}].when"), desk) for i, desk in enumerate(document.desks)
         ]
-        self._targets = [
-            (Condition(TICKET_SCOPE, target.when, f"targets[{i}].when"), target)
+        self._targets = {
+            target.id: Condition(TICKET_SCOPE, target.when, f"targets[{i}].when")
             for i, target in enumerate(document.targets)
-        ]
+        }
         ladder = [
             (Condition(TICKET_SCOPE, step.when, f"ladder[{i}].when"), step) for i, step in enumerate(document.ladder)
         ]
@@ -100,24 +115,71 @@ class Standards:
         ]
 
     def facts(
-        self, *, priority: str, category: str, language: str, tier: int, home: str, product: str = ""
+        self,
+        *,
+        priority: str,
+        category: str,
+        language: str,
+        tier: int,
+        home: str,
+        product: str = "",
+        service: str = "",
+        customer_class: str = ORDINARY,
     ) -> TicketFacts:
         """Gather what conditions may know of a ticket; the skill follows from the category.
 
-        `priority` is "P1" to "P4", `tier` 1 to 3. Raises `CategoryUnknown` and `UnitUnknown`.
+        `priority` is "P1" to "P4", `tier` 1 to 3. A service that this version does not have, since the ticket was
+        opened under another, counts as none named. Raises `CategoryUnknown` and `UnitUnknown`.
         """
         skill = self._skills.get(category)
         if skill is None:
             raise CategoryUnknown(
                 f"The policy in force has no category {category!r}.",
-                hint=f"Choose one of {', '.join(list(self._skills)[:NAMED_CATEGORIES])}.",
+                hint=f"Choose one of {_some(self._skills)}.",
                 category=category,
                 policy_version=str(self.version),
             )
         self.profile(home)
         return TicketFacts(
-            priority=priority, category=category, skill=skill, language=language, tier=tier, home=home, product=product
+            priority=priority,
+            category=category,
+            skill=skill,
+            language=language,
+            tier=tier,
+            home=home,
+            product=product,
+            service=service if service in self._services else self._first_services.get(category, ""),
+            customer_class=customer_class,
         )
+
+    def choose_service(self, category: str, named: str) -> str:
+        """Return the service of a new ticket: the one that is named, or else the first that covers its category.
+
+        It is empty where nothing is named and no service covers the category. Raises `ServiceUnknown`, and
+        `CategoryNotCovered` where the named one covers other categories.
+        """
+        if not named:
+            return self._first_services.get(category, "")
+        service = self.service(named)
+        if service.categories and category not in service.categories:
+            raise CategoryNotCovered(
+                f"The service {named!r} does not cover the category {category!r}.",
+                hint=f"Choose one of {_some(service.categories)}, or another service.",
+                service=named,
+                category=category,
+            )
+        return named
+
+    def service(self, name: str) -> ServiceOffering:
+        """Give a service of the catalogue by its id. Raises `ServiceUnknown`."""
+        if name not in self._services:
+            raise ServiceUnknown(
+                f"The policy in force has no service {name!r}.",
+                hint=f"Choose one of {_some(self._services)}." if self._services else "Leave the service out.",
+                service=name,
+                policy_version=str(self.version),
+            )
+        return self._services[name]
 
     def profile(self, unit: str) -> UnitProfile:
         """Give what the policy knows of a unit. Raises `UnitUnknown`."""
@@ -138,6 +200,14 @@ class Standards:
     def calendar_of(self, unit: str) -> str:
         """Give the id of the calendar that a unit works by. Raises `UnitUnknown`."""
         return self.profile(unit).calendar
+
+    def targets_of(self, service: str) -> list[ServiceTarget]:
+        """Give the targets that are asked for a ticket of a service, in order: its own, then those of no service."""
+        own = self._services[service].targets if service in self._services else ()
+        return [
+            *(target for target in self.document.targets if target.id in own),
+            *(target for target in self.document.targets if target.id not in self._promised),
+        ]
 
     def target_for(self, facts: TicketFacts) -> ServiceTarget | None:
         """Give the first target whose condition holds, or None. Raises `ConditionFailed` and `UnitUnknown`."""
@@ -205,7 +275,8 @@ class Standards:
     def _find_target(self, key: bytes) -> ServiceTarget | None:
         facts = TicketFacts.FromString(key)
         situation = TICKET_SCOPE.situation(ticket=facts, home=self.profile(facts.home))
-        return next((target for condition, target in self._targets if condition.holds(situation)), None)
+        asked = self.targets_of(facts.service)
+        return next((target for target in asked if self._targets[target.id].holds(situation)), None)
 
     def _find_ladder(self, key: bytes) -> tuple[LadderStep, ...]:
         facts = TicketFacts.FromString(key)
@@ -245,6 +316,10 @@ class Standards:
 
 def _has_room(profile: UnitProfile, load: int) -> bool:
     return not profile.capacity or load < profile.capacity
+
+
+def _some(ids: Iterable[str]) -> str:
+    return ", ".join(list(ids)[:NAMED_IDS])
 
 
 def _key(facts: TicketFacts) -> bytes:

@@ -20,7 +20,7 @@ from hanse.policy import clock
 from hanse.policy.calendar import ELAPSED_ID
 from hanse.policy.clock import Segment
 from hanse.policy.errors import UnitUnknown
-from hanse.policy.standards import TOP_TIER, Standards
+from hanse.policy.standards import ORDINARY, TOP_TIER, Standards
 from hanse_protos.policy.v1.policy_pb2 import LadderStep, ServiceTarget, TicketFacts
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
 
@@ -56,6 +56,9 @@ class History:
     """The first answer to the customer."""
     resolve_time: datetime | None = None
     """The solution that held."""
+    service: str = ""
+    """The service that it had; under a policy without it, the one that covers the category."""
+    customer_class: str = ORDINARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ def judge(standards: Standards, history: History, now: datetime) -> Verdict:
         tier=history.tier,
         home=history.home,
         product=history.product,
+        service=history.service,
+        customer_class=history.customer_class,
     )
     target = standards.target_for(facts)
     if target is None:

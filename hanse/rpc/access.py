@@ -66,6 +66,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "GetCustomer": DESK,
         "ExportCustomer": LEADS,
         "EraseCustomer": LEADS,
+        "ClassifyCustomer": LEADS,
     },
     "hanse_protos.knowledge.v1.KnowledgeService": {
         "CreateArticle": DESK,

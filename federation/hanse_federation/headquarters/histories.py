@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from hanse.log.follow import StoredRecord
 from hanse.names import home_of
+from hanse.policy.facts import class_name
 from hanse.policy.what_if import History, Stretch
 from hanse.times import instant
 from hanse_protos.log.v1.log_pb2 import Event
@@ -79,6 +80,8 @@ class TicketHistory:
             category=ticket.category,
             language=ticket.language,
             product=ticket.product,
+            service=ticket.service,
+            customer_class=class_name(ticket.customer_class),
             tier=ticket.tier,
             stretches=tuple(self.stretches),
             response_time=self.response_time,

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from hanse.errors import ResourceNotFound
 from hanse.names import HEADQUARTERS
 from hanse.offers import next_offer_number
+from hanse.policy.facts import facts_of
 from hanse.policy.standards import Standards
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.times import timestamp
@@ -121,15 +122,7 @@ def _next_number(offers: list[Offer]) -> int:
 
 
 def _facts(standards: Standards, engagement: GroupEngagement) -> TicketFacts:
-    summary = summary_of(engagement).ticket
-    return standards.facts(
-        priority=ticket.Priority.Name(summary.priority),
-        category=summary.category,
-        language=summary.language,
-        tier=summary.tier,
-        home=engagement.home,
-        product=summary.product,
-    )
+    return facts_of(standards, summary_of(engagement).ticket, engagement.home)
 
 
 def _loads(session: Session) -> dict[str, int]:

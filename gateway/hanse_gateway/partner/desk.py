@@ -47,6 +47,7 @@ class Desk:
                 priority=request.priority,
                 product=request.product,
                 language=request.language,
+                service=request.service,
             ),
             request_id=desk_request_id(partner, request.request_id),
             partner=partner,
@@ -125,4 +126,5 @@ def for_partner(ticket: Ticket) -> pb.PartnerTicket:
         open_time=ticket.open_time,
         update_time=ticket.update_time,
         language=ticket.language,
+        service=ticket.service,
     )

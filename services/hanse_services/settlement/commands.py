@@ -7,12 +7,13 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from hanse.errors import PermissionDenied
 from hanse.log.events import Fact
 from hanse.names import TicketName, short_unit, ticket_of
+from hanse.policy.facts import facts_of
 from hanse.telling.inbox import Effect
 from hanse.work import Work
 from hanse_protos.policy.v1.policy_pb2 import PolicyAcknowledged, Rate
 from hanse_protos.settlement.v1.settlement_pb2 import ChargePosted, Leg
 from hanse_protos.ticket.v1.events_pb2 import EngagementConfirmed
-from hanse_protos.ticket.v1.ticket_pb2 import EngagementSummary, Priority
+from hanse_protos.ticket.v1.ticket_pb2 import EngagementSummary
 from hanse_services.settlement.messages import charge_message
 from hanse_services.settlement.model import Account, Charge, Entry, Journal
 from hanse_services.settlement.money import to_minor_units
@@ -69,16 +70,7 @@ def _leg_of(unit: str, engagement: EngagementSummary) -> Leg.ValueType | None:
 def _rate_of(work: Work, engagement: EngagementSummary) -> Rate:
     """Return the rate that applies, from what both units know of the engagement, so that both find the same one."""
     standards = work.standards_of(engagement.policy_version)
-    ticket = engagement.ticket
-    facts = standards.facts(
-        priority=Priority.Name(ticket.priority),
-        category=ticket.category,
-        language=ticket.language,
-        tier=ticket.tier,
-        home=engagement.home,
-        product=ticket.product,
-    )
-    return standards.rate_for(facts, engagement.provider)
+    return standards.rate_for(facts_of(standards, engagement.ticket, engagement.home), engagement.provider)
 
 
 def accounts_of(charge: Charge) -> tuple[str, str]:

@@ -11,11 +11,11 @@ from functools import lru_cache
 
 from hanse.policy import clock
 from hanse.policy.clock import Segment
+from hanse.policy.facts import facts_of
 from hanse.policy.promises import Promise
 from hanse.policy.standards import Standards
 from hanse.session import as_plain, plain
 from hanse.times import duration, put_time, timestamp
-from hanse_protos.policy.v1.policy_pb2 import TicketFacts
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.model import Base, Clock, Step, StepAction, Ticket
 from hanse_services.ticket.segments import follow_ticket, segments_of
@@ -23,18 +23,6 @@ from hanse_services.ticket.segments import follow_ticket, segments_of
 FULL_PERCENT = 100
 REMEMBERED_STARTS = 256
 """Targets by instants: a policy's targets at the instants of the last groups of commands; an entry is about 5 kB."""
-
-
-def facts_of(standards: Standards, ticket: Ticket, home: str) -> TicketFacts:
-    """Return what conditions in the policy see of a ticket."""
-    return standards.facts(
-        priority=pb.Priority.Name(ticket.priority),
-        category=ticket.category,
-        language=ticket.language,
-        tier=ticket.tier,
-        home=home,
-        product=ticket.product,
-    )
 
 
 @dataclass(frozen=True, slots=True)

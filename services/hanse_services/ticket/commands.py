@@ -29,7 +29,7 @@ FOR_CUSTOMER = "customer"
 def create_ticket(work: Work, request: rpc.CreateTicketRequest) -> pb.Ticket:
     """Open a ticket: the clocks of the first target that holds start.
 
-    Raises ResourceNotFound for another unit's desk, PolicyMissing, CategoryUnknown.
+    Raises ResourceNotFound for another unit's desk, PolicyMissing, CategoryUnknown, ServiceUnknown, CategoryNotCovered.
     """
     if request.parent != work.unit:
         raise ResourceNotFound(resource=request.parent)
@@ -58,7 +58,7 @@ def new_ticket(work: Work, name: str, asked: pb.Ticket, partner: str) -> Ticket:
     return Ticket(**_values(work, name, asked, partner, None), clocks=[], segments=[])
 
 
-def _values(work: Work, name: str, asked: pb.Ticket, partner: str, customer: str | None) -> dict[str, Any]:
+def _values(work: Work, name: str, asked: pb.Ticket, partner: str, customer: Customer | None) -> dict[str, Any]:
     """Return the columns of a new ticket by their names."""
     return {
         "name": name,
@@ -71,7 +71,9 @@ def _values(work: Work, name: str, asked: pb.Ticket, partner: str, customer: str
         "product": asked.product,
         "priority": asked.priority,
         "tier": 1,
-        "customer": customer,
+        "customer": customer.name if customer else None,
+        "customer_class": customer.customer_class if customer else pb.ORDINARY,
+        "service": work.standards.choose_service(asked.category, asked.service),
         "partner": partner,
         "assignee": "",
         "holder": work.unit,
@@ -86,8 +88,8 @@ def _values(work: Work, name: str, asked: pb.Ticket, partner: str, customer: str
     }
 
 
-def _customer_of(work: Work, request: rpc.CreateTicketRequest) -> str | None:
-    """Return the customer's name: an earlier one with the same reference, or a new one; None without a contact."""
+def _customer_of(work: Work, request: rpc.CreateTicketRequest) -> Customer | None:
+    """Return the customer: an earlier one with the same reference, or a new one; None without a contact."""
     if not request.HasField("contact"):
         return None
     contact = request.contact
@@ -100,15 +102,17 @@ def _customer_of(work: Work, request: rpc.CreateTicketRequest) -> str | None:
             display_name="",
             email="",
             phone="",
+            customer_class=pb.ORDINARY,
             create_time=work.now,
         )
         work.session.add(customer)
     customer.display_name = contact.display_name or customer.display_name
     customer.email = contact.email or customer.email
     customer.phone = contact.phone or customer.phone
+    customer.customer_class = contact.customer_class or customer.customer_class
     # The ticket refers to it, and the two have no ORM relationship that would order the inserts.
     work.session.flush()
-    return customer.name
+    return customer
 
 
 def comment_ticket(work: Work, request: rpc.CommentTicketRequest) -> pb.Ticket:

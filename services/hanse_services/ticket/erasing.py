@@ -61,6 +61,7 @@ def _empty(work: Work, customer: Customer, ground: pb.ErasureGround.ValueType) -
     # Without the reference, the partner's next ticket for the same person is a new customer's.
     customer.reference = None
     customer.display_name = customer.email = customer.phone = ""
+    customer.customer_class = pb.ORDINARY
     customer.erase_time, customer.eraser, customer.erasure_ground = work.now, work.cause.actor, ground
 
 

@@ -26,6 +26,8 @@ def summary_of(ticket: Ticket) -> pb.TicketSummary:
         waiting_duration=duration(ticket.waiting_duration),
         breached=ticket.breached,
         language=ticket.language,
+        service=ticket.service,
+        customer_class=ticket.customer_class,
     )
     put_time(message.resolve_time, ticket.resolve_time)
     return message
@@ -59,6 +61,8 @@ def opened_ticket_to_proto(ticket: Ticket, clocks: Iterable[pb.Clock]) -> pb.Tic
         policy_version=ticket.policy_version,
         waiting_duration=duration(ticket.waiting_duration),
         clocks=clocks,
+        service=ticket.service,
+        customer_class=ticket.customer_class,
     )
     put_time(message.resolve_time, ticket.resolve_time)
     put_time(message.close_time, ticket.close_time)
@@ -73,6 +77,7 @@ def customer_to_proto(customer: Customer, tickets: int) -> pb.Customer:
         eraser=customer.eraser or "",
         erasure_ground=customer.erasure_ground or pb.ERASURE_GROUND_UNSPECIFIED,
         tickets=tickets,
+        customer_class=customer.customer_class,
     )
     put_time(message.erase_time, customer.erase_time)
     if customer.erase_time is None:
@@ -147,4 +152,6 @@ def shared_ticket_to_proto(engagement: Engagement) -> pb.Ticket:
         open_time=summary.open_time,
         waiting_duration=summary.waiting_duration,
         policy_version=engagement.policy_version,
+        service=summary.service,
+        customer_class=summary.customer_class,
     )

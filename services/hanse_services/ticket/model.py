@@ -83,6 +83,7 @@ class Customer(Base):
     display_name: Mapped[str]
     email: Mapped[str]
     phone: Mapped[str]
+    customer_class: Mapped[pb.CustomerClass.ValueType] = mapped_column(ProtoEnum(pb.CustomerClass))
     create_time: Mapped[datetime]
     erase_time: Mapped[datetime | None]
     """When the person was erased: from then on the row holds nobody."""
@@ -111,6 +112,10 @@ class Ticket(Base):
     priority: Mapped[pb.Priority.ValueType] = mapped_column(ProtoEnum(pb.Priority))
     tier: Mapped[int] = mapped_column(SmallInteger)
     customer: Mapped[str | None] = mapped_column(ForeignKey("ticket.customer.name"))
+    customer_class: Mapped[pb.CustomerClass.ValueType] = mapped_column(ProtoEnum(pb.CustomerClass))
+    """As it was when the ticket was opened."""
+    service: Mapped[str]
+    """The id in the policy's catalogue, or empty."""
     partner: Mapped[str]
     assignee: Mapped[str]
     holder: Mapped[str]

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from sqlalchemy import func, select
 
 from hanse.offers import next_offer_number
+from hanse.policy.facts import facts_of
 from hanse.times import timestamp
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import facts_of
 from hanse_services.ticket.loading import home_engagement, kept_engagement, own_ticket
 from hanse_services.ticket.messages import engagement_summary_of, engagement_to_proto
 from hanse_services.ticket.model import Engagement

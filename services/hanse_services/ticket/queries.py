@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, exists, func, select, tuple_
+from sqlalchemy import Select, exists, select, tuple_
 from sqlalchemy.orm import Session, selectinload
 
 from hanse.clock import utc_now
@@ -15,6 +15,7 @@ from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import timeline
+from hanse_services.ticket.customers import count_tickets
 from hanse_services.ticket.messages import (
     customer_to_proto,
     engagement_to_proto,
@@ -81,8 +82,7 @@ class TicketQueries:
         customer = session.get(Customer, request.name)
         if customer is None:
             raise ResourceNotFound(resource=request.name)
-        of_customer = select(func.count()).select_from(Ticket).where(Ticket.customer == customer.name)
-        return customer_to_proto(customer, session.scalar(of_customer) or 0)
+        return customer_to_proto(customer, count_tickets(session, customer.name))
 
     def export_customer(self, session: Session, request: rpc.ExportCustomerRequest) -> rpc.ExportCustomerResponse:
         """Return all that this unit keeps of a person, its tickets page by page. Raises ResourceNotFound."""

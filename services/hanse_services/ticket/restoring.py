@@ -60,6 +60,8 @@ def _ticket_of(summary: pb.TicketSummary, fact: Fact) -> Ticket:
         priority=summary.priority,
         tier=summary.tier,
         customer=None,
+        customer_class=summary.customer_class or pb.ORDINARY,
+        service=summary.service,
         partner=summary.partner,
         assignee="",
         holder=summary.holder,

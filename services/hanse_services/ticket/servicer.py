@@ -11,7 +11,7 @@ from hanse.work import Command, CommandExecutor
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import service_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket import commands, engagements, erasing, evaluation, imports, peers, timeline
+from hanse_services.ticket import commands, customers, engagements, erasing, evaluation, imports, peers, timeline
 from hanse_services.ticket.queries import TicketQueries
 
 Context = Any
@@ -111,6 +111,9 @@ class CustomerServicer(_Desk, stubs.CustomerServiceServicer):
 
     async def EraseCustomer(self, request: rpc.EraseCustomerRequest, context: Context) -> pb.Customer:
         return await self._executor.execute(erasing.erase_customer, request, cause_of(request), pb.Customer)
+
+    async def ClassifyCustomer(self, request: rpc.ClassifyCustomerRequest, context: Context) -> pb.Customer:
+        return await self._executor.execute(customers.classify_customer, request, cause_of(request), pb.Customer)
 
 
 class EngagementServicer(_Desk, stubs.EngagementServiceServicer):

@@ -49,6 +49,9 @@ units:
   - {unit: units/hq, calendar: always, languages: [en], skills: [display]}
   - {unit: units/munich, calendar: office, languages: [de], skills: [display]}
   - {unit: units/shanghai, calendar: always, languages: [zh], skills: []}
+services:
+  - {id: displays, owner: units/munich, categories: [display]}
+  - {id: on-site, owner: units/hq, categories: [display], cost: 80.00 EUR}
 targets:
   - {id: every, response: 1h, resolution: 10h, warn_percents: [50]}
 ladder:

@@ -275,6 +275,11 @@ def _set(path: str, field: str, value: object) -> Change:
     return change
 
 
+def _service(**fields: object) -> Change:
+    """Add a service to the catalogue."""
+    return lambda document: document.services.add(**({"id": "displays", "owner": "units/hq"} | fields))
+
+
 def _desk(*units: str, when: str = "") -> Change:
     """Add a shared desk."""
     return lambda document: document.desks.add(id="displays", units=units, when=when)
@@ -352,6 +357,12 @@ def _desk(*units: str, when: str = "") -> Change:
         (_desk("units/hq", "units/hq"), "desks[0].units[1]", "twice"),
         (_desk("units/hq", "units/hq", when="provider.capacity > 1"), "desks[0].when", "undeclared"),
         (lambda d: (_desk()(d), _desk()(d)), "desks[1].id", "twice"),
+        (lambda d: (_service()(d), _service()(d)), "services[1].id", "twice"),
+        (_service(owner="units/oslo"), "services[0].owner", "not one of the units"),
+        (_service(categories=["weather"]), "services[0].categories[0]", "not one of the categories"),
+        (_service(targets=["weather"]), "services[0].targets[0]", "not one of the targets"),
+        (_service(targets=["all", "all"]), "services[0].targets[1]", "twice"),
+        (_service(cost=Money(currency_code="EUR")), "services[0].cost", "more than nothing"),
         (lambda d: (_desk()(d), _desk()(d)), "desks[1].when", "desks[0] always comes first"),
     ],
 )
@@ -383,6 +394,14 @@ def test_steps_that_never_meet_may_share_a_percent() -> None:
     def change(document: PolicyDocument) -> None:
         document.ladder[0].when = "ticket.tier == 1"
         document.ladder.append(LadderStep(at_percent=50, action=LadderStep.CLIMB, when="ticket.tier == 2"))
+
+    assert problems(change) == []
+
+
+def test_a_service_and_everybody_may_each_have_a_target_without_a_condition() -> None:
+    def change(document: PolicyDocument) -> None:
+        document.targets.add().MergeFrom(_named(document, "express"))
+        document.services.add(id="express", owner="units/hq", targets=["express"])
 
     assert problems(change) == []
 

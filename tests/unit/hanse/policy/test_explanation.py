@@ -18,6 +18,7 @@ def facts(priority: str, category: str = "display") -> TicketFacts:
 def test_of_the_targets_the_first_that_holds_applies_and_the_rest_is_not_asked() -> None:
     outcomes = {rule.path: rule.outcome for rule in explain(standards, facts("P2")).targets}
     assert outcomes == {
+        "targets[key-customer]": Outcome.DOES_NOT_HOLD,
         "targets[p1]": Outcome.DOES_NOT_HOLD,
         "targets[p2]": Outcome.APPLIES,
         "targets[p3-account]": Outcome.NOT_ASKED,

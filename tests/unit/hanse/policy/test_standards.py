@@ -8,7 +8,13 @@ import pytest
 
 from hanse.errors import PolicyInvalid, PolicyMissing
 from hanse.policy.document import load_yaml
-from hanse.policy.errors import CategoryUnknown, ConditionFailed, UnitUnknown
+from hanse.policy.errors import (
+    CategoryNotCovered,
+    CategoryUnknown,
+    ConditionFailed,
+    ServiceUnknown,
+    UnitUnknown,
+)
 from hanse.policy.standards import Standards
 from hanse_protos.policy.v1.policy_pb2 import LadderStep, PolicyDocument, SharingRule, TicketFacts
 
@@ -70,6 +76,53 @@ def test_the_first_target_that_holds_applies(priority: str, category: str, targe
     applies = group.target_for(facts(group, priority=priority, category=category))
     assert applies is not None
     assert applies.id == target
+
+
+def test_a_key_customers_ticket_has_a_target_of_its_own() -> None:
+    asked = group.facts(
+        priority="P2", category="billing", language="zh", tier=1, home="units/shanghai", customer_class="VIP"
+    )
+    assert getattr(group.target_for(asked), "id", None) == "key-customer"
+
+
+# Services
+
+
+def test_a_ticket_that_names_no_service_has_the_first_that_covers_its_category() -> None:
+    assert group.choose_service("spare-parts", "") == "parts"
+
+
+def test_a_service_that_is_named_is_had() -> None:
+    assert group.choose_service("spare-parts", "express-parts") == "express-parts"
+
+
+def test_a_service_that_is_not_in_the_catalogue_is_refused() -> None:
+    with pytest.raises(ServiceUnknown) as raised:
+        group.choose_service("spare-parts", "gold")
+    assert "express-parts" in raised.value.hint
+
+
+def test_a_service_that_covers_other_categories_is_refused() -> None:
+    with pytest.raises(CategoryNotCovered) as raised:
+        group.choose_service("billing", "express-parts")
+    assert raised.value.metadata == {"service": "express-parts", "category": "billing"}
+
+
+def test_a_target_that_a_service_names_is_for_its_tickets_and_for_no_others() -> None:
+    def target(service: str) -> str | None:
+        asked = group.facts(
+            priority="P4", category="spare-parts", language="zh", tier=1, home="units/shanghai", service=service
+        )
+        return getattr(group.target_for(asked), "id", None)
+
+    assert (target("express-parts"), target("parts")) == ("express-parts", "p4")
+
+
+def test_a_service_of_another_version_counts_as_none_named() -> None:
+    asked = group.facts(
+        priority="P4", category="network", language="zh", tier=1, home="units/shanghai", service="of-old"
+    )
+    assert asked.service == "connectivity"
 
 
 def test_there_may_be_no_target() -> None:

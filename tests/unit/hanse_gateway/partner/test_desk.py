@@ -8,7 +8,18 @@ from hanse_gateway.partner.desk import desk_request_id, for_partner
 from hanse_protos.gateway.v1.gateway_pb2 import PartnerTicket
 from hanse_protos.ticket.v1.ticket_pb2 import Ticket
 
-INSIDE = {"etag", "product", "tier", "customer", "partner", "assignee", "holder", "resolve_time", "close_time"}
+INSIDE = {
+    "customer_class",
+    "etag",
+    "product",
+    "tier",
+    "customer",
+    "partner",
+    "assignee",
+    "holder",
+    "resolve_time",
+    "close_time",
+}
 INSIDE |= {"policy_version", "waiting_duration", "clocks"}
 
 

@@ -36,6 +36,7 @@ class PartnerTicket(_message.Message):
     OPEN_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name."""
     state: _ticket_pb2.TicketState.ValueType
@@ -52,6 +53,8 @@ class PartnerTicket(_message.Message):
     """The solution, where there is one."""
     language: _builtins.str
     """The language of the customer."""
+    service: _builtins.str
+    """The id of the service in the group policy's catalogue, or empty."""
     @_builtins.property
     def open_time(self) -> _timestamp_pb2.Timestamp:
         """When it was opened."""
@@ -73,10 +76,11 @@ class PartnerTicket(_message.Message):
         open_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         language: _builtins.str = ...,
+        service: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["open_time", b"open_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "description", b"description", "language", b"language", "name", b"name", "open_time", b"open_time", "priority", b"priority", "solution", b"solution", "state", b"state", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "description", b"description", "language", b"language", "name", b"name", "open_time", b"open_time", "priority", b"priority", "service", b"service", "solution", b"solution", "state", b"state", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -220,6 +224,7 @@ class PartnerCreateTicketRequest(_message.Message):
     LANGUAGE_FIELD_NUMBER: _builtins.int
     CONTACT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """What it is about, one line."""
     description: _builtins.str
@@ -234,6 +239,8 @@ class PartnerCreateTicketRequest(_message.Message):
     """The language of the customer, BCP 47."""
     request_id: _builtins.str
     """The request's id, a UUID: a repeat returns the first answer."""
+    service: _builtins.str
+    """The id of the service in the group policy's catalogue; empty for the one that covers the category."""
     @_builtins.property
     def contact(self) -> _ticket_pb2.Contact:
         """The customer's contact."""
@@ -249,10 +256,11 @@ class PartnerCreateTicketRequest(_message.Message):
         language: _builtins.str = ...,
         contact: _ticket_pb2.Contact | None = ...,
         request_id: _builtins.str = ...,
+        service: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "contact", b"contact", "description", b"description", "language", b"language", "priority", b"priority", "product", b"product", "request_id", b"request_id", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "contact", b"contact", "description", b"description", "language", b"language", "priority", b"priority", "product", b"product", "request_id", b"request_id", "service", b"service", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

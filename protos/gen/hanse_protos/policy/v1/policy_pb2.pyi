@@ -94,6 +94,7 @@ class PolicyDocument(_message.Message):
     RATES_FIELD_NUMBER: _builtins.int
     DESKS_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
+    SERVICES_FIELD_NUMBER: _builtins.int
     REVIEWS_REQUIRED_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """A title for people."""
@@ -139,6 +140,10 @@ class PolicyDocument(_message.Message):
     def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerGroup]:
         """Which units trust each other: while headquarters is out of reach they exchange engagements directly."""
 
+    @_builtins.property
+    def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceOffering]:
+        """The service catalogue, in the order in which a category's service is looked for."""
+
     def __init__(
         self,
         *,
@@ -153,11 +158,12 @@ class PolicyDocument(_message.Message):
         rates: _abc.Iterable[Global___Rate] | None = ...,
         desks: _abc.Iterable[Global___SharedDesk] | None = ...,
         peers: _abc.Iterable[Global___PeerGroup] | None = ...,
+        services: _abc.Iterable[Global___ServiceOffering] | None = ...,
         reviews_required: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["routing", b"routing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "categories", b"categories", "desks", b"desks", "ladder", b"ladder", "peers", b"peers", "rates", b"rates", "reviews_required", b"reviews_required", "routing", b"routing", "sharing", b"sharing", "targets", b"targets", "title", b"title", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "categories", b"categories", "desks", b"desks", "ladder", b"ladder", "peers", b"peers", "rates", b"rates", "reviews_required", b"reviews_required", "routing", b"routing", "services", b"services", "sharing", b"sharing", "targets", b"targets", "title", b"title", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -214,6 +220,102 @@ class Category(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Category: _TypeAlias = Category  # noqa: Y015
+
+@_typing.final
+class ServiceOffering(_message.Message):
+    """What the group offers to its customers: one line of the service catalogue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TitlesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ScopesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    TITLES_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The service's id, "managed-displays"."""
+    owner: _builtins.str
+    """The unit that answers for it."""
+    @_builtins.property
+    def titles(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Its title by language, {"en": "Managed displays", "zh": "显示屏托管"}."""
+
+    @_builtins.property
+    def scopes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What it covers, and what it does not, by language."""
+
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The ids of the categories that it covers. A ticket that names no service has the first one that covers its category; none covers every category, for tickets that name it."""
+
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The ids of the targets that are promised for its tickets, and for no others: the first whose condition holds applies, in the order of the targets. Where none is named or holds, the targets that no service names apply."""
+
+    @_builtins.property
+    def cost(self) -> _money_pb2.Money:
+        """What one ticket costs the customer; unset where it is included."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        titles: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        scopes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        owner: _builtins.str = ...,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+        targets: _abc.Iterable[_builtins.str] | None = ...,
+        cost: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "cost", b"cost", "id", b"id", "owner", b"owner", "scopes", b"scopes", "targets", b"targets", "titles", b"titles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ServiceOffering: _TypeAlias = ServiceOffering  # noqa: Y015
 
 @_typing.final
 class Calendar(_message.Message):
@@ -384,6 +486,8 @@ class TicketFacts(_message.Message):
     TIER_FIELD_NUMBER: _builtins.int
     HOME_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
+    CUSTOMER_CLASS_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
     priority: _builtins.str
     """The priority, "P1" to "P4"."""
     category: _builtins.str
@@ -398,6 +502,10 @@ class TicketFacts(_message.Message):
     """The home unit, "units/shanghai"."""
     product: _builtins.str
     """The product concerned, as the unit names it."""
+    customer_class: _builtins.str
+    """The customer's class, "VVIP", "VIP", "ORDINARY" or "PROSPECTIVE"."""
+    service: _builtins.str
+    """The id of the service in the catalogue, or empty."""
     def __init__(
         self,
         *,
@@ -408,10 +516,12 @@ class TicketFacts(_message.Message):
         tier: _builtins.int = ...,
         home: _builtins.str = ...,
         product: _builtins.str = ...,
+        customer_class: _builtins.str = ...,
+        service: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "home", b"home", "language", b"language", "priority", b"priority", "product", b"product", "skill", b"skill", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "customer_class", b"customer_class", "home", b"home", "language", b"language", "priority", b"priority", "product", b"product", "service", b"service", "skill", b"skill", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from hanse_protos.ticket.v1 import ticket_pb2 as hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#hanse_protos/ticket/v1/events.proto\x12\x16hanse_protos.ticket.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hanse_protos/ticket/v1/ticket.proto\"W\n\x0cTicketOpened\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x10\n\x08imported\x18\x02 \x01(\x08\"X\n\x0fTicketCommented\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x0e\n\x06public\x18\x02 \x01(\x08\"Y\n\x0eTicketAssigned\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x10\n\x08\x61ssignee\x18\x02 \x01(\t\"[\n\x0fTicketEscalated\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x11\n\tfrom_tier\x18\x02 \x01(\x05\"Z\n\x0cTicketPaused\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x13\n\x0bwaiting_for\x18\x02 \x01(\t\"F\n\rTicketResumed\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"G\n\x0eTicketResolved\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"G\n\x0eTicketReopened\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"E\n\x0cTicketClosed\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"E\n\x0cTicketErased\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"j\n\x0e\x43ustomerErased\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12\x35\n\x06ground\x18\x02 \x01(\x0e\x32%.hanse_protos.ticket.v1.ErasureGround\x12\x0f\n\x07tickets\x18\x03 \x01(\x05\"\x81\x01\n\x10TicketHandedOver\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x11\n\tfrom_unit\x18\x02 \x01(\t\x12\x0f\n\x07to_unit\x18\x03 \x01(\t\x12\x12\n\nengagement\x18\x04 \x01(\t\"\xb3\x01\n\tSlaWarned\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".hanse_protos.ticket.v1.Clock.Kind\x12\x0f\n\x07percent\x18\x03 \x01(\x05\x12,\n\x08\x64ue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa4\x01\n\x0bSlaBreached\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".hanse_protos.ticket.v1.Clock.Kind\x12,\n\x08\x64ue_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x13\x45ngagementRequested\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"\xa1\x01\n\x11\x45ngagementOffered\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66inal\x18\x03 \x01(\x08\x12\r\n\x05units\x18\x04 \x03(\t\"W\n\x16\x45ngagementOfferExpired\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"Y\n\x18\x45ngagementOfferWithdrawn\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"h\n\x14\x45ngagementReassigned\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12\x11\n\tfrom_unit\x18\x02 \x01(\t\"e\n\x12\x45ngagementAccepted\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12\x10\n\x08\x61ssignee\x18\x02 \x01(\t\"S\n\x12\x45ngagementDeclined\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementWorkNoted\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementDelivered\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementConfirmed\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"S\n\x12\x45ngagementRejected\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementWithdrawn\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"\xb2\x01\n\x12\x45ngagementImported\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#hanse_protos/ticket/v1/events.proto\x12\x16hanse_protos.ticket.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hanse_protos/ticket/v1/ticket.proto\"W\n\x0cTicketOpened\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x10\n\x08imported\x18\x02 \x01(\x08\"X\n\x0fTicketCommented\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x0e\n\x06public\x18\x02 \x01(\x08\"Y\n\x0eTicketAssigned\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x10\n\x08\x61ssignee\x18\x02 \x01(\t\"[\n\x0fTicketEscalated\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x11\n\tfrom_tier\x18\x02 \x01(\x05\"Z\n\x0cTicketPaused\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x13\n\x0bwaiting_for\x18\x02 \x01(\t\"F\n\rTicketResumed\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"G\n\x0eTicketResolved\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"G\n\x0eTicketReopened\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"E\n\x0cTicketClosed\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"E\n\x0cTicketErased\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"j\n\x0e\x43ustomerErased\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12\x35\n\x06ground\x18\x02 \x01(\x0e\x32%.hanse_protos.ticket.v1.ErasureGround\x12\x0f\n\x07tickets\x18\x03 \x01(\x05\"e\n\x12\x43ustomerClassified\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12=\n\x0e\x63ustomer_class\x18\x02 \x01(\x0e\x32%.hanse_protos.ticket.v1.CustomerClass\"\x81\x01\n\x10TicketHandedOver\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x11\n\tfrom_unit\x18\x02 \x01(\t\x12\x0f\n\x07to_unit\x18\x03 \x01(\t\x12\x12\n\nengagement\x18\x04 \x01(\t\"\xb3\x01\n\tSlaWarned\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".hanse_protos.ticket.v1.Clock.Kind\x12\x0f\n\x07percent\x18\x03 \x01(\x05\x12,\n\x08\x64ue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa4\x01\n\x0bSlaBreached\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".hanse_protos.ticket.v1.Clock.Kind\x12,\n\x08\x64ue_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x13\x45ngagementRequested\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"\xa1\x01\n\x11\x45ngagementOffered\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66inal\x18\x03 \x01(\x08\x12\r\n\x05units\x18\x04 \x03(\t\"W\n\x16\x45ngagementOfferExpired\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"Y\n\x18\x45ngagementOfferWithdrawn\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"h\n\x14\x45ngagementReassigned\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12\x11\n\tfrom_unit\x18\x02 \x01(\t\"e\n\x12\x45ngagementAccepted\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12\x10\n\x08\x61ssignee\x18\x02 \x01(\t\"S\n\x12\x45ngagementDeclined\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementWorkNoted\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementDelivered\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementConfirmed\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"S\n\x12\x45ngagementRejected\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementWithdrawn\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"\xb2\x01\n\x12\x45ngagementImported\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,36 +55,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TICKETERASED']._serialized_end=946
   _globals['_CUSTOMERERASED']._serialized_start=948
   _globals['_CUSTOMERERASED']._serialized_end=1054
-  _globals['_TICKETHANDEDOVER']._serialized_start=1057
-  _globals['_TICKETHANDEDOVER']._serialized_end=1186
-  _globals['_SLAWARNED']._serialized_start=1189
-  _globals['_SLAWARNED']._serialized_end=1368
-  _globals['_SLABREACHED']._serialized_start=1371
-  _globals['_SLABREACHED']._serialized_end=1535
-  _globals['_ENGAGEMENTREQUESTED']._serialized_start=1537
-  _globals['_ENGAGEMENTREQUESTED']._serialized_end=1621
-  _globals['_ENGAGEMENTOFFERED']._serialized_start=1624
-  _globals['_ENGAGEMENTOFFERED']._serialized_end=1785
-  _globals['_ENGAGEMENTOFFEREXPIRED']._serialized_start=1787
-  _globals['_ENGAGEMENTOFFEREXPIRED']._serialized_end=1874
-  _globals['_ENGAGEMENTOFFERWITHDRAWN']._serialized_start=1876
-  _globals['_ENGAGEMENTOFFERWITHDRAWN']._serialized_end=1965
-  _globals['_ENGAGEMENTREASSIGNED']._serialized_start=1967
-  _globals['_ENGAGEMENTREASSIGNED']._serialized_end=2071
-  _globals['_ENGAGEMENTACCEPTED']._serialized_start=2073
-  _globals['_ENGAGEMENTACCEPTED']._serialized_end=2174
-  _globals['_ENGAGEMENTDECLINED']._serialized_start=2176
-  _globals['_ENGAGEMENTDECLINED']._serialized_end=2259
-  _globals['_ENGAGEMENTWORKNOTED']._serialized_start=2261
-  _globals['_ENGAGEMENTWORKNOTED']._serialized_end=2345
-  _globals['_ENGAGEMENTDELIVERED']._serialized_start=2347
-  _globals['_ENGAGEMENTDELIVERED']._serialized_end=2431
-  _globals['_ENGAGEMENTCONFIRMED']._serialized_start=2433
-  _globals['_ENGAGEMENTCONFIRMED']._serialized_end=2517
-  _globals['_ENGAGEMENTREJECTED']._serialized_start=2519
-  _globals['_ENGAGEMENTREJECTED']._serialized_end=2602
-  _globals['_ENGAGEMENTWITHDRAWN']._serialized_start=2604
-  _globals['_ENGAGEMENTWITHDRAWN']._serialized_end=2688
-  _globals['_ENGAGEMENTIMPORTED']._serialized_start=2691
-  _globals['_ENGAGEMENTIMPORTED']._serialized_end=2869
+  _globals['_CUSTOMERCLASSIFIED']._serialized_start=1056
+  _globals['_CUSTOMERCLASSIFIED']._serialized_end=1157
+  _globals['_TICKETHANDEDOVER']._serialized_start=1160
+  _globals['_TICKETHANDEDOVER']._serialized_end=1289
+  _globals['_SLAWARNED']._serialized_start=1292
+  _globals['_SLAWARNED']._serialized_end=1471
+  _globals['_SLABREACHED']._serialized_start=1474
+  _globals['_SLABREACHED']._serialized_end=1638
+  _globals['_ENGAGEMENTREQUESTED']._serialized_start=1640
+  _globals['_ENGAGEMENTREQUESTED']._serialized_end=1724
+  _globals['_ENGAGEMENTOFFERED']._serialized_start=1727
+  _globals['_ENGAGEMENTOFFERED']._serialized_end=1888
+  _globals['_ENGAGEMENTOFFEREXPIRED']._serialized_start=1890
+  _globals['_ENGAGEMENTOFFEREXPIRED']._serialized_end=1977
+  _globals['_ENGAGEMENTOFFERWITHDRAWN']._serialized_start=1979
+  _globals['_ENGAGEMENTOFFERWITHDRAWN']._serialized_end=2068
+  _globals['_ENGAGEMENTREASSIGNED']._serialized_start=2070
+  _globals['_ENGAGEMENTREASSIGNED']._serialized_end=2174
+  _globals['_ENGAGEMENTACCEPTED']._serialized_start=2176
+  _globals['_ENGAGEMENTACCEPTED']._serialized_end=2277
+  _globals['_ENGAGEMENTDECLINED']._serialized_start=2279
+  _globals['_ENGAGEMENTDECLINED']._serialized_end=2362
+  _globals['_ENGAGEMENTWORKNOTED']._serialized_start=2364
+  _globals['_ENGAGEMENTWORKNOTED']._serialized_end=2448
+  _globals['_ENGAGEMENTDELIVERED']._serialized_start=2450
+  _globals['_ENGAGEMENTDELIVERED']._serialized_end=2534
+  _globals['_ENGAGEMENTCONFIRMED']._serialized_start=2536
+  _globals['_ENGAGEMENTCONFIRMED']._serialized_end=2620
+  _globals['_ENGAGEMENTREJECTED']._serialized_start=2622
+  _globals['_ENGAGEMENTREJECTED']._serialized_end=2705
+  _globals['_ENGAGEMENTWITHDRAWN']._serialized_start=2707
+  _globals['_ENGAGEMENTWITHDRAWN']._serialized_end=2791
+  _globals['_ENGAGEMENTIMPORTED']._serialized_start=2794
+  _globals['_ENGAGEMENTIMPORTED']._serialized_end=2972
 # @@protoc_insertion_point(module_scope)

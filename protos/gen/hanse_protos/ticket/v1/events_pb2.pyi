@@ -311,6 +311,32 @@ class CustomerErased(_message.Message):
 Global___CustomerErased: _TypeAlias = CustomerErased  # noqa: Y015
 
 @_typing.final
+class CustomerClassified(_message.Message):
+    """A person was put into a class. Resource: the customer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    CUSTOMER_CLASS_FIELD_NUMBER: _builtins.int
+    customer: _builtins.str
+    """The customer, a pseudonym."""
+    customer_class: _ticket_pb2.CustomerClass.ValueType
+    """The class from now on."""
+    def __init__(
+        self,
+        *,
+        customer: _builtins.str = ...,
+        customer_class: _ticket_pb2.CustomerClass.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "customer_class", b"customer_class"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustomerClassified: _TypeAlias = CustomerClassified  # noqa: Y015
+
+@_typing.final
 class TicketHandedOver(_message.Message):
     """The unit that works on a ticket changed."""
 

@@ -959,6 +959,36 @@ class EraseCustomerRequest(_message.Message):
 Global___EraseCustomerRequest: _TypeAlias = EraseCustomerRequest  # noqa: Y015
 
 @_typing.final
+class ClassifyCustomerRequest(_message.Message):
+    """Request for ClassifyCustomer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_CLASS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The customer."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    customer_class: _ticket_pb2.CustomerClass.ValueType
+    """The class."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        customer_class: _ticket_pb2.CustomerClass.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_class", b"customer_class", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClassifyCustomerRequest: _TypeAlias = ClassifyCustomerRequest  # noqa: Y015
+
+@_typing.final
 class RequestEngagementRequest(_message.Message):
     """Request for RequestEngagement."""
 

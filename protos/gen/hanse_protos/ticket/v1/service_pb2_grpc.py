@@ -787,6 +787,11 @@ class CustomerServiceStub:
                 request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.EraseCustomerRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Customer.FromString,
                 _registered_method=True)
+        self.ClassifyCustomer = channel.unary_unary(
+                '/hanse_protos.ticket.v1.CustomerService/ClassifyCustomer',
+                request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ClassifyCustomerRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Customer.FromString,
+                _registered_method=True)
 
 
 class CustomerServiceServicer:
@@ -814,6 +819,13 @@ class CustomerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ClassifyCustomer(self, request, context):
+        """Puts a person into a class. Tickets that are open already stay in the class that they were opened in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CustomerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -830,6 +842,11 @@ def add_CustomerServiceServicer_to_server(servicer, server):
             'EraseCustomer': grpc.unary_unary_rpc_method_handler(
                     servicer.EraseCustomer,
                     request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.EraseCustomerRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Customer.SerializeToString,
+            ),
+            'ClassifyCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClassifyCustomer,
+                    request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ClassifyCustomerRequest.FromString,
                     response_serializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Customer.SerializeToString,
             ),
     }
@@ -914,6 +931,33 @@ class CustomerService:
             target,
             '/hanse_protos.ticket.v1.CustomerService/EraseCustomer',
             hanse__protos_dot_ticket_dot_v1_dot_service__pb2.EraseCustomerRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Customer.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClassifyCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.ticket.v1.CustomerService/ClassifyCustomer',
+            hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ClassifyCustomerRequest.SerializeToString,
             hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Customer.FromString,
             options,
             channel_credentials,

@@ -251,6 +251,8 @@ class CustomerServiceStub:
     """Gives out all that the unit keeps of a person: the contact, the tickets and every step of them."""
     EraseCustomer: _grpc.UnaryUnaryMultiCallable[_service_pb2.EraseCustomerRequest, _ticket_pb2.Customer]
     """Erases a person and the texts of its tickets, here and in every unit that was given some. For good."""
+    ClassifyCustomer: _grpc.UnaryUnaryMultiCallable[_service_pb2.ClassifyCustomerRequest, _ticket_pb2.Customer]
+    """Puts a person into a class. Tickets that are open already stay in the class that they were opened in."""
 
 @_typing.type_check_only
 class CustomerServiceAsyncStub(CustomerServiceStub):
@@ -263,6 +265,8 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     """Gives out all that the unit keeps of a person: the contact, the tickets and every step of them."""
     EraseCustomer: _aio.UnaryUnaryMultiCallable[_service_pb2.EraseCustomerRequest, _ticket_pb2.Customer]  # type: ignore[assignment]
     """Erases a person and the texts of its tickets, here and in every unit that was given some. For good."""
+    ClassifyCustomer: _aio.UnaryUnaryMultiCallable[_service_pb2.ClassifyCustomerRequest, _ticket_pb2.Customer]  # type: ignore[assignment]
+    """Puts a person into a class. Tickets that are open already stay in the class that they were opened in."""
 
 class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
     """The persons that a unit keeps. Personal data is here and nowhere else."""
@@ -290,6 +294,14 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ticket_pb2.Customer, _abc.Awaitable[_ticket_pb2.Customer]]:
         """Erases a person and the texts of its tickets, here and in every unit that was given some. For good."""
+
+    @_abc_1.abstractmethod
+    def ClassifyCustomer(
+        self,
+        request: _service_pb2.ClassifyCustomerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ticket_pb2.Customer, _abc.Awaitable[_ticket_pb2.Customer]]:
+        """Puts a person into a class. Tickets that are open already stay in the class that they were opened in."""
 
 def add_CustomerServiceServicer_to_server(servicer: CustomerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

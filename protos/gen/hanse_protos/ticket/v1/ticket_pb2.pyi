@@ -89,6 +89,38 @@ P4: Priority.ValueType  # 4
 """A wish or a question."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
+class _CustomerClass:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CustomerClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CustomerClass.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CUSTOMER_CLASS_UNSPECIFIED: _CustomerClass.ValueType  # 0
+    """Not said: in a contact, what was known before; of a ticket, ordinary."""
+    ORDINARY: _CustomerClass.ValueType  # 1
+    """A customer like most."""
+    VIP: _CustomerClass.ValueType  # 2
+    """A customer of importance."""
+    VVIP: _CustomerClass.ValueType  # 3
+    """A customer of the greatest importance."""
+    PROSPECTIVE: _CustomerClass.ValueType  # 4
+    """Somebody who may become a customer."""
+
+class CustomerClass(_CustomerClass, metaclass=_CustomerClassEnumTypeWrapper):
+    """How a unit stands to a customer."""
+
+CUSTOMER_CLASS_UNSPECIFIED: CustomerClass.ValueType  # 0
+"""Not said: in a contact, what was known before; of a ticket, ordinary."""
+ORDINARY: CustomerClass.ValueType  # 1
+"""A customer like most."""
+VIP: CustomerClass.ValueType  # 2
+"""A customer of importance."""
+VVIP: CustomerClass.ValueType  # 3
+"""A customer of the greatest importance."""
+PROSPECTIVE: CustomerClass.ValueType  # 4
+"""Somebody who may become a customer."""
+Global___CustomerClass: _TypeAlias = CustomerClass  # noqa: Y015
+
 class _EngagementState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -197,6 +229,8 @@ class Ticket(_message.Message):
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     WAITING_DURATION_FIELD_NUMBER: _builtins.int
     CLOCKS_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    CUSTOMER_CLASS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, "units/shanghai/tickets/3k9m2x-4t7qzd". It never changes, wherever the ticket travels."""
     etag: _builtins.str
@@ -229,6 +263,10 @@ class Ticket(_message.Message):
     """The solution, where there is one."""
     policy_version: _builtins.int
     """The policy version that it was opened under."""
+    service: _builtins.str
+    """The id of the service in the policy's catalogue. Where none is named it is the one that covers the category, or empty."""
+    customer_class: Global___CustomerClass.ValueType
+    """The class that the customer was of when it was opened."""
     @_builtins.property
     def open_time(self) -> _timestamp_pb2.Timestamp:
         """When it was opened."""
@@ -278,10 +316,12 @@ class Ticket(_message.Message):
         policy_version: _builtins.int = ...,
         waiting_duration: _duration_pb2.Duration | None = ...,
         clocks: _abc.Iterable[Global___Clock] | None = ...,
+        service: _builtins.str = ...,
+        customer_class: Global___CustomerClass.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time", "open_time", b"open_time", "resolve_time", b"resolve_time", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "category", b"category", "clocks", b"clocks", "close_time", b"close_time", "customer", b"customer", "description", b"description", "etag", b"etag", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "policy_version", b"policy_version", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "solution", b"solution", "state", b"state", "tier", b"tier", "title", b"title", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "category", b"category", "clocks", b"clocks", "close_time", b"close_time", "customer", b"customer", "customer_class", b"customer_class", "description", b"description", "etag", b"etag", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "policy_version", b"policy_version", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "service", b"service", "solution", b"solution", "state", b"state", "tier", b"tier", "title", b"title", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -519,6 +559,8 @@ class TicketSummary(_message.Message):
     WAITING_DURATION_FIELD_NUMBER: _builtins.int
     BREACHED_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    CUSTOMER_CLASS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The ticket's name."""
     state: Global___TicketState.ValueType
@@ -539,6 +581,10 @@ class TicketSummary(_message.Message):
     """Whether a clock has run out."""
     language: _builtins.str
     """The language of the customer."""
+    service: _builtins.str
+    """The id of the service in the policy's catalogue, or empty."""
+    customer_class: Global___CustomerClass.ValueType
+    """The class that the customer was of when it was opened."""
     @_builtins.property
     def open_time(self) -> _timestamp_pb2.Timestamp:
         """When it was opened."""
@@ -567,10 +613,12 @@ class TicketSummary(_message.Message):
         waiting_duration: _duration_pb2.Duration | None = ...,
         breached: _builtins.bool = ...,
         language: _builtins.str = ...,
+        service: _builtins.str = ...,
+        customer_class: Global___CustomerClass.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["open_time", b"open_time", "resolve_time", b"resolve_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breached", b"breached", "category", b"category", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "state", b"state", "tier", b"tier", "waiting_duration", b"waiting_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breached", b"breached", "category", b"category", "customer_class", b"customer_class", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "service", b"service", "state", b"state", "tier", b"tier", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -821,6 +869,7 @@ class Customer(_message.Message):
     ERASER_FIELD_NUMBER: _builtins.int
     ERASURE_GROUND_FIELD_NUMBER: _builtins.int
     TICKETS_FIELD_NUMBER: _builtins.int
+    CUSTOMER_CLASS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, "units/shanghai/customers/3k9m2x-4t7qzd": the pseudonym that tickets and events use."""
     eraser: _builtins.str
@@ -829,6 +878,8 @@ class Customer(_message.Message):
     """On what ground it was erased."""
     tickets: _builtins.int
     """How many tickets the person has here."""
+    customer_class: Global___CustomerClass.ValueType
+    """The person's class: the next ticket is judged by it."""
     @_builtins.property
     def contact(self) -> Global___Contact:
         """Who it is; empty where the person was erased."""
@@ -851,10 +902,11 @@ class Customer(_message.Message):
         eraser: _builtins.str = ...,
         erasure_ground: Global___ErasureGround.ValueType = ...,
         tickets: _builtins.int = ...,
+        customer_class: Global___CustomerClass.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact", "create_time", b"create_time", "erase_time", b"erase_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact", "create_time", b"create_time", "erase_time", b"erase_time", "eraser", b"eraser", "erasure_ground", b"erasure_ground", "name", b"name", "tickets", b"tickets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact", "create_time", b"create_time", "customer_class", b"customer_class", "erase_time", b"erase_time", "eraser", b"eraser", "erasure_ground", b"erasure_ground", "name", b"name", "tickets", b"tickets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -870,6 +922,7 @@ class Contact(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
     PHONE_FIELD_NUMBER: _builtins.int
+    CUSTOMER_CLASS_FIELD_NUMBER: _builtins.int
     reference: _builtins.str
     """The customer's id in the system it came from: the same reference is the same customer."""
     display_name: _builtins.str
@@ -878,6 +931,8 @@ class Contact(_message.Message):
     """The mail address."""
     phone: _builtins.str
     """The telephone number."""
+    customer_class: Global___CustomerClass.ValueType
+    """The customer's class; unspecified leaves a known customer's as it is, and makes a new one ordinary."""
     def __init__(
         self,
         *,
@@ -885,10 +940,11 @@ class Contact(_message.Message):
         display_name: _builtins.str = ...,
         email: _builtins.str = ...,
         phone: _builtins.str = ...,
+        customer_class: Global___CustomerClass.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "email", b"email", "phone", b"phone", "reference", b"reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_class", b"customer_class", "display_name", b"display_name", "email", b"email", "phone", b"phone", "reference", b"reference"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
