@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.benchmarks import catch_up, live_latency, long_backlog, many_units, memory, open_ticket
+from tests.benchmarks import catch_up, live_latency, long_backlog, many_units, memory, open_ticket, waiting
 from tests.benchmarks.report import Report
 
 Benchmark = Callable[[Path, bool], Awaitable[Report]]
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "live_latency": live_latency.measure,
     "many_units": many_units.measure,
     "memory": memory.measure,
+    "waiting": waiting.measure,
     "long_backlog": long_backlog.measure,
 }
 LONG = frozenset({"long_backlog"})

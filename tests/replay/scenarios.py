@@ -15,6 +15,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from hanse.errors import PolicyMissing, Unavailable
 from hanse_protos.federation.v1 import group_pb2
 from hanse_workflows.processes import Process, Processes, escalation_of, sla_of
+from hanse_workflows.sla.workflow import SlaWorkflow
 from tests.workflows.fakes import FakeEngagement, FakeRouting, FakeTicket, FakeTickets, eventually
 
 UNIT = "units/hq"
@@ -48,7 +49,7 @@ class Scene:
         """Start a ticket's process, and return it when it has asked once."""
         self.tickets.tickets[self.ticket] = ticket
         process = sla_of(self.ticket)
-        await self.processes.wake(process)
+        await self.processes.start(process)
         await self.asked(1)
         return process
 
@@ -61,6 +62,10 @@ class Scene:
         await self.processes.start(process)
         await eventually(lambda: engagement.offers)
         return process, engagement
+
+    async def change(self, process: Process) -> None:
+        """Tell a ticket's process that the ticket is not what it was."""
+        await self.client.get_workflow_handle(process.id).signal(SlaWorkflow.changed)
 
     async def asked(self, times: int) -> None:
         await eventually(lambda: len(self.tickets.request_ids) >= times)
@@ -108,7 +113,7 @@ async def stood_and_resumed(scene: Scene) -> Process:
     process = await scene.begin_sla(ticket)
     await scene.settled()
     ticket.paused, ticket.deadlines = False, {"breach": _soon()}
-    await scene.processes.wake(process)
+    await scene.change(process)
     await scene.closed(process)
     return process
 
@@ -118,7 +123,7 @@ async def paused_while_waiting(scene: Scene) -> Process:
     process = await scene.begin_sla(ticket)
     await scene.settled()
     ticket.paused = True
-    await scene.processes.wake(process)
+    await scene.change(process)
     await scene.asked(2)
     await scene.settled()
     return process
@@ -129,7 +134,7 @@ async def resolved_while_waiting(scene: Scene) -> Process:
     process = await scene.begin_sla(ticket)
     await scene.settled()
     ticket.ended = True
-    await scene.processes.wake_running(process)
+    await scene.change(process)
     await scene.closed(process)
     return process
 
@@ -139,7 +144,7 @@ async def changed_while_it_asked(scene: Scene) -> Process:
     ticket = FakeTicket({"breach": _soon(_FAR_SECONDS)})
     process = await scene.begin_sla(ticket)
     ticket.ended = True
-    await scene.processes.wake_running(process)
+    await scene.change(process)
     scene.tickets.gate.set()
     await scene.closed(process)
     return process
@@ -150,7 +155,7 @@ async def reopened_as_it_ended(scene: Scene) -> Process:
     ticket = FakeTicket(ended=True)
     process = await scene.begin_sla(ticket)
     ticket.ended, ticket.deadlines = False, {"breach": _soon()}
-    await scene.processes.wake_running(process)
+    await scene.change(process)
     scene.tickets.gate.set()
     await scene.closed(process)
     return process
@@ -185,7 +190,7 @@ async def stands(scene: Scene) -> Process:
 async def changed_so_often_that_it_continued(scene: Scene) -> Process:
     process = await scene.begin_sla(FakeTicket({"breach": _soon(_FAR_SECONDS)}))
     for times in range(2, _MOST_WAKES):
-        await scene.processes.wake(process)
+        await scene.change(process)
         await scene.asked(times)
     return process
 

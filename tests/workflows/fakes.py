@@ -72,6 +72,11 @@ class FakeTicket:
         answer.ended = self.ended
         return answer
 
+    def show(self, clocks: service_pb2.OpenClocks) -> None:
+        """Say when something is due next, unless the clocks stand."""
+        if self.deadlines and not self.paused:
+            clocks.next_due_time.FromDatetime(min(self.deadlines.values()))
+
 
 class FakeTickets(TicketServiceServicer):
     """The ticket service."""
@@ -101,10 +106,15 @@ class FakeTickets(TicketServiceServicer):
 
     async def ListOpenClocks(self, request: service_pb2.ListOpenClocksRequest, _context: Any) -> Any:  # noqa: N802
         """List in pages of two, so that there is more than one."""
-        names = sorted(name for name, ticket in self.tickets.items() if not ticket.ended)
-        start = int(request.page_token or 0)
-        token = str(start + 2) if start + 2 < len(names) else ""
-        return service_pb2.ListOpenClocksResponse(tickets=names[start : start + 2], next_page_token=token)
+        asked = set(request.names) or self.tickets.keys()
+        names = sorted(name for name, ticket in self.tickets.items() if name in asked and not ticket.ended)
+        start, size = int(request.page_token or 0), len(asked) if request.names else 2
+        answer = service_pb2.ListOpenClocksResponse(tickets=names[start : start + size])
+        for name in answer.tickets:
+            self.tickets[name].show(answer.open_clocks.add(ticket=name))
+        if start + size < len(names):
+            answer.next_page_token = str(start + size)
+        return answer
 
     @property
     def served(self) -> Served:

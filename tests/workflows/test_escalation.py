@@ -44,7 +44,7 @@ async def test_an_acceptance_ends_it(stage: Stage, engagement: FakeEngagement) -
         await stage.processes.wake(escalation_of(stage.engagement))
         await offers(engagement, 1)
         engagement.answer(group_pb2.ACCEPTED)
-        await stage.processes.wake_running(escalation_of(stage.engagement))
+        await stage.processes.release(escalation_of(stage.engagement))
         assert await result_of(stage) == {"engagement": stage.engagement, "offers": 1, "expired": 0}
 
 
@@ -53,7 +53,7 @@ async def test_after_a_refusal_the_next_candidate_is_asked(stage: Stage, engagem
         await stage.processes.start(escalation_of(stage.engagement))
         await offers(engagement, 1)
         engagement.answer(group_pb2.DECLINED)
-        await stage.processes.wake_running(escalation_of(stage.engagement))
+        await stage.processes.release(escalation_of(stage.engagement))
         await offers(engagement, 2)
     assert engagement.open_offer.provider == "units/porto"
 
@@ -80,7 +80,7 @@ async def test_when_nobody_answers_the_final_owner_is_waited_for(stage: Stage, e
         await stage.environment.sleep(timedelta(days=30))
         assert engagement.open_offer.final
         engagement.answer(group_pb2.ACCEPTED)
-        await stage.processes.wake_running(escalation_of(stage.engagement))
+        await stage.processes.release(escalation_of(stage.engagement))
         assert await result_of(stage) == {"engagement": stage.engagement, "offers": 3, "expired": 2}
 
 
@@ -89,7 +89,7 @@ async def test_a_withdrawal_ends_it(stage: Stage, engagement: FakeEngagement) ->
         await stage.processes.start(escalation_of(stage.engagement))
         await offers(engagement, 1)
         engagement.withdrawn = True
-        await stage.processes.wake_running(escalation_of(stage.engagement))
+        await stage.processes.release(escalation_of(stage.engagement))
         assert await result_of(stage) == {"engagement": stage.engagement, "offers": 1, "expired": 0}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 
 import pytest
@@ -27,6 +26,10 @@ async def state_of(stage: Stage) -> SlaState:
     return await stage.handle(sla_of(stage.ticket)).query(SlaWorkflow.state)
 
 
+async def changed(stage: Stage) -> None:
+    await stage.handle(sla_of(stage.ticket)).signal(SlaWorkflow.changed)
+
+
 async def evaluations(stage: Stage, number: int) -> None:
     await eventually(lambda: len(stage.tickets.request_ids) >= number)
 
@@ -35,7 +38,7 @@ async def test_warning_and_breach_happen_within_a_second_of_their_times(stage: S
     deadlines = {"warn": await stage.in_future(seconds=40), "breach": await stage.in_future(days=3)}
     ticket = stage.tickets.tickets[stage.ticket] = FakeTicket(dict(deadlines))
     async with stage.working():
-        await stage.processes.wake(sla_of(stage.ticket))
+        await stage.processes.start(sla_of(stage.ticket))
         await result_of(stage)
     assert [done.what for done in ticket.done] == ["warn", "breach"]
     assert all(timedelta() <= done.lateness <= PUNCTUAL for done in ticket.done)
@@ -65,7 +68,7 @@ async def test_a_resumed_clock_runs_out_at_its_new_time(stage: Stage) -> None:
         await evaluations(stage, 1)
         await stage.environment.sleep(timedelta(hours=1))
         ticket.paused, ticket.deadlines = False, {"breach": await stage.in_future(minutes=5)}
-        await stage.processes.wake(sla_of(stage.ticket))
+        await changed(stage)
         await result_of(stage)
     [done] = ticket.done
     assert timedelta() <= done.lateness <= PUNCTUAL
@@ -77,7 +80,7 @@ async def test_a_pause_that_begins_while_it_waits_holds_the_clock(stage: Stage) 
         await stage.processes.start(sla_of(stage.ticket))
         await evaluations(stage, 1)
         ticket.paused = True
-        await stage.processes.wake(sla_of(stage.ticket))
+        await changed(stage)
         await evaluations(stage, 2)
         await stage.environment.sleep(timedelta(hours=1))
         assert ticket.done == []
@@ -89,7 +92,7 @@ async def test_the_signal_has_it_ask_again(stage: Stage) -> None:
         await stage.processes.start(sla_of(stage.ticket))
         await evaluations(stage, 1)
         ticket.ended = True
-        await stage.processes.wake_running(sla_of(stage.ticket))
+        await changed(stage)
         assert await result_of(stage) == {"ticket": stage.ticket, "evaluations": 2}
 
 
@@ -105,20 +108,48 @@ async def test_people_can_ask_where_it_is(stage: Stage) -> None:
     assert state.last.next_due_time == due_time
 
 
-async def test_waking_many_times_is_one_process_that_does_each_thing_once(stage: Stage) -> None:
-    ticket = stage.tickets.tickets[stage.ticket] = FakeTicket({"breach": await stage.in_future(minutes=5)})
+async def test_being_told_many_times_is_one_process_that_does_each_thing_once(stage: Stage) -> None:
+    due_time = await stage.in_future(minutes=5)
+    ticket = stage.tickets.tickets[stage.ticket] = FakeTicket({"breach": due_time})
     process = sla_of(stage.ticket)
     async with stage.working():
-        await stage.processes.wake(process)
-        await asyncio.gather(*[stage.processes.wake(process) for _ in range(5)])
-        first_run = (await stage.handle(process).describe()).run_id
-        await result_of(stage)
-    assert (await stage.handle(process).describe()).run_id == first_run
+        for _ in range(5):
+            await stage.processes.wake(process, due_time)
+        assert await result_of(stage) == {"ticket": stage.ticket, "evaluations": 1}
     assert [done.what for done in ticket.done] == ["breach"]
 
 
-async def test_waking_what_does_not_run_changes_nothing(stage: Stage) -> None:
-    await stage.processes.wake_running(sla_of(stage.ticket))
+async def test_a_process_asks_nothing_before_something_is_due(stage: Stage) -> None:
+    due_time = await stage.in_future(minutes=5)
+    stage.tickets.tickets[stage.ticket] = FakeTicket({"breach": due_time})
+    async with stage.working():
+        await stage.processes.wake(sla_of(stage.ticket), due_time)
+        await stage.environment.sleep(timedelta(minutes=4))
+        assert stage.tickets.request_ids == []
+
+
+async def test_a_process_that_is_replaced_begins_at_the_new_time(stage: Stage) -> None:
+    ticket = stage.tickets.tickets[stage.ticket] = FakeTicket({"breach": await stage.in_future(minutes=5)})
+    async with stage.working():
+        await stage.processes.wake(sla_of(stage.ticket), await stage.in_future(days=3))
+        await stage.processes.wake(sla_of(stage.ticket), ticket.deadlines["breach"])
+        await result_of(stage)
+    [done] = ticket.done
+    assert timedelta() <= done.lateness <= PUNCTUAL
+
+
+async def test_a_process_that_is_needed_no_more_never_asks(stage: Stage) -> None:
+    due_time = await stage.in_future(minutes=5)
+    ticket = stage.tickets.tickets[stage.ticket] = FakeTicket({"breach": due_time})
+    async with stage.working():
+        await stage.processes.wake(sla_of(stage.ticket), due_time)
+        await stage.processes.release(sla_of(stage.ticket))
+        await stage.environment.sleep(timedelta(hours=1))
+    assert ticket.done == []
+
+
+async def test_releasing_what_does_not_run_changes_nothing(stage: Stage) -> None:
+    await stage.processes.release(sla_of(stage.ticket))
 
 
 async def test_a_ticket_that_does_not_exist_ends_it_with_the_reason(stage: Stage) -> None:
@@ -160,10 +191,10 @@ async def test_each_evaluation_is_a_request_of_its_own(stage: Stage) -> None:
 async def test_a_ticket_that_is_opened_again_gets_its_process_again(stage: Stage) -> None:
     ticket = stage.tickets.tickets[stage.ticket] = FakeTicket()
     async with stage.working():
-        await stage.processes.wake(sla_of(stage.ticket))
+        await stage.processes.start(sla_of(stage.ticket))
         await result_of(stage)
         ticket.ended, ticket.deadlines = False, {"breach": await stage.in_future(minutes=5)}
-        await stage.processes.wake(sla_of(stage.ticket))
+        await stage.processes.start(sla_of(stage.ticket))
         await result_of(stage)
     assert [done.what for done in ticket.done] == ["breach"]
 
@@ -171,9 +202,9 @@ async def test_a_ticket_that_is_opened_again_gets_its_process_again(stage: Stage
 async def test_an_event_told_again_after_the_end_asks_once_and_ends(stage: Stage) -> None:
     ticket = stage.tickets.tickets[stage.ticket] = FakeTicket(ended=True)
     async with stage.working():
-        await stage.processes.wake(sla_of(stage.ticket))
+        await stage.processes.start(sla_of(stage.ticket))
         await result_of(stage)
-        await stage.processes.wake(sla_of(stage.ticket))
+        await stage.processes.start(sla_of(stage.ticket))
         assert await result_of(stage) == {"ticket": stage.ticket, "evaluations": 1}
     assert ticket.done == []
 
@@ -185,7 +216,7 @@ async def test_a_change_that_arrives_while_it_hears_of_the_end_is_not_lost(stage
         await stage.processes.start(sla_of(stage.ticket))
         await evaluations(stage, 1)
         ticket.ended, ticket.deadlines = False, {"breach": await stage.in_future(minutes=5)}
-        await stage.processes.wake_running(sla_of(stage.ticket))
+        await changed(stage)
         stage.tickets.gate.set()
         await result_of(stage)
     assert [done.what for done in ticket.done] == ["breach"]

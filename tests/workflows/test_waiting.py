@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError
 
 from hanse.database import with_driver
 from hanse.local.temporal import EmbeddedTemporal
@@ -78,11 +79,28 @@ class Unit:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await (await self.client()).get_workflow_handle(process.id).result()
 
+    async def begin_time_of(self, process: Process) -> datetime:
+        """Return when a process begins, as soon as there is one."""
+        handle = (await self.client()).get_workflow_handle(process.id)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                with contextlib.suppress(RPCError):
+                    execution = await handle.describe()
+                    if execution.status == WorkflowExecutionStatus.RUNNING and execution.execution_time:
+                        return execution.execution_time
+                await asyncio.sleep(0.05)
+
     async def runs_of(self, process: Process) -> list[WorkflowExecutionStatus | None]:
         """Return the states of all runs of a process, once Temporal's index has caught up."""
         await asyncio.sleep(0.5)
         executions = (await self.client()).list_workflows(f"WorkflowId = '{process.id}'")
         return [execution.status async for execution in executions]
+
+    async def sees_runs(self, process: Process, states: list[WorkflowExecutionStatus]) -> None:
+        """Return when these are the states of all runs of a process."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await self.runs_of(process) != states:
+                pass
 
 
 def _append(session: Session, schema: ServiceSchema, stream: str, entry: object) -> None:
@@ -140,30 +158,67 @@ def requested() -> events_pb2.EngagementRequested:
 
 
 async def test_an_opened_ticket_is_watched_and_its_deadline_met_within_a_second(unit: Unit) -> None:
-    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(3)})
     async with unit.waiting():
+        # The worker has connected.
+        await unit.tell(opened(name="units/hq/tickets/t0"), "units/hq/tickets/t0")
+        await asyncio.sleep(1)
+        ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(3)})
         await unit.tell(opened(), TICKET)
         await eventually(lambda: ticket.done)
     [done] = ticket.done
     assert timedelta() <= done.lateness <= PUNCTUAL
 
 
-async def test_an_event_of_the_log_wakes_the_process(unit: Unit) -> None:
-    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(3600)}, paused=True)
+async def test_a_process_begins_when_something_is_due_and_not_before(unit: Unit) -> None:
+    due_time = in_seconds(3600)
+    unit.tickets.tickets[TICKET] = FakeTicket({"breach": due_time})
     async with unit.waiting():
         await unit.tell(opened(), TICKET)
-        await eventually(lambda: unit.tickets.request_ids)
+        assert abs(await unit.begin_time_of(sla_of(TICKET)) - due_time) <= PUNCTUAL
+    assert unit.tickets.request_ids == []
+
+
+async def test_an_event_moves_the_time_at_which_the_process_begins(unit: Unit) -> None:
+    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(3600)})
+    async with unit.waiting():
+        await unit.tell(opened(), TICKET)
+        await unit.begin_time_of(sla_of(TICKET))
+        ticket.deadlines = {"breach": in_seconds(1)}
+        await unit.tell(commented(), TICKET)
+        await eventually(lambda: ticket.done)
+
+
+async def test_a_ticket_whose_clocks_stand_has_no_process_until_they_go_on(unit: Unit) -> None:
+    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(3600)})
+    async with unit.waiting():
+        await unit.tell(opened(), TICKET)
+        await unit.begin_time_of(sla_of(TICKET))
+        ticket.paused = True
+        await unit.tell(commented(), TICKET)
+        await unit.sees_runs(sla_of(TICKET), [WorkflowExecutionStatus.TERMINATED])
         ticket.paused, ticket.deadlines = False, {"breach": in_seconds(1)}
         summary = ticket_pb2.TicketSummary(name=TICKET, state=ticket_pb2.IN_PROGRESS)
         await unit.tell(events_pb2.TicketResumed(ticket=summary), TICKET)
         await eventually(lambda: ticket.done)
 
 
-async def test_the_calls_carry_the_trace_of_the_event(unit: Unit) -> None:
-    unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(1)})
+async def test_a_ticket_that_ends_before_something_is_due_was_never_asked_about(unit: Unit) -> None:
+    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(3600)})
     async with unit.waiting():
-        # The reconciler would start it without a trace.
-        unit.tickets.tickets[TICKET].ended = True
+        await unit.tell(opened(), TICKET)
+        await unit.begin_time_of(sla_of(TICKET))
+        ticket.ended = True
+        await unit.tell(events_pb2.TicketResolved(ticket=opened(ticket_pb2.RESOLVED).ticket), TICKET)
+        await unit.sees_runs(sla_of(TICKET), [WorkflowExecutionStatus.TERMINATED])
+    assert unit.tickets.request_ids == []
+
+
+async def test_the_calls_carry_the_trace_of_the_event(unit: Unit) -> None:
+    async with unit.waiting():
+        # The reconciler, which would start it without a trace, has compared by now.
+        await unit.tell(opened(name="units/hq/tickets/t0"), "units/hq/tickets/t0")
+        await asyncio.sleep(0.5)
+        unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(0)})
         await unit.tell(opened(), TICKET)
         await eventually(lambda: unit.tickets.request_ids)
     trace_ids = {traceparent.split("-")[1] for traceparent in unit.tickets.traceparents}
@@ -175,19 +230,19 @@ async def test_a_ticket_whose_whole_life_is_in_the_log_starts_nothing(unit: Unit
     summary = ticket_pb2.TicketSummary(name=TICKET, state=ticket_pb2.CLOSED)
     await unit.tell(events_pb2.TicketClosed(ticket=summary), TICKET)
     other = "units/hq/tickets/t2"
-    unit.tickets.tickets[other] = FakeTicket(ended=True)
+    unit.tickets.tickets[other] = FakeTicket({"breach": in_seconds(3600)})
     async with unit.waiting():
         await unit.tell(opened(name=other), other)
-        await eventually(lambda: unit.tickets.request_ids)
+        await unit.begin_time_of(sla_of(other))
     assert await unit.runs_of(sla_of(TICKET)) == []
 
 
 async def test_events_told_again_start_no_second_process(unit: Unit) -> None:
-    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(2)})
+    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(4)})
     for _ in range(2):
         async with unit.waiting():
             await unit.tell(opened(), TICKET)
-            await eventually(lambda: unit.tickets.request_ids)
+            await unit.begin_time_of(sla_of(TICKET))
             await unit.runtime.database.write(_forget_cursor)
     async with unit.waiting():
         await eventually(lambda: ticket.done)
@@ -215,7 +270,7 @@ async def test_a_restarted_worker_goes_on_at_once(unit: Unit) -> None:
     ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(3)})
     async with unit.waiting():
         await unit.tell(opened(), TICKET)
-        await eventually(lambda: unit.tickets.request_ids)
+        await unit.begin_time_of(sla_of(TICKET))
     async with unit.waiting():
         await eventually(lambda: ticket.done)
     [done] = ticket.done
@@ -223,26 +278,25 @@ async def test_a_restarted_worker_goes_on_at_once(unit: Unit) -> None:
 
 
 async def test_a_killed_worker_does_what_became_due_once_within_five_seconds_of_its_return(unit: Unit) -> None:
-    ticket = unit.tickets.tickets[TICKET] = FakeTicket(paused=True)
+    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"notice": in_seconds(0)})
     async with worker_process(unit) as first:
         await unit.tell(opened(), TICKET)
-        await eventually(lambda: unit.tickets.request_ids, seconds=PATIENCE_SECONDS)
-        ticket.paused, ticket.deadlines = False, {"warn": in_seconds(2), "breach": in_seconds(3)}
+        await eventually(lambda: ticket.done, seconds=PATIENCE_SECONDS)
+        ticket.ended, ticket.deadlines = False, {"warn": in_seconds(2), "breach": in_seconds(3)}
         await unit.tell(commented(), TICKET)
-        await eventually(lambda: len(unit.tickets.request_ids) == 2)
-        # What the service answered has reached Temporal.
-        await asyncio.sleep(0.5)
+        await unit.begin_time_of(sla_of(TICKET))
         first.kill()
         await asyncio.sleep(3)
-    assert ticket.done == []
+    assert [done.what for done in ticket.done] == ["notice"]
     async with worker_process(unit):
         return_time = datetime.now(UTC)
-        await eventually(lambda: len(ticket.done) == 2)
+        await eventually(lambda: len(ticket.done) == 3)
+    assert [done.what for done in ticket.done] == ["notice", "warn", "breach"]
     assert all(done.time - return_time <= timedelta(seconds=5) for done in ticket.done)
 
 
 async def test_a_worker_that_was_killed_while_it_asked_asks_the_same_again(unit: Unit) -> None:
-    unit.tickets.tickets[TICKET] = FakeTicket()
+    unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(0)})
     unit.tickets.gate.clear()
     async with worker_process(unit) as first:
         await unit.tell(opened(), TICKET)
@@ -263,7 +317,8 @@ async def test_a_lost_store_is_rebuilt_with_the_original_deadlines(unit: Unit) -
     async with unit.waiting():
         for name in names:
             await unit.tell(opened(name=name), name)
-        await eventually(lambda: len(unit.tickets.request_ids) >= len(names) and engagement.open_offer)
+            await unit.begin_time_of(sla_of(name))
+        await eventually(lambda: engagement.open_offer)
         await _wipe(unit.temporal)
         await eventually(lambda: all(unit.tickets.tickets[name].done for name in names), seconds=PATIENCE_SECONDS)
         engagement.answer(group_pb2.ACCEPTED)
@@ -275,7 +330,7 @@ async def test_a_store_that_is_lost_while_nobody_works_is_rebuilt_at_the_start(u
     ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(4)})
     async with unit.waiting():
         await unit.tell(opened(), TICKET)
-        await eventually(lambda: unit.tickets.request_ids)
+        await unit.begin_time_of(sla_of(TICKET))
     await _wipe(unit.temporal)
     async with unit.waiting():
         await eventually(lambda: ticket.done)

@@ -3,8 +3,8 @@
 A deadline is a row in a service's database, computed from the policy. What lives here only sleeps until it, asks the
 service to do what is due, and sleeps again. So a process of ours decides nothing and knows nothing that could be lost:
 
-    sla         per ticket with a running clock, in the unit's namespace: `TicketService.EvaluateClocks`, then wait
-                until the next deadline, or until the ticket has changed
+    sla         per ticket with a running clock, in the unit's namespace: it begins when something is due, calls
+                `TicketService.EvaluateClocks`, then waits until the next deadline
     escalation  per request for an engagement, in headquarters' namespace: `RoutingService.OfferEngagement`, then wait
                 for the answer; at the offer's time, `ExpireOffer`, and offer to the next
 
@@ -12,7 +12,10 @@ Each goes **asking** (an activity calls the service) and **waiting** (a timer, a
 service says that nothing is left to wait for; then it has **ended**. A process is called by what it waits for,
 `sla:units/shanghai/tickets/3k9m2x-4t7qzd`, so starting it twice is starting it once.
 
-    starter     follows the logs: an event of a ticket starts its process, or wakes it to ask again
+Waiting costs next to nothing: an `sla` process is a delayed start that no worker has heard of until something is due.
+Most tickets are solved before that, and their processes end without having begun (`processes`).
+
+    starter     follows the logs: an event of a ticket starts its process, moves its time, wakes it, or ends it
     reconciler  compares the services' open clocks and engagements with the processes that run, and starts what lacks
     worker      connects to Temporal and runs the processes, the starter and the reconciler: `Waiting`, for one unit
 

@@ -10,6 +10,7 @@ from temporalio import activity
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from hanse.discreet import discreet
 from hanse.rpc.client import remote_error
 
 CALL_TIMEOUT_SECONDS = 4.0
@@ -61,3 +62,8 @@ async def answer_of(call: Awaitable[Response]) -> Response:
             # A service that is away is no news for each process at each try; the reconciler logs it once.
             category=ApplicationErrorCategory.UNSPECIFIED if hopeless else ApplicationErrorCategory.BENIGN,
         ) from error
+
+
+def text_of(error: BaseException) -> str:
+    """Return what the log may say of a service, a database or a Temporal that did not answer."""
+    return str(remote_error(error)) if isinstance(error, grpc.RpcError) else discreet(error)

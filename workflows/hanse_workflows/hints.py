@@ -17,7 +17,7 @@ _OWN_DOING = frozenset({"SlaWarned", "SlaBreached"})
 """What the evaluation itself tells, and what moves no deadline."""
 
 _OVER = frozenset({ticket_pb2.RESOLVED, ticket_pb2.CLOSED})
-"""The states in which a ticket's clocks have stopped: a process that does not run is not missed."""
+"""The states in which a ticket's clocks have stopped: no process is needed."""
 
 _ESCALATION_AWAITED = {
     "EngagementRequested": True,
@@ -33,11 +33,11 @@ _ESCALATION_AWAITED = {
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """That a process should ask its service again."""
+    """That what a process waits for may have changed."""
 
     process: Process
     awaited: bool
-    """Whether it has to run from here on; otherwise it is only told, if it still runs."""
+    """Whether it may be needed from here on, which its service knows; otherwise it is needed no more."""
     traceparent: str
     """The trace of what happened, or empty."""
 

@@ -1,10 +1,18 @@
-"""The processes as those see them who start and wake them: one id for one thing that is waited for."""
+"""The processes as those see them who start and wake them: one id for one thing that is waited for.
+
+There are two ways to have a process ask its service again.
+
+- **By time.** A process whose service knows when something is due next begins at that time and not before: Temporal
+  keeps it as one delayed start, and no worker hears of it. When the time changes it is replaced by one that begins at
+  the new time, and when nothing is left to wait for it is ended. It knows nothing that its service does not, so
+  nothing is lost with it. Most end without having begun, which makes waiting cheap.
+- **By signal.** A process that has to answer at once runs all the time, and is woken by its signal.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -21,6 +29,9 @@ TASK_TIMEOUT = timedelta(seconds=5)
 """How long a worker may take for one step of a process. Temporal's default of 10 seconds is what a process would lose
 when the worker that had taken its step was killed; a step of ours takes milliseconds, and a full replay a second."""
 
+MAX_CONCURRENT_CALLS = 16
+"""How many processes are told at the same time; the development server has one file and gains nothing from more."""
+
 
 def task_queue_of(unit: str) -> str:
     """Return the name of a unit's task queue."""
@@ -34,14 +45,14 @@ class Process:
     workflow: str
     """The name of its workflow type."""
     input: SlaInput | EscalationInput
-    wake_signal: str
-    """The signal that has it ask its service again."""
+    wake_signal: str | None
+    """The signal that has it ask its service again; none where it is replaced by one that begins at another time."""
     id: str
 
 
 def sla_of(ticket: str) -> Process:
     """Return the process that watches a ticket's clocks."""
-    return Process(SLA, SlaInput(ticket), "changed", f"{SLA}:{ticket}")
+    return Process(SLA, SlaInput(ticket), None, f"{SLA}:{ticket}")
 
 
 def escalation_of(engagement: str) -> Process:
@@ -50,43 +61,70 @@ def escalation_of(engagement: str) -> Process:
 
 
 class Processes:
-    """Starts and wakes the processes of one unit. Each method raises RPCError where Temporal does not answer."""
+    """Starts, wakes and ends the processes of one unit. Each method raises RPCError where Temporal does not answer."""
 
     def __init__(self, client: Client, unit: str) -> None:
         self._client = client
         self._task_queue = task_queue_of(unit)
 
-    async def start(self, process: Process) -> None:
-        """Start a process, unless it runs: then nothing happens. It begins by asking its service."""
-        await self._start(process, signal=None)
+    async def start(self, process: Process, begin_time: datetime | None = None) -> None:
+        """Start a process, unless there is one: then nothing happens. It asks its service first.
 
-    async def wake(self, process: Process) -> None:
-        """Have a process ask its service from now on: wake it, or start it where it does not run."""
-        await self._start(process, signal=process.wake_signal)
+        It begins at its time; at once where that is past, or where there is none.
+        """
+        await self._start(process, begin_time)
 
-    async def wake_running(self, process: Process) -> None:
-        """Wake a process if it runs: there is no need to start one that would only find out that it may end."""
+    async def wake(self, process: Process, begin_time: datetime | None = None) -> None:
+        """Have a process ask its service: at once by its signal, or at a time by replacing it. Start what lacks."""
+        if process.wake_signal:
+            await self._start(process, signal=process.wake_signal)
+        else:
+            await self._start(process, begin_time, if_running=WorkflowIDConflictPolicy.TERMINATE_EXISTING)
+
+    async def release(self, process: Process) -> None:
+        """Tell a process, if it runs, that it is needed no more: it is ended, or finds out when its signal wakes it."""
+        handle = self._client.get_workflow_handle(process.id)
         try:
-            await self._client.get_workflow_handle(process.id).signal(process.wake_signal)
+            if process.wake_signal:
+                await handle.signal(process.wake_signal)
+            else:
+                await handle.terminate(reason="nothing is left to wait for")
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
 
-    async def running_ids(self, workflow: str) -> AsyncIterator[str]:
-        """Yield the ids of the processes of one type that run, as Temporal's index has them: a moment late."""
-        query = f"WorkflowType = '{workflow}' AND ExecutionStatus = 'Running'"
-        async for execution in self._client.list_workflows(query):
-            yield execution.id
+    async def running(self, workflow: str) -> dict[str, datetime]:
+        """Return the processes of one type that run, by id, and when each begins or has begun.
 
-    async def _start(self, process: Process, signal: str | None) -> None:
+        That is as Temporal's index has it: a moment late.
+        """
+        query = f"WorkflowType = '{workflow}' AND ExecutionStatus = 'Running'"
+        executions = self._client.list_workflows(query)
+        return {one.id: one.execution_time or one.start_time async for one in executions}
+
+    async def _start(
+        self,
+        process: Process,
+        begin_time: datetime | None = None,
+        *,
+        signal: str | None = None,
+        if_running: WorkflowIDConflictPolicy = WorkflowIDConflictPolicy.USE_EXISTING,
+    ) -> None:
         await self._client.start_workflow(
             process.workflow,
             process.input,
             id=process.id,
             task_queue=self._task_queue,
             task_timeout=TASK_TIMEOUT,
+            start_delay=_delay_until(begin_time),
             start_signal=signal,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_conflict_policy=if_running,
             # A ticket that was over may be opened again, and needs its process again.
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         )
+
+
+def _delay_until(begin_time: datetime | None) -> timedelta | None:
+    if begin_time is None or (delay := begin_time - datetime.now(UTC)) <= timedelta(0):
+        return None
+    return delay

@@ -1,76 +1,35 @@
-"""The reconciler: what the services say is open is what runs.
+"""The reconciler: what the services say is needed is what runs.
 
 The starter alone keeps them equal as long as Temporal keeps what it was told. The reconciler heals the rest: a store
-that was lost, or restored from an older backup, and a process that failed because its service refused it for a time.
+that was lost, or restored from an older backup, a process that failed because its service refused it for a time, and a
+deadline that came closer without an event that says so.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 import grpc
 import structlog
 from temporalio.service import RPCError
 
-from hanse.rpc.client import remote_error
-from hanse_protos.federation.v1.group_pb2 import ListOpenEngagementsRequest
-from hanse_protos.federation.v1.group_pb2_grpc import RoutingServiceStub
-from hanse_protos.ticket.v1.service_pb2 import ListOpenClocksRequest
-from hanse_protos.ticket.v1.service_pb2_grpc import TicketServiceStub
 from hanse_workflows.backoff import Backoff
-from hanse_workflows.processes import ESCALATION, SLA, Process, Processes, escalation_of, sla_of
+from hanse_workflows.calls import text_of
+from hanse_workflows.open_work import Needed, OpenWork
+from hanse_workflows.processes import MAX_CONCURRENT_CALLS, Processes
 
 INTERVAL_SECONDS = 60.0
 """How long a lost process stays lost at most. A comparison costs a few pages from each side."""
-PAGE_SIZE = 500
+TOLERANCE = timedelta(seconds=1)
+"""How much later than needed a process may begin: it is about as much as telling Temporal takes on a busy machine."""
 
 logger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class OpenWork:
-    """What a service has open, by the type of process that it needs."""
-
-    workflow: str
-    pages: Callable[[], AsyncIterator[Sequence[Process]]]
-
-
-def open_clocks(channel: grpc.aio.Channel) -> OpenWork:
-    """Return the tickets whose clocks the unit's ticket service has open."""
-    tickets = TicketServiceStub(channel)
-
-    async def pages() -> AsyncIterator[Sequence[Process]]:
-        request = ListOpenClocksRequest(page_size=PAGE_SIZE)
-        while True:
-            answer = await tickets.ListOpenClocks(request)
-            yield [sla_of(ticket) for ticket in answer.tickets]
-            if not answer.next_page_token:
-                return
-            request.page_token = answer.next_page_token
-
-    return OpenWork(SLA, pages)
-
-
-def open_engagements(channel: grpc.aio.Channel) -> OpenWork:
-    """Return the engagements for which headquarters' routing still looks for a provider."""
-    routing = RoutingServiceStub(channel)
-
-    async def pages() -> AsyncIterator[Sequence[Process]]:
-        request = ListOpenEngagementsRequest(page_size=PAGE_SIZE)
-        while True:
-            answer = await routing.ListOpenEngagements(request)
-            yield [escalation_of(engagement) for engagement in answer.engagements]
-            if not answer.next_page_token:
-                return
-            request.page_token = answer.next_page_token
-
-    return OpenWork(ESCALATION, pages)
-
-
 class Reconciler:
-    """Starts what should run and does not."""
+    """Starts what should run and does not, and what would begin too late."""
 
     def __init__(
         self, processes: Processes, works: Sequence[OpenWork], *, interval_seconds: float = INTERVAL_SECONDS
@@ -78,29 +37,38 @@ class Reconciler:
         self._processes = processes
         self._works = works
         self._interval_seconds = interval_seconds
+        self._calls = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
 
     async def run(self) -> None:
-        """Wake all that is open once, and from then on start what lacks, until cancelled."""
+        """Compare, at first without trust in what has begun, and again at each interval, until cancelled."""
         await self._until_answered(self.wake_all)
         while True:
             await asyncio.sleep(self._interval_seconds)
             await self._until_answered(self.start_missing)
 
     async def wake_all(self) -> None:
-        """Start or wake a process for everything that is open: a restored store may hold older deadlines."""
-        for work in self._works:
-            async for page in work.pages():
-                for process in page:
-                    await self._processes.wake(process)
+        """Start what lacks or begins too late, and wake what has begun: a restored store may hold older deadlines."""
+        await self._compare(trusts_begun=False)
 
     async def start_missing(self) -> None:
-        """Start a process for everything that is open and has none."""
+        """Start what lacks or begins too late."""
+        await self._compare(trusts_begun=True)
+
+    async def _compare(self, *, trusts_begun: bool) -> None:
         for work in self._works:
-            running = {process_id async for process_id in self._processes.running_ids(work.workflow)}
+            running = await self._processes.running(work.workflow)
             async for page in work.pages():
-                for process in page:
-                    if process.id not in running:
-                        await self._processes.start(process)
+                async with asyncio.TaskGroup() as calls:
+                    for needed in page:
+                        calls.create_task(self._see_to(needed, running, trusts_begun=trusts_begun))
+
+    async def _see_to(self, needed: Needed, running: Mapping[str, datetime], *, trusts_begun: bool) -> None:
+        begin_time = running.get(needed.process.id)
+        async with self._calls:
+            if begin_time is None:
+                await self._processes.start(needed.process, needed.begin_time)
+            elif _begins_too_late(begin_time, needed) or not (trusts_begun or begin_time > datetime.now(UTC)):
+                await self._processes.wake(needed.process, needed.begin_time)
 
     async def _until_answered(self, reconcile: Callable[[], Awaitable[None]]) -> None:
         """Repeat while the service or Temporal does not answer: at the start of a unit, both may come later than we."""
@@ -108,11 +76,19 @@ class Reconciler:
         while True:
             try:
                 return await reconcile()
-            except (RPCError, grpc.RpcError) as error:
+            except* (RPCError, grpc.RpcError) as errors:
                 delay_seconds = backoff.after_failure()
-                logger.warning("the reconciler waits", error=_text_of(error), seconds=round(delay_seconds, 1))
-                await asyncio.sleep(delay_seconds)
+                logger.warning("the reconciler waits", error=text_of(_first(errors)), seconds=round(delay_seconds, 1))
+            await asyncio.sleep(delay_seconds)
 
 
-def _text_of(error: RPCError | grpc.RpcError) -> str:
-    return str(remote_error(error)) if isinstance(error, grpc.RpcError) else str(error)
+def _begins_too_late(begin_time: datetime, needed: Needed) -> bool:
+    now = datetime.now(UTC)
+    return begin_time > max(needed.begin_time or now, now) + TOLERANCE
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return an error that a group of tasks ended with."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,8 +1,9 @@
-"""The starter: follows the ticket logs, and starts and wakes the processes that they concern.
+"""The starter: follows the ticket logs, and starts, wakes and ends the processes that they concern.
 
 In every unit it follows the unit's own log for `sla`; at headquarters also the copies of all units' logs, for
-`escalation`. It takes a batch, tells each process that is concerned once, and saves its place: after the effect, so
-that a crash repeats hints and loses none. Within a log a process hears of things in their order.
+`escalation`. It takes a batch, asks the service once which of the processes are needed and from when on, tells each of
+them once, and saves its place: after the effect, so that a crash repeats hints and loses none. Within a log a process
+hears of things in their order.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import grpc
 import structlog
 from opentelemetry.trace import SpanKind
 from sqlalchemy import MetaData
@@ -19,7 +21,6 @@ from sqlalchemy.orm import Session
 from temporalio.service import RPCError
 
 from hanse.database import DATABASE_ERRORS, Database
-from hanse.discreet import discreet
 from hanse.log.follow import (
     StoredRecord,
     Wakeup,
@@ -33,14 +34,15 @@ from hanse.log.tables import LogTables
 from hanse.names import stream_name
 from hanse.telemetry import span
 from hanse_workflows.backoff import Backoff
+from hanse_workflows.calls import text_of
 from hanse_workflows.hints import Hint, escalation_hint, merged, sla_hint
-from hanse_workflows.processes import Processes
+from hanse_workflows.open_work import PAGE_SIZE, Needed, OpenClocks, OpenEngagements, OpenWork
+from hanse_workflows.processes import MAX_CONCURRENT_CALLS, Processes
 
 FOLLOWER = "starter"
-BATCH_RECORDS = 500
-"""How many records are taken at a time: enough to fold an imported ticket's history into one hint."""
-MAX_CONCURRENT_CALLS = 16
-"""How many processes are told at the same time; the development server has one file and gains nothing from more."""
+BATCH_RECORDS = PAGE_SIZE
+"""How many records are taken at a time: enough to fold an imported ticket's history into one hint, and no more than a
+service is asked about at a time."""
 
 _TICKET_SERVICE = "ticket"
 _TICKET_LOG = LogTables(MetaData(schema=_TICKET_SERVICE))
@@ -50,22 +52,24 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A log to follow: which of its streams, and what a record means."""
+    """A log to follow: which of its streams, what a record means, and the service that knows what is open."""
 
     log: LogTables
     streams: Callable[[Session], list[str]]
     hint: Callable[[StoredRecord], Hint | None]
+    work: OpenWork
 
 
-def own_tickets(unit: str) -> Source:
+def own_tickets(unit: str, channel: grpc.aio.Channel) -> Source:
     """Return the unit's own ticket log, as the source of what its `sla` processes need to know."""
     streams = [stream_name(unit, _TICKET_SERVICE)]
-    return Source(_TICKET_LOG, lambda _session: streams, partial(sla_hint, unit=unit))
+    return Source(_TICKET_LOG, lambda _session: streams, partial(sla_hint, unit=unit), OpenClocks(channel))
 
 
-def group_tickets(federation_log: LogTables) -> Source:
+def group_tickets(federation_log: LogTables, channel: grpc.aio.Channel) -> Source:
     """Return headquarters' copies of the units' ticket logs, as the source of what `escalation` needs to know."""
-    return Source(federation_log, partial(_copied_ticket_streams, log=federation_log), escalation_hint)
+    streams = partial(_copied_ticket_streams, log=federation_log)
+    return Source(federation_log, streams, escalation_hint, OpenEngagements(channel))
 
 
 def _copied_ticket_streams(session: Session, log: LogTables) -> list[str]:
@@ -83,15 +87,15 @@ class Starter:
         self._calls = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
 
     async def run(self) -> None:
-        """Follow. While the database or Temporal is away it keeps its place and tries again."""
+        """Follow. While the database, the service or Temporal is away it keeps its place and tries again."""
         backoff = Backoff()
         async for _ in self._wakeup.ticks():
             try:
                 await self.catch_up()
                 backoff.reset()
-            except (RPCError, *DATABASE_ERRORS) as error:
+            except (RPCError, grpc.RpcError, *DATABASE_ERRORS) as error:
                 delay_seconds = backoff.after_failure()
-                logger.warning("the starter waits", error=discreet(error), seconds=round(delay_seconds, 1))
+                logger.warning("the starter waits", error=text_of(error), seconds=round(delay_seconds, 1))
                 await asyncio.sleep(delay_seconds)
 
     async def catch_up(self) -> None:
@@ -107,21 +111,24 @@ class Starter:
         if not records:
             return 0
         hints = merged(hint for hint in map(source.hint, records) if hint)
+        needed = await source.work.needed(hint.process for hint in hints if hint.awaited)
+        by_process = {one.process.id: one for one in needed}
         # Let every call end before the first failure counts: none may still run when the batch is repeated.
-        results = await asyncio.gather(*map(self._tell, hints), return_exceptions=True)
+        calls = [self._tell(hint, by_process.get(hint.process.id)) for hint in hints]
+        results = await asyncio.gather(*calls, return_exceptions=True)
         for failure in results:
             if isinstance(failure, BaseException):
                 raise failure
         await self._database.write(save_cursor, source.log, FOLLOWER, stream, last_position(records))
         return len(records)
 
-    async def _tell(self, hint: Hint) -> None:
+    async def _tell(self, hint: Hint, needed: Needed | None) -> None:
         async with self._calls:
             with span(f"tell {hint.process.workflow}", hint.traceparent, SpanKind.CONSUMER):
-                if hint.awaited:
-                    await self._processes.wake(hint.process)
+                if needed:
+                    await self._processes.wake(hint.process, needed.begin_time)
                 else:
-                    await self._processes.wake_running(hint.process)
+                    await self._processes.release(hint.process)
 
 
 def _next_records(session: Session, log: LogTables, stream: str) -> list[StoredRecord]:

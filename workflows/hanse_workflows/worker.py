@@ -22,8 +22,9 @@ from hanse.temporal import connect
 from hanse_workflows.backoff import Backoff
 from hanse_workflows.escalation.activities import EscalationActivities
 from hanse_workflows.escalation.workflow import EscalationWorkflow
+from hanse_workflows.open_work import OpenClocks, OpenEngagements, OpenWork
 from hanse_workflows.processes import Processes, task_queue_of
-from hanse_workflows.reconciler import INTERVAL_SECONDS, Reconciler, open_clocks, open_engagements
+from hanse_workflows.reconciler import INTERVAL_SECONDS, Reconciler
 from hanse_workflows.sla.activities import SlaActivities
 from hanse_workflows.sla.workflow import SlaWorkflow
 from hanse_workflows.starter import Starter, group_tickets, own_tickets
@@ -88,22 +89,22 @@ class Waiting:
 
     async def _work(self, client: Client, channel: grpc.aio.Channel) -> None:
         processes = Processes(client, self._runtime.unit)
-        starter = self._starter(processes)
+        starter = self._starter(processes, channel)
         reconciler = self._reconciler(processes, channel)
         async with self._worker(client, channel), asyncio.TaskGroup() as tasks:
             tasks.create_task(starter.run(), name="starter")
             tasks.create_task(reconciler.run(), name="reconciler")
 
-    def _starter(self, processes: Processes) -> Starter:
-        sources = [own_tickets(self._runtime.unit)]
+    def _starter(self, processes: Processes, channel: grpc.aio.Channel) -> Starter:
+        sources = [own_tickets(self._runtime.unit, channel)]
         if self._federation_log:
-            sources.append(group_tickets(self._federation_log))
+            sources.append(group_tickets(self._federation_log, channel))
         return Starter(self._runtime.database, self._runtime.wakeup, processes, sources)
 
     def _reconciler(self, processes: Processes, channel: grpc.aio.Channel) -> Reconciler:
-        works = [open_clocks(channel)]
+        works: list[OpenWork] = [OpenClocks(channel)]
         if self._federation_log:
-            works.append(open_engagements(channel))
+            works.append(OpenEngagements(channel))
         return Reconciler(processes, works, interval_seconds=self._reconcile_interval_seconds)
 
     def _worker(self, client: Client, channel: grpc.aio.Channel) -> Worker:

@@ -120,11 +120,11 @@ def _reach(standards: Standards, segments: Sequence[Segment], amount: timedelta)
     return clock.due(segments, standards.calendars, amount)
 
 
-def next_due_time(ticket: Ticket) -> datetime | None:
-    """Return when something is due next on a clock that has not stopped; None while they stand."""
+def next_due_time(clocks: Iterable[Clock]) -> datetime | None:
+    """Return when something is due next on the clocks that have not stopped; None while they stand."""
     times = (
         datetime.fromisoformat(step.due_time)
-        for row in ticket.clocks
+        for row in clocks
         if row.stop_time is None
         for step in row.open_steps()
         if step.done_time is None and step.due_time

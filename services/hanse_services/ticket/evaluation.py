@@ -37,7 +37,7 @@ def evaluate_clocks(work: Work, request: rpc.EvaluateClocksRequest) -> rpc.Evalu
         ticket.version += 1
         ticket.update_time = work.now
     response = rpc.EvaluateClocksResponse(actions=actions, ended=all(clock.stop_time for clock in ticket.clocks))
-    put_time(response.next_due_time, next_due_time(ticket))
+    put_time(response.next_due_time, next_due_time(ticket.clocks))
     return response
 
 

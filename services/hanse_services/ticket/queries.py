@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Select, exists, select, tuple_
@@ -12,9 +14,11 @@ from hanse.errors import ResourceNotFound
 from hanse.names import home_of
 from hanse.policy.store import PolicyStore
 from hanse.rpc.paging import decode_token, encode_token, page_size
+from hanse.times import put_time
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import timeline
+from hanse_services.ticket.clocks import next_due_time
 from hanse_services.ticket.customers import count_tickets
 from hanse_services.ticket.messages import (
     customer_to_proto,
@@ -100,13 +104,23 @@ class TicketQueries:
         )
 
     def list_open_clocks(self, session: Session, request: rpc.ListOpenClocksRequest) -> rpc.ListOpenClocksResponse:
-        """Return a page of the names of tickets with a clock that has not stopped, by name."""
+        """Return a page of the tickets with a clock that has not stopped, by name, and when each has something due."""
         size = page_size(request.page_size)
         [after] = decode_token(request.page_token, [str]) or [""]
-        query = select(Clock.ticket).where(Clock.stop_time.is_(None), Clock.ticket > after)
-        names = list(session.scalars(query.distinct().order_by(Clock.ticket).limit(size + 1)))
-        token = encode_token(names[size - 1]) if len(names) > size else ""
-        return rpc.ListOpenClocksResponse(tickets=names[:size], next_page_token=token)
+        names = select(Clock.ticket).where(Clock.stop_time.is_(None), Clock.ticket > after)
+        if request.names:
+            names = names.where(Clock.ticket.in_(request.names))
+        page = names.distinct().order_by(Clock.ticket).limit(size + 1).subquery()
+        query = select(Clock).where(Clock.ticket.in_(select(page)), Clock.stop_time.is_(None))
+        rows = session.scalars(query.order_by(Clock.ticket, Clock.kind))
+        found = {ticket: next_due_time(clocks) for ticket, clocks in groupby(rows, key=attrgetter("ticket"))}
+        shown = list(found)[:size]
+        response = rpc.ListOpenClocksResponse(tickets=shown)
+        for ticket in shown:
+            put_time(response.open_clocks.add(ticket=ticket).next_due_time, found[ticket])
+        if len(found) > size:
+            response.next_page_token = encode_token(shown[-1])
+        return response
 
     def get_engagement(self, session: Session, request: rpc.GetEngagementRequest) -> pb.Engagement:
         """Return an engagement that this unit takes part in. Raises ResourceNotFound."""

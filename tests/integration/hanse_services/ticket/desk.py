@@ -174,6 +174,10 @@ class Desk:
     async def evaluate(self, name: str) -> rpc.EvaluateClocksResponse:
         return await self.system.EvaluateClocks(rpc.EvaluateClocksRequest(name=name, request_id=new_request_id()))
 
+    async def open_clocks(self, *names: str, **page: Any) -> rpc.ListOpenClocksResponse:
+        """List the open clocks, of these tickets or of all."""
+        return await self.system.ListOpenClocks(rpc.ListOpenClocksRequest(names=names, **page))
+
     async def get(self, name: str) -> pb.Ticket:
         return await self.tickets.GetTicket(rpc.GetTicketRequest(name=name))
 

@@ -123,3 +123,30 @@ async def test_a_warning_says_when_the_clock_runs_out(desk: Desk) -> None:
     await at(desk, name, 5)
     warned = SlaWarned.FromString((await desk.records())[-1].decoded().payload)
     assert (warned.percent, warned.due_time.ToDatetime(MONDAY.tzinfo)) == (50, MONDAY + timedelta(hours=1))
+
+
+async def test_open_clocks_are_listed_with_what_is_due_next(desk: Desk) -> None:
+    name = (await desk.open()).name
+    answer = await desk.open_clocks()
+    assert list(answer.tickets) == [name]
+    assert answer.open_clocks[0].next_due_time.ToDatetime(MONDAY.tzinfo) == MONDAY + timedelta(minutes=30)
+
+
+async def test_open_clocks_that_stand_have_nothing_due(desk: Desk) -> None:
+    name = (await desk.open()).name
+    await desk.do("PauseTicket", name)
+    [clocks] = (await desk.open_clocks(name)).open_clocks
+    assert (clocks.ticket, clocks.HasField("next_due_time")) == (name, False)
+
+
+async def test_open_clocks_are_listed_page_by_page(desk: Desk) -> None:
+    names = sorted([(await desk.open()).name for _ in range(3)])
+    first = await desk.open_clocks(page_size=2)
+    second = await desk.open_clocks(page_size=2, page_token=first.next_page_token)
+    assert ([*first.tickets], [*second.tickets], second.next_page_token) == (names[:2], names[2:], "")
+
+
+async def test_only_the_open_clocks_that_were_asked_for_are_listed(desk: Desk) -> None:
+    resolved, running, _other = [(await desk.open()).name for _ in range(3)]
+    await desk.do("ResolveTicket", resolved)
+    assert list((await desk.open_clocks(resolved, running)).tickets) == [running]

@@ -612,19 +612,25 @@ class ListOpenClocksRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """How many at most; 50 where 0, 1,000 at most."""
     page_token: _builtins.str
     """The token of the page, from the answer before."""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only the open ones among these tickets, 500 at most; every ticket where empty."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -638,25 +644,59 @@ class ListOpenClocksResponse(_message.Message):
 
     TICKETS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    OPEN_CLOCKS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The token of the next page, empty on the last."""
     @_builtins.property
     def tickets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The tickets' names."""
 
+    @_builtins.property
+    def open_clocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenClocks]:
+        """The same tickets, in the same order."""
+
     def __init__(
         self,
         *,
         tickets: _abc.Iterable[_builtins.str] | None = ...,
         next_page_token: _builtins.str = ...,
+        open_clocks: _abc.Iterable[Global___OpenClocks] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "tickets", b"tickets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "open_clocks", b"open_clocks", "tickets", b"tickets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListOpenClocksResponse: _TypeAlias = ListOpenClocksResponse  # noqa: Y015
+
+@_typing.final
+class OpenClocks(_message.Message):
+    """The clocks of a ticket, of which at least one has not ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    NEXT_DUE_TIME_FIELD_NUMBER: _builtins.int
+    ticket: _builtins.str
+    """The ticket's name."""
+    @_builtins.property
+    def next_due_time(self) -> _timestamp_pb2.Timestamp:
+        """When something is due next on one of them, which may be past; unset while they stand."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _builtins.str = ...,
+        next_due_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_due_time", b"next_due_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_due_time", b"next_due_time", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenClocks: _TypeAlias = OpenClocks  # noqa: Y015
 
 @_typing.final
 class ImportTicketsRequest(_message.Message):

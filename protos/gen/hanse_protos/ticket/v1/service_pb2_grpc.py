@@ -221,7 +221,8 @@ class TicketServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOpenClocks(self, request, context):
-        """Lists the tickets whose clocks have not ended, so that a lost waiting process can be started again.
+        """Lists the tickets whose clocks have not ended, with the time at which something is due next: so a waiting process
+        begins no earlier than it has something to do, and a lost one can be started again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -63,7 +63,9 @@ class TicketServiceStub:
     EvaluateClocks: _grpc.UnaryUnaryMultiCallable[_service_pb2.EvaluateClocksRequest, _service_pb2.EvaluateClocksResponse]
     """Does what is due on the clocks of a ticket now (warn, breach, climb, ask for an engagement), and says when to ask again. Doing it twice is doing it once."""
     ListOpenClocks: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListOpenClocksRequest, _service_pb2.ListOpenClocksResponse]
-    """Lists the tickets whose clocks have not ended, so that a lost waiting process can be started again."""
+    """Lists the tickets whose clocks have not ended, with the time at which something is due next: so a waiting process
+    begins no earlier than it has something to do, and a lost one can be started again.
+    """
     ImportTickets: _grpc.UnaryUnaryMultiCallable[_service_pb2.ImportTicketsRequest, _service_pb2.ImportTicketsResponse]
     """Imports tickets with their history, at their historic times. What is there already is left as it is."""
 
@@ -101,7 +103,9 @@ class TicketServiceAsyncStub(TicketServiceStub):
     EvaluateClocks: _aio.UnaryUnaryMultiCallable[_service_pb2.EvaluateClocksRequest, _service_pb2.EvaluateClocksResponse]  # type: ignore[assignment]
     """Does what is due on the clocks of a ticket now (warn, breach, climb, ask for an engagement), and says when to ask again. Doing it twice is doing it once."""
     ListOpenClocks: _aio.UnaryUnaryMultiCallable[_service_pb2.ListOpenClocksRequest, _service_pb2.ListOpenClocksResponse]  # type: ignore[assignment]
-    """Lists the tickets whose clocks have not ended, so that a lost waiting process can be started again."""
+    """Lists the tickets whose clocks have not ended, with the time at which something is due next: so a waiting process
+    begins no earlier than it has something to do, and a lost one can be started again.
+    """
     ImportTickets: _aio.UnaryUnaryMultiCallable[_service_pb2.ImportTicketsRequest, _service_pb2.ImportTicketsResponse]  # type: ignore[assignment]
     """Imports tickets with their history, at their historic times. What is there already is left as it is."""
 
@@ -226,7 +230,9 @@ class TicketServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _service_pb2.ListOpenClocksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.ListOpenClocksResponse, _abc.Awaitable[_service_pb2.ListOpenClocksResponse]]:
-        """Lists the tickets whose clocks have not ended, so that a lost waiting process can be started again."""
+        """Lists the tickets whose clocks have not ended, with the time at which something is due next: so a waiting process
+        begins no earlier than it has something to do, and a lost one can be started again.
+        """
 
     @_abc_1.abstractmethod
     def ImportTickets(
