@@ -269,6 +269,8 @@ class Offer(Base):
     """Who of them has declined."""
     peer: Mapped[bool] = mapped_column(Boolean, default=False)
     """Whether the home unit made it, to a peer, and so rules on it too."""
+    reassigned: Mapped[bool] = mapped_column(Boolean, default=False)
+    """Whether the engagement was taken from its provider for another one to have it."""
     round: Mapped[int] = mapped_column(Integer)
     final: Mapped[bool] = mapped_column(Boolean)
     state: Mapped[int] = mapped_column(ProtoEnum(group_pb2.OfferState))

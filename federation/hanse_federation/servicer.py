@@ -92,6 +92,13 @@ class RoutingServicer(rpc.RoutingServiceServicer):
     async def ExpireOffer(self, request: pb.ExpireOfferRequest, context: Context) -> pb.ExpireOfferResponse:
         return await self._executor.execute(routing.expire_offer, request, cause_of(request), pb.ExpireOfferResponse)
 
+    async def ReassignEngagement(
+        self, request: pb.ReassignEngagementRequest, context: Context
+    ) -> pb.ReassignEngagementResponse:
+        return await self._executor.execute(
+            routing.reassign_engagement, request, cause_of(request), pb.ReassignEngagementResponse
+        )
+
     async def ListOpenEngagements(
         self, request: pb.ListOpenEngagementsRequest, context: Context
     ) -> pb.ListOpenEngagementsResponse:

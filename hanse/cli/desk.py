@@ -48,6 +48,7 @@ class Desk:
         self.link: Any = group_pb2_grpc.LinkServiceStub(channel)
         self.streams: Any = recovery_pb2_grpc.StreamServiceStub(channel)
         self.group: Any = group_pb2_grpc.GroupServiceStub(channel)
+        self.routing: Any = group_pb2_grpc.RoutingServiceStub(channel)
         self.what_if: Any = what_if_pb2_grpc.WhatIfServiceStub(channel)
         self.members: Any = membership_pb2_grpc.MembershipServiceStub(channel)
         self.partners: Any = gateway_pb2_grpc.PartnerAdminServiceStub(channel)

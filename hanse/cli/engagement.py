@@ -10,6 +10,8 @@ from rich.text import Text
 
 from hanse.cli import output
 from hanse.cli.connection import At, command
+from hanse.names import HEADQUARTERS, home_of
+from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
@@ -119,3 +121,25 @@ def withdraw(at: At, name: NameArgument) -> None:
     """Home unit: call it off."""
     request = rpc.WithdrawEngagementRequest(name=name, request_id=str(uuid4()))
     _show(at.ask(lambda desk: desk.engagements.WithdrawEngagement(request)), at.as_json)
+
+
+@command(app, "recall", unit="shanghai")
+def recall(at: At, name: NameArgument, reason: str) -> None:
+    """Home unit: take the ticket back from the provider that has it."""
+    request = rpc.RecallEngagementRequest(name=name, request_id=str(uuid4()), reason=reason)
+    _show(at.ask(lambda desk: desk.engagements.RecallEngagement(request)), at.as_json)
+
+
+@command(app, "reassign", unit="shanghai")
+def reassign(at: At, name: NameArgument, reason: str) -> None:
+    """Home unit, or headquarters with -u hq: have another provider found for an engagement that is stuck."""
+    if at.parent == HEADQUARTERS != home_of(name):
+        request = group_pb2.ReassignEngagementRequest(name=name, request_id=str(uuid4()), reason=reason)
+        reply = at.ask(lambda desk: desk.routing.ReassignEngagement(request))
+        if at.as_json:
+            output.print_json(reply)
+        else:
+            output.console.print(f"offer {reply.offer.number} goes to {output.unit(reply.offer.provider)}")
+        return
+    asked = rpc.ReassignEngagementRequest(name=name, request_id=str(uuid4()), reason=reason)
+    _show(at.ask(lambda desk: desk.engagements.ReassignEngagement(asked)), at.as_json)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from hanse.cli import output
 from hanse.cli.connection import At
+from hanse.clock import utc_now
 from hanse.errors import PolicyMissing
 from hanse.names import home_of, policy_name
 from hanse.policy import Standards
@@ -28,7 +29,7 @@ def explain_ticket(at: At, ticket: str) -> tuple[pb.Ticket, Policy, Explanation]
     request = GetPolicyRequest(name=policy_name(found.policy_version))
     policy: Policy = at.ask(lambda desk: desk.policies.GetPolicy(request))
     standards = Standards(policy.version, policy.document)
-    return found, policy, explain(standards, facts_of(standards, found, home_of(found.name)))
+    return found, policy, explain(standards, facts_of(standards, found, home_of(found.name)), utc_now())
 
 
 def as_dict(ticket: pb.Ticket, policy: Policy, explanation: Explanation) -> dict[str, Any]:

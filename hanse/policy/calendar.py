@@ -138,6 +138,13 @@ class WorkingCalendar:
             wanted -= year.total
         raise self._beyond_horizon()
 
+    def opens(self, at: datetime) -> datetime:
+        """Give the first instant from `at` on, in UTC, that is working time: `at` itself within a shift.
+
+        Raises `HorizonExceeded` where there is none within `HORIZON_YEARS`.
+        """
+        return self.add(at, _MICROSECOND) - _MICROSECOND
+
     def _find_start(self, instant: int) -> tuple[int, int]:
         """Give the local year of an instant, and the working time of that year until then, in microseconds."""
         year = self._local_year(_EPOCH + timedelta(microseconds=instant))

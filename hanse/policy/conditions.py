@@ -30,7 +30,7 @@ from hanse_protos.policy.v1.policy_pb2 import TicketFacts, UnitProfile
 # As long as the contract allows a condition to be; compiling one of this size stays under 10 ms.
 MAX_EXPRESSION_CHARACTERS = 2_000
 
-Fact: TypeAlias = TicketFacts | UnitProfile | int
+Fact: TypeAlias = TicketFacts | UnitProfile | int | float | bool
 
 _FACTS = cel.Type(TicketFacts.DESCRIPTOR.full_name)
 _PROFILE = cel.Type(UnitProfile.DESCRIPTOR.full_name)
@@ -67,6 +67,14 @@ class Condition:
         if isinstance(answer, bool):
             return answer
         raise _failed(self.path, str(answer))
+
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
+
+
+def mentions(text: str, variable: str) -> bool:
+    """Tell whether an expression may read a variable; a word in a text of its own counts too."""
+    return variable in _WORD.findall(text)
 
 
 class Score:
@@ -117,10 +125,19 @@ class Scope:
         return Situation(self._environment.Activation(facts))
 
 
-# Which facts a rule may look at: service targets and ladder steps, eligibility and rates, and the score.
+# Which facts a rule may look at: service targets and ladder steps; rates; eligibility; and the score.
 TICKET_SCOPE = Scope(ticket=_FACTS, home=_PROFILE)
 PROVIDER_SCOPE = Scope(ticket=_FACTS, home=_PROFILE, provider=_PROFILE)
-SCORE_SCOPE = Scope(ticket=_FACTS, home=_PROFILE, provider=_PROFILE, load=cel.Type.INT)
+ELIGIBLE_SCOPE = Scope(ticket=_FACTS, home=_PROFILE, provider=_PROFILE, open_now=cel.Type.BOOL)
+SCORE_SCOPE = Scope(
+    ticket=_FACTS,
+    home=_PROFILE,
+    provider=_PROFILE,
+    load=cel.Type.INT,
+    open_now=cel.Type.BOOL,
+    opens_in_minutes=cel.Type.INT,
+    cost=cel.Type.DOUBLE,
+)
 
 
 def is_unconditional(text: str) -> bool:

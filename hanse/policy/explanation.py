@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
-from hanse.policy.conditions import PROVIDER_SCOPE, SCORE_SCOPE, TICKET_SCOPE, Condition, Score, Situation
+from hanse.policy.conditions import TICKET_SCOPE, Condition, Situation
 from hanse.policy.notation import duration_to_text
 from hanse.policy.standards import Standards
 from hanse_protos.policy.v1.policy_pb2 import LadderStep, ServiceOffering, TicketFacts
@@ -60,14 +61,14 @@ class Explanation:
     providers: Sequence[ProviderExplained]
 
 
-def explain(standards: Standards, facts: TicketFacts) -> Explanation:
-    """Explain a policy's answers for a ticket's facts. Raises `ConditionFailed` and `UnitUnknown`."""
+def explain(standards: Standards, facts: TicketFacts, at: datetime) -> Explanation:
+    """Explain a policy's answers for a ticket's facts at an instant. Raises `ConditionFailed` and `UnitUnknown`."""
     return Explanation(
         facts,
         standards.service(facts.service) if facts.service else None,
         list(_targets(standards, facts)),
         list(_ladder(standards, facts)),
-        _providers(standards, facts),
+        _providers(standards, facts, at),
     )
 
 
@@ -95,17 +96,16 @@ def _outcome(condition: str, path: str, situation: Situation) -> Outcome:
     return Outcome.APPLIES if holds else Outcome.DOES_NOT_HOLD
 
 
-def _providers(standards: Standards, facts: TicketFacts) -> list[ProviderExplained]:
+def _providers(standards: Standards, facts: TicketFacts, at: datetime) -> list[ProviderExplained]:
     """Return the units but the ticket's home, who would be asked first to the front."""
-    home = standards.profile(facts.home)
-    eligible = Condition(PROVIDER_SCOPE, standards.document.routing.eligible, "routing.eligible")
-    score = Score(SCORE_SCOPE, standards.document.routing.score, "routing.score")
-    explained = []
-    for profile in standards.document.units:
-        if profile.unit == facts.home:
-            continue
-        asked = PROVIDER_SCOPE.situation(ticket=facts, home=home, provider=profile)
-        scored = SCORE_SCOPE.situation(ticket=facts, home=home, provider=profile, load=NOBODY_IS_BUSY)
-        can = eligible.holds(asked)
-        explained.append(ProviderExplained(profile.unit, can, score.of(scored) if can else None))
+    eligible = {profile.unit for profile in standards.eligible(facts, at)}
+    explained = [
+        ProviderExplained(
+            profile.unit,
+            profile.unit in eligible,
+            standards.score(facts, profile, NOBODY_IS_BUSY, at) if profile.unit in eligible else None,
+        )
+        for profile in standards.document.units
+        if profile.unit != facts.home
+    ]
     return sorted(explained, key=lambda each: (not each.eligible, -(each.score or 0), each.unit))

@@ -19,7 +19,7 @@ from google.type.money_pb2 import Money
 from hanse.errors import PolicyInvalid
 from hanse.names import HEADQUARTERS
 from hanse.policy.calendar import exception_date, local_stretch, time_zone
-from hanse.policy.conditions import is_unconditional
+from hanse.policy.conditions import is_unconditional, mentions
 from hanse.policy.notation import NANOS_PER_UNIT
 from hanse.policy.public_holidays import unknown_place
 from hanse.policy.rehearsal import Finding, condition_problems
@@ -196,6 +196,12 @@ def _rates(document: PolicyDocument) -> Iterator[Finding]:
             "no rate always applies, so some engagement would have no price: add one without 'when' at the end",
         )
     yield from _unreachable(dict(enumerate(rate.when for rate in document.rates)), "rates")
+    currencies = sorted({rate.amount.currency_code for rate in document.rates})
+    if len(currencies) > 1 and mentions(document.routing.score, "cost"):
+        yield (
+            "routing.score",
+            f"cost compares amounts, and the rates are in {', '.join(currencies)}: use one currency, or score without",
+        )
 
 
 def _amount(amount: Money, path: str) -> Iterator[Finding]:

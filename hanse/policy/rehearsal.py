@@ -14,7 +14,17 @@ from random import Random
 from typing import TypeAlias
 
 from hanse.errors import PolicyInvalid
-from hanse.policy.conditions import PROVIDER_SCOPE, SCORE_SCOPE, TICKET_SCOPE, Condition, Fact, Scope, Score, Situation
+from hanse.policy.conditions import (
+    ELIGIBLE_SCOPE,
+    PROVIDER_SCOPE,
+    SCORE_SCOPE,
+    TICKET_SCOPE,
+    Condition,
+    Fact,
+    Scope,
+    Score,
+    Situation,
+)
 from hanse.policy.errors import ConditionFailed
 from hanse_protos.policy.v1.policy_pb2 import PolicyDocument, TicketFacts, UnitProfile
 
@@ -27,6 +37,8 @@ PRIORITIES = ("P1", "P2", "P3", "P4")
 TIERS = (1, 2, 3)
 CUSTOMER_CLASSES = ("ORDINARY", "VIP", "VVIP", "PROSPECTIVE")
 LOADS = (0, 1, 100)
+MINUTES_UNTIL_OPEN = (0, 1, 3_000)
+COSTS = (0.5, 90.0, 100_000.0)
 
 # A place in the document, and what is wrong there.
 Finding: TypeAlias = tuple[str, str]
@@ -40,6 +52,8 @@ class _Case:
     home: UnitProfile
     provider: UnitProfile
     load: int
+    opens_in_minutes: int
+    cost: float
 
     def situation(self, scope: Scope) -> Situation:
         facts: dict[str, Fact] = {
@@ -47,6 +61,9 @@ class _Case:
             "home": self.home,
             "provider": self.provider,
             "load": self.load,
+            "open_now": not self.opens_in_minutes,
+            "opens_in_minutes": self.opens_in_minutes,
+            "cost": self.cost,
         }
         return scope.situation(**{name: facts[name] for name in scope.variables})
 
@@ -73,7 +90,7 @@ def _expressions(document: PolicyDocument) -> Iterator[tuple[str, str, Scope]]:
         yield step.when, f"ladder[{i}].when", TICKET_SCOPE
     # The contract's own rules tell of expressions that are required and missing.
     if document.routing.eligible:
-        yield document.routing.eligible, "routing.eligible", PROVIDER_SCOPE
+        yield document.routing.eligible, "routing.eligible", ELIGIBLE_SCOPE
     if document.routing.score:
         yield document.routing.score, "routing.score", SCORE_SCOPE
     for i, rate in enumerate(document.rates):
@@ -112,7 +129,14 @@ def _cases(document: PolicyDocument) -> Iterator[_Case]:
             customer_class=chance.choice(CUSTOMER_CLASSES),
             service=chance.choice(services),
         )
-        yield _Case(ticket, home, chance.choice(document.units), chance.choice(LOADS))
+        yield _Case(
+            ticket,
+            home,
+            chance.choice(document.units),
+            chance.choice(LOADS),
+            chance.choice(MINUTES_UNTIL_OPEN),
+            chance.choice(COSTS),
+        )
 
 
 def _in_words(case: _Case, scope: Scope) -> str:

@@ -10,14 +10,26 @@ What is handed out are parts of the document itself, not copies: read them, neve
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
 from hanse.errors import PolicyMissing
 from hanse.policy.calendar import ELAPSED_ID, WorkingCalendar, elapsed_time
-from hanse.policy.conditions import PROVIDER_SCOPE, SCORE_SCOPE, TICKET_SCOPE, Condition, Score, invalid
+from hanse.policy.conditions import (
+    ELIGIBLE_SCOPE,
+    PROVIDER_SCOPE,
+    SCORE_SCOPE,
+    TICKET_SCOPE,
+    Condition,
+    Score,
+    Situation,
+    invalid,
+    mentions,
+)
 from hanse.policy.errors import CategoryNotCovered, CategoryUnknown, ServiceUnknown, UnitUnknown
+from hanse.policy.notation import NANOS_PER_UNIT
 from hanse.policy.promises import Promise, promises_of
 from hanse_protos.policy.v1.policy_pb2 import (
     LadderStep,
@@ -108,7 +120,7 @@ class Standards:
             (Condition(TICKET_SCOPE, step.when, f"ladder[{i}].when"), step) for i, step in enumerate(document.ladder)
         ]
         self._ladder = sorted(ladder, key=lambda rung: rung[1].at_percent)
-        self._eligible = Condition(PROVIDER_SCOPE, document.routing.eligible, "routing.eligible")
+        self._eligible = Condition(ELIGIBLE_SCOPE, document.routing.eligible, "routing.eligible")
         self._score = Score(SCORE_SCOPE, document.routing.score, "routing.score")
         self._rates = [
             (Condition(PROVIDER_SCOPE, rate.when, f"rates[{i}].when"), rate) for i, rate in enumerate(document.rates)
@@ -221,21 +233,50 @@ class Standards:
         """Give the steps whose condition holds, by percent. Raises `ConditionFailed` and `UnitUnknown`."""
         return list(self._ladders_by_facts(_key(facts)))
 
-    def candidates(self, facts: TicketFacts, loads: Mapping[str, int]) -> list[str]:
-        """Give the units to ask for an engagement: eligible, with room, the highest score first, ties by name.
+    def candidates(self, facts: TicketFacts, loads: Mapping[str, int], at: datetime) -> list[str]:
+        """Give the units to ask for an engagement at an instant: eligible, with room, the highest score first.
 
-        `loads` counts each unit's open engagements; a unit that is missing has none. A capacity of 0 is no limit. The
-        home unit is never among them; the final owner is, where it is as eligible as any other. Raises
-        `ConditionFailed` and `UnitUnknown`.
+        `loads` counts each unit's open engagements; a unit that is missing has none. A capacity of 0 is no limit. Ties
+        go by name. The home unit is never among them; the final owner is, where it is as eligible as any other. Raises
+        `ConditionFailed`, `UnitUnknown` and `HorizonExceeded`.
         """
-        home = self.profile(facts.home)
         ranked = []
-        for profile in self._eligible_by_facts(_key(facts)):
+        for profile in self.eligible(facts, at):
             load = loads.get(profile.unit, 0)
             if _has_room(profile, load):
-                situation = SCORE_SCOPE.situation(ticket=facts, home=home, provider=profile, load=load)
-                ranked.append((-self._score.of(situation), profile.unit))
+                ranked.append((-self.score(facts, profile, load, at), profile.unit))
         return [unit for _, unit in sorted(ranked)]
+
+    def eligible(self, facts: TicketFacts, at: datetime) -> tuple[UnitProfile, ...]:
+        """Give the units that can be asked at an instant, the home unit never among them, whatever they have to do."""
+        return self._eligible_by_facts(_key(facts), self._open_calendars(at))
+
+    def score(self, facts: TicketFacts, provider: UnitProfile, load: int, at: datetime) -> float:
+        """Give a provider's score at an instant, with so many open engagements: the highest is asked first."""
+        opens_in = self.calendars[provider.calendar].opens(at) - at
+        situation = SCORE_SCOPE.situation(
+            ticket=facts,
+            home=self.profile(facts.home),
+            provider=provider,
+            load=load,
+            open_now=not opens_in,
+            opens_in_minutes=-(-opens_in // timedelta(minutes=1)),
+            cost=self._cost(facts, provider.unit),
+        )
+        return self._score.of(situation)
+
+    def _cost(self, facts: TicketFacts, provider: str) -> float:
+        """Give what an engagement with a provider would cost, where the score asks for it; rates may be many."""
+        if not mentions(self.document.routing.score, "cost"):
+            return 0.0
+        amount = self.rate_for(facts, provider).amount
+        return float(amount.units + amount.nanos / NANOS_PER_UNIT)
+
+    def _open_calendars(self, at: datetime) -> frozenset[str]:
+        """Give the calendars that count at an instant, where eligibility asks for it."""
+        if not mentions(self.document.routing.eligible, "open_now"):
+            return frozenset()
+        return frozenset(name for name, calendar in self.calendars.items() if calendar.opens(at) == at)
 
     def desks(self, facts: TicketFacts, loads: Mapping[str, int]) -> list[DeskCandidate]:
         """Give the shared desks that take a ticket, in the policy's order, each with its units that have room.
@@ -283,15 +324,16 @@ class Standards:
         situation = TICKET_SCOPE.situation(ticket=facts, home=self.profile(facts.home))
         return tuple(step for condition, step in self._ladder if condition.holds(situation))
 
-    def _find_eligible(self, key: bytes) -> tuple[UnitProfile, ...]:
+    def _find_eligible(self, key: bytes, open_calendars: frozenset[str]) -> tuple[UnitProfile, ...]:
         facts = TicketFacts.FromString(key)
         home = self.profile(facts.home)
+
+        def situation(profile: UnitProfile) -> Situation:
+            open_now = profile.calendar in open_calendars
+            return ELIGIBLE_SCOPE.situation(ticket=facts, home=home, provider=profile, open_now=open_now)
+
         others = (profile for profile in self.document.units if profile.unit != facts.home)
-        return tuple(
-            profile
-            for profile in others
-            if self._eligible.holds(PROVIDER_SCOPE.situation(ticket=facts, home=home, provider=profile))
-        )
+        return tuple(profile for profile in others if self._eligible.holds(situation(profile)))
 
     def _find_rate(self, key: bytes, provider: str) -> Rate:
         facts = TicketFacts.FromString(key)

@@ -146,7 +146,7 @@ class _Case:
                 continue
             for rung in self._standards.ladder_for(seen):
                 if rung.at_percent == percent:
-                    verdict = self._step(verdict, seen, rung)
+                    verdict = self._step(verdict, seen, rung, reached)
                     seen.tier = verdict.tier
         return verdict
 
@@ -156,12 +156,12 @@ class _Case:
             for segment in self._segments
         )
 
-    def _step(self, verdict: Verdict, facts: TicketFacts, rung: LadderStep) -> Verdict:
+    def _step(self, verdict: Verdict, facts: TicketFacts, rung: LadderStep, at: datetime) -> Verdict:
         if rung.action == LadderStep.CLIMB or not self._standards.lists_others(self._home):
             return replace(verdict, tier=min(verdict.tier + 1, TOP_TIER))
         if verdict.engaged:
             return verdict
-        candidates = self._standards.candidates(facts, EVERYBODY_IS_FREE)
+        candidates = self._standards.candidates(facts, EVERYBODY_IS_FREE, at)
         provider = candidates[0] if candidates else self._standards.document.routing.final_owner
         return replace(verdict, engaged=True, provider=provider)
 

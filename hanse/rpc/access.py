@@ -61,6 +61,8 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "ConfirmEngagement": DESK,
         "RejectEngagement": DESK,
         "WithdrawEngagement": DESK,
+        "RecallEngagement": DESK,
+        "ReassignEngagement": DESK,
     },
     "hanse_protos.ticket.v1.CustomerService": {
         "GetCustomer": DESK,
@@ -152,6 +154,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
     "hanse_protos.federation.v1.RoutingService": {
         "OfferEngagement": WORKERS,
         "ExpireOffer": WORKERS,
+        "ReassignEngagement": LEADS | OPERATIONS,
         "ListOpenEngagements": WORKERS,
     },
     "hanse_protos.federation.v1.LinkService": {

@@ -21,6 +21,7 @@ _OVER = frozenset({ticket_pb2.RESOLVED, ticket_pb2.CLOSED})
 
 _ESCALATION_AWAITED = {
     "EngagementRequested": True,
+    "EngagementReassignmentRequested": True,
     "EngagementDeclined": True,
     # In a unit's log these two are of an offer that the unit made itself, to a peer.
     "EngagementOffered": False,

@@ -59,6 +59,7 @@ HOME_STEPS: dict[type[Message], int] = {
     told.EngagementConfirmed: ticket.CONFIRMED,
     told.EngagementRejected: ticket.ACCEPTED,
     told.EngagementWithdrawn: ticket.WITHDRAWN,
+    told.EngagementReassignmentRequested: ticket.REQUESTED,
 }
 PEER_STEPS = frozenset[type[Message]](
     {told.EngagementOffered, told.EngagementOfferExpired, told.EngagementOfferWithdrawn}
@@ -266,12 +267,20 @@ class Engagements:
                 # The home unit has heard of the acceptance directly, before headquarters has.
                 offer.state = group.ACCEPTED
         self._move(row, state, summary, fact)
+        if offer and state == ticket.REQUESTED:
+            release(row, offer)
         return Ruling(counts=True, counterparts=bound)
 
     def _move(self, row: GroupEngagement, state: int | None, summary: ticket.EngagementSummary, fact: Arrival) -> None:
         row.state = row.state if state is None else state
         row.update_time = fact.occur_time
         row.summary = summary.SerializeToString()
+
+
+def release(row: GroupEngagement, offer: Offer) -> None:
+    """Take an engagement from the provider that has it: another one is looked for, and this one is not asked again."""
+    offer.state, offer.reassigned = group.WITHDRAWN, True
+    row.state, row.provider = ticket.REQUESTED, ""
 
 
 def _taken_back(offer: Offer, units: Iterable[str]) -> tuple[TakenBack, ...]:

@@ -8,10 +8,10 @@
 | EngagementRequested | the provider, right before the first offer to it |
 | EngagementOffered, EngagementOfferExpired | the home unit, and who was asked |
 | EngagementOfferWithdrawn (an acceptance came too late, or another unit of a shared desk was first) | that unit |
-| EngagementReassigned (the provider has left the group) | the home unit |
+| EngagementReassigned (the provider has left the group, or was stuck) | the home unit |
 | EngagementAccepted, …Declined, …WorkNoted, …Delivered, on the offer that stands | the home unit |
 | the same three from a home unit, on an offer that it made itself to a peer | that peer, after the request |
-| EngagementConfirmed, …Rejected, …Withdrawn | the provider of the offer that stands |
+| EngagementConfirmed, …Rejected, …Withdrawn, …ReassignmentRequested | the provider of the offer that stands |
 | TicketCommented, while a provider works on the ticket | that provider |
 | TicketErased | every unit that was asked to work on the ticket |
 
@@ -234,11 +234,11 @@ def _add_decisions(session: Session, forwarding: Forwarding, entries: Iterable[E
             continue
         engagement = payload.engagement
         if isinstance(payload, told.EngagementOfferWithdrawn):
-            forwarding.add(entry, [engagement.provider])
+            forwarding.add(entry, [engagement.provider], [engagement.provider])
             continue
         if isinstance(payload, told.EngagementReassigned):
-            # Its provider has left the group.
-            forwarding.add(entry, [engagement.home])
+            # Its provider has left the group, or hears that its offer was taken back.
+            forwarding.add(entry, [engagement.home], [engagement.home])
             continue
         offer = session.get_one(Offer, (engagement.name, engagement.offer))
         request = request_of(session, engagement.name) if isinstance(payload, told.EngagementOffered) else None

@@ -23,6 +23,7 @@ def offer_to_proto(offer: Offer) -> group.Offer:
         desk=offer.desk,
         units=offer.units,
         peer=offer.peer,
+        reassigned=offer.reassigned,
     )
 
 

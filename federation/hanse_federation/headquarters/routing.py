@@ -9,12 +9,13 @@ A decision is appended to headquarters' own stream and, in the same transaction,
 concerns (`forwarding`).
 """
 
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from hanse.errors import ResourceNotFound
+from hanse.errors import IllegalTransition, ResourceNotFound
 from hanse.names import HEADQUARTERS
 from hanse.offers import next_offer_number
 from hanse.policy.facts import facts_of
@@ -22,7 +23,7 @@ from hanse.policy.standards import Standards
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.times import timestamp
 from hanse.work import Work
-from hanse_federation.headquarters.engagements import offers_of, request_of, summary_of
+from hanse_federation.headquarters.engagements import offers_of, release, request_of, summary_of
 from hanse_federation.headquarters.messages import offer_to_proto
 from hanse_federation.membership.register import units_that_left
 from hanse_federation.model import SEEKING, GroupEngagement, Offer
@@ -62,7 +63,8 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
         # A peer of the home unit told of it first; the home unit's request starts the search anew.
         return group.OfferEngagementResponse(settled=True)
     gone = units_that_left(work.session)
-    candidate = next_candidate(standards, _facts(standards, engagement), _loads(work.session), offers, gone)
+    facts, loads = _facts(standards, engagement), _loads(work.session)
+    candidate = next_candidate(standards, facts, loads, offers, work.now, gone=gone)
     offer = Offer(
         engagement=engagement.name,
         number=_next_number(offers),
@@ -96,21 +98,27 @@ def next_candidate(
     facts: TicketFacts,
     loads: dict[str, int],
     offers: list[Offer],
+    at: datetime,
+    *,
     gone: frozenset[str] = frozenset(),
 ) -> Candidate:
-    """Return who is asked next, after the offers so far; nobody who has left the group."""
+    """Return who is asked next at an instant, after the offers so far.
+
+    Nobody is who has left the group, or from whom the engagement was taken.
+    """
     rule = standards.document.routing
-    candidates, desks = standards.candidates(facts, loads), standards.desks(facts, loads)
+    candidates, desks = standards.candidates(facts, loads, at), standards.desks(facts, loads)
+    out = gone.union(offer.provider for offer in offers if offer.reassigned)
     this_round = max((offer.round for offer in offers), default=1)
     for number in range(this_round, rule.rounds + 1):
         asked = {unit for offer in offers if offer.round == number for unit in offer.units}
         asked_desks = {offer.desk for offer in offers if offer.round == number}
         for desk in desks:
-            units = tuple(unit for unit in desk.units if unit not in gone)
+            units = tuple(unit for unit in desk.units if unit not in out)
             if desk.id not in asked_desks and units:
                 return Candidate(units, number, desk=desk.id)
         for unit in candidates:
-            if unit not in asked | gone:
+            if unit not in asked | out:
                 return Candidate((unit,), number)
     final_owner = HEADQUARTERS if rule.final_owner in gone else rule.final_owner
     return Candidate((final_owner,), rule.rounds + 1, final=True)
@@ -153,6 +161,45 @@ def expire_offer(work: Work, request: group.ExpireOfferRequest) -> group.ExpireO
         engagement.state, engagement.update_time = ticket.EXPIRED, work.now
         work.tell(engagement.name, told.EngagementOfferExpired(engagement=summary_of(engagement)))
     return group.ExpireOfferResponse(offer=offer_to_proto(offer))
+
+
+def reassign_engagement(work: Work, request: group.ReassignEngagementRequest) -> group.ReassignEngagementResponse:
+    """Take an engagement from the provider that works on it, and offer it to the next candidate.
+
+    Raises ResourceNotFound; IllegalTransition where nobody works on it, where a peer of the home unit does, since that
+    is the home unit's own offer, and where the final owner does, since there is nobody else.
+    """
+    row = _locked(work.session, request.name)
+    offer = work.session.get(Offer, (row.name, row.offer))
+    if row.state != ticket.ACCEPTED or offer is None or offer.state != group.ACCEPTED:
+        raise _stays(row, "nobody works on it", "Wait for the answer to its offer, or for its home unit.")
+    if offer.peer:
+        raise _stays(row, f"{row.home} gave it to a peer itself", f"Ask {row.home} to reassign or recall it.")
+    if offer.final:
+        raise _stays(row, f"{row.provider} is the final owner", "Solve it there, or have its home unit recall it.")
+    take_from_provider(work, row, offer, row.provider, stuck=True, reason=request.reason)
+    answer = offer_engagement(work, group.OfferEngagementRequest(name=row.name))
+    return group.ReassignEngagementResponse(offer=answer.offer)
+
+
+def _stays(row: GroupEngagement, why: str, hint: str) -> IllegalTransition:
+    return IllegalTransition(
+        f"{row.name} can't be reassigned: {why}", hint=hint, resource=row.name, verb="ReassignEngagement"
+    )
+
+
+def take_from_provider(
+    work: Work, row: GroupEngagement, offer: Offer, provider: str, *, stuck: bool, reason: str = ""
+) -> None:
+    """Take an engagement from its provider, and tell its home and, while it is still there, the provider."""
+    release(row, offer)
+    row.update_time = work.now
+    reassigned = told.EngagementReassigned(engagement=summary_of(row), from_unit=provider, stuck=stuck)
+    work.tell(row.name, reassigned, text=reason)
+    if stuck:
+        withdrawn = told.EngagementOfferWithdrawn(engagement=summary_of(row))
+        withdrawn.engagement.provider, withdrawn.engagement.state = provider, ticket.WITHDRAWN
+        work.tell(row.name, withdrawn, text=reason)
 
 
 def _locked(session: Session, name: str) -> GroupEngagement:

@@ -11,14 +11,12 @@ it can be read and verified.
 from sqlalchemy import any_, or_, select
 
 from hanse.work import Work
-from hanse_federation.headquarters.engagements import summary_of
-from hanse_federation.headquarters.routing import offer_engagement
+from hanse_federation.headquarters.routing import offer_engagement, take_from_provider
 from hanse_federation.membership import register as membership
 from hanse_federation.model import GroupEngagement, GroupTicket, Offer
 from hanse_federation.recovery.decisions import call_off
 from hanse_protos.federation.v1 import group_pb2 as group
 from hanse_protos.federation.v1 import membership_pb2 as pb
-from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
 
 MAX_LISTED_TICKETS = 1_000
@@ -66,9 +64,7 @@ def _reassign(work: Work, name: str, unit: str) -> bool:
         return False
     if offer.state == group.ACCEPTED and offer.provider != unit:
         return False
-    offer.state = group.WITHDRAWN
-    row.state, row.provider, row.update_time = ticket.REQUESTED, "", work.now
-    work.tell(name, told.EngagementReassigned(engagement=summary_of(row), from_unit=unit))
+    take_from_provider(work, row, offer, unit, stuck=False)
     offer_engagement(work, group.OfferEngagementRequest(name=name))
     return True
 

@@ -54,6 +54,12 @@ def engagement_withdrawn(work: Work, fact: Fact) -> None:
     _from_home(work, fact, "WithdrawOffer")
 
 
+def reassignment_requested(work: Work, fact: Fact) -> None:
+    """The home unit asked for another provider: it is this unit's no more."""
+    if _summary(fact).provider == work.unit:
+        _from_home(work, fact, "WithdrawOffer")
+
+
 def _from_home(work: Work, fact: Fact, verb: str) -> Engagement | None:
     name = _summary(fact).name
     if fact.event.unit != home_of(name) or home_of(name) == work.unit:
@@ -112,12 +118,12 @@ def offer_withdrawn(work: Work, fact: Fact) -> None:
 
 
 def engagement_reassigned(work: Work, fact: Fact) -> None:
-    """The provider has left the group: the ticket and its clocks come back until another one has accepted."""
+    """Headquarters took it from its provider: the ticket and its clocks come back until another one has accepted."""
     summary = _summary(fact)
     if home_of(summary.name) != work.unit or fact.event.unit != HEADQUARTERS:
         return
-    if engagement := _from_its_maker(work, fact, "ReassignEngagement"):
-        engagement.provider, engagement.assignee, engagement.accept_time = "", "", None
+    if engagement := _from_its_maker(work, fact, "ReleaseProvider"):
+        engagement.release()
         hand_over(work, own_ticket(work, engagement.ticket), work.unit, engagement.name, fact.occur_time)
 
 
@@ -192,6 +198,7 @@ EFFECTS: dict[type, Effect] = {
     told.EngagementConfirmed: engagement_confirmed,
     told.EngagementRejected: engagement_rejected,
     told.EngagementWithdrawn: engagement_withdrawn,
+    told.EngagementReassignmentRequested: reassignment_requested,
     told.EngagementOffered: engagement_offered,
     told.EngagementOfferExpired: offer_expired,
     told.EngagementOfferWithdrawn: offer_withdrawn,

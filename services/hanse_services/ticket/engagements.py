@@ -99,6 +99,38 @@ def withdraw_engagement(work: Work, request: rpc.WithdrawEngagementRequest) -> p
     return kept_engagement(engagement)
 
 
+def recall_engagement(work: Work, request: rpc.RecallEngagementRequest) -> pb.Engagement:
+    """Take the ticket back from the provider that has it, for good: the engagement is over and earns nothing."""
+    engagement = home_engagement(work, request.name, request.etag)
+    engagement.move("RecallEngagement")
+    withdrawn = told.EngagementWithdrawn(engagement=engagement_summary_of(engagement), recalled=True)
+    work.tell(engagement.name, withdrawn, text=request.reason)
+    hand_over(work, own_ticket(work, engagement.ticket), work.unit, engagement.name, work.now)
+    return kept_engagement(engagement)
+
+
+def reassign_engagement(work: Work, request: rpc.ReassignEngagementRequest) -> pb.Engagement:
+    """Ask for another provider than the one that has it. The home unit holds the ticket until one has accepted.
+
+    Raises IllegalTransition where the final owner has it: there is nobody else.
+    """
+    engagement = home_engagement(work, request.name, request.etag)
+    if engagement.offer_final:
+        raise IllegalTransition(
+            f"{engagement.provider} is the final owner of {engagement.name}: there is nobody else",
+            hint="Recall it, and solve the ticket yourself or ask anew later.",
+            resource=engagement.name,
+            verb="ReassignEngagement",
+        )
+    engagement.move("ReassignEngagement")
+    # Told before the provider is let go of: it says from whom.
+    asked = told.EngagementReassignmentRequested(engagement=engagement_summary_of(engagement))
+    work.tell(engagement.name, asked, text=request.reason)
+    hand_over(work, own_ticket(work, engagement.ticket), work.unit, engagement.name, work.now)
+    engagement.release()
+    return kept_engagement(engagement)
+
+
 def _withdraw(work: Work, engagement: Engagement) -> None:
     engagement.move("WithdrawEngagement")
     work.tell(engagement.name, told.EngagementWithdrawn(engagement=engagement_summary_of(engagement)))

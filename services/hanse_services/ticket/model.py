@@ -49,8 +49,11 @@ ENGAGEMENT_TRANSITIONS: dict[str, dict[pb.EngagementState.ValueType, pb.Engageme
     # A solution that the home unit rejects goes back to the provider.
     "RejectEngagement": {pb.DELIVERED: pb.ACCEPTED},
     "WithdrawEngagement": dict.fromkeys((pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED, pb.ACCEPTED), pb.WITHDRAWN),
-    # The provider has left the group: headquarters looks for another one.
-    "ReassignEngagement": dict.fromkeys((pb.OFFERED, pb.ACCEPTED, pb.DECLINED, pb.EXPIRED), pb.REQUESTED),
+    # Whoever has it is to have it no more.
+    "RecallEngagement": dict.fromkeys((pb.ACCEPTED, pb.DELIVERED), pb.WITHDRAWN),
+    "ReassignEngagement": dict.fromkeys((pb.ACCEPTED, pb.DELIVERED), pb.REQUESTED),
+    # The provider has left the group, or headquarters takes it from it: it looks for another one.
+    "ReleaseProvider": dict.fromkeys((pb.OFFERED, pb.ACCEPTED, pb.DECLINED, pb.EXPIRED), pb.REQUESTED),
     # What the provider learns of a withdrawal, or of an acceptance that came too late; it may have delivered meanwhile.
     "WithdrawOffer": dict.fromkeys(
         (pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED, pb.ACCEPTED, pb.DELIVERED), pb.WITHDRAWN
@@ -58,7 +61,7 @@ ENGAGEMENT_TRANSITIONS: dict[str, dict[pb.EngagementState.ValueType, pb.Engageme
 }
 """For each verb: from which state it leads to which."""
 
-HEADQUARTERS_STEPS = frozenset({"OfferEngagement", "ExpireOffer", "WithdrawOffer", "ReassignEngagement"})
+HEADQUARTERS_STEPS = frozenset({"OfferEngagement", "ExpireOffer", "WithdrawOffer", "ReleaseProvider"})
 """The steps that headquarters takes: a desk has no such verb."""
 
 SEEKING = frozenset({pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED})
@@ -255,6 +258,11 @@ class Engagement(Base):
     deliver_time: Mapped[datetime | None]
     confirm_time: Mapped[datetime | None]
     policy_version: Mapped[int]
+
+    def release(self) -> None:
+        """Let go of the provider: it is not the provider's any more, and nobody's offer yet."""
+        self.provider, self.desk, self.assignee, self.solution = "", "", "", ""
+        self.accept_time = self.deliver_time = None
 
     def move(self, verb: str) -> None:
         """Go into the state that a verb leads to. Raises IllegalTransition where it leads nowhere from here."""

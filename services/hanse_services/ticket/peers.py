@@ -56,7 +56,7 @@ def _next_peer(work: Work, engagement: Engagement, reachable: Iterable[str]) -> 
     """Return the best of the peers that can be reached and have not been asked."""
     standards, ticket = work.standards, own_ticket(work, engagement.ticket)
     possible = standards.peers_of(work.unit).intersection(reachable).difference(engagement.peers_asked)
-    candidates = standards.candidates(facts_of(standards, ticket, work.unit), _loads(work))
+    candidates = standards.candidates(facts_of(standards, ticket, work.unit), _loads(work), work.now)
     return next((unit for unit in candidates if unit in possible), None)
 
 

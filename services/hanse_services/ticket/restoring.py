@@ -241,6 +241,8 @@ def _step(row: Engagement, fact: Fact) -> None:
             row.accept_time, row.assignee = fact.occur_time, payload.assignee
         case told.EngagementDelivered():
             row.deliver_time, row.solution = fact.occur_time, fact.texts.get("text", "")
+        case told.EngagementReassignmentRequested() | told.EngagementReassigned():
+            row.release()
         case told.EngagementConfirmed():
             row.confirm_time = fact.occur_time
 
@@ -273,5 +275,6 @@ RESTORES: dict[type[Message], Callable[[Work, Fact], None]] = {
     told.EngagementConfirmed: engagement,
     told.EngagementRejected: engagement,
     told.EngagementWithdrawn: engagement,
+    told.EngagementReassignmentRequested: engagement,
 }
 """What is restored from which event."""

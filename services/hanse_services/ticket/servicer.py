@@ -154,6 +154,12 @@ class EngagementServicer(_Desk, stubs.EngagementServiceServicer):
     async def WithdrawEngagement(self, request: rpc.WithdrawEngagementRequest, context: Context) -> pb.Engagement:
         return await self._engage(engagements.withdraw_engagement, request)
 
+    async def RecallEngagement(self, request: rpc.RecallEngagementRequest, context: Context) -> pb.Engagement:
+        return await self._engage(engagements.recall_engagement, request)
+
+    async def ReassignEngagement(self, request: rpc.ReassignEngagementRequest, context: Context) -> pb.Engagement:
+        return await self._engage(engagements.reassign_engagement, request)
+
 
 def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
     """Return the servicers of the desk."""

@@ -157,6 +157,18 @@ def _resumed(payload: Any) -> str:
     return f"went on, waited {waited.total_seconds():.0f} s in all"
 
 
+def _reassigned(payload: Any) -> str:
+    provider = short_unit(payload.from_unit)
+    why = f"it was stuck with {provider}" if payload.stuck else f"{provider} left the group"
+    return f"{why}: another one is asked"
+
+
+def _withdrawn(payload: Any) -> str:
+    if payload.recalled:
+        return f"took the ticket back from {short_unit(payload.engagement.provider)}"
+    return "called the engagement off"
+
+
 _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "TicketOpened": _opened,
     "TicketCommented": lambda payload: "commented, for the customer to see" if payload.public else _INSIDE_COMMENT,
@@ -174,7 +186,10 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "EngagementRequested": lambda _payload: "asked headquarters for a provider",
     "EngagementOffered": _offered,
     "EngagementOfferExpired": lambda payload: f"offer {payload.engagement.offer} ran out",
-    "EngagementReassigned": lambda payload: f"{short_unit(payload.from_unit)} left the group: another one is asked",
+    "EngagementReassigned": _reassigned,
+    "EngagementReassignmentRequested": lambda payload: (
+        f"asked for another provider than {short_unit(payload.engagement.provider)}"
+    ),
     "EngagementOfferWithdrawn": lambda payload: f"offer {payload.engagement.offer} was taken back",
     "EngagementAccepted": lambda payload: f"accepted by {short_unit(payload.engagement.provider)}",
     "EngagementDeclined": lambda payload: f"declined by {short_unit(payload.engagement.provider)}",
@@ -182,6 +197,6 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "EngagementDelivered": lambda _payload: "delivered a solution",
     "EngagementConfirmed": lambda _payload: "confirmed the solution",
     "EngagementRejected": lambda _payload: "sent the solution back",
-    "EngagementWithdrawn": lambda _payload: "called the engagement off",
+    "EngagementWithdrawn": _withdrawn,
     "EngagementImported": lambda payload: f"was worked on by {short_unit(payload.engagement.provider)}",
 }

@@ -5,11 +5,16 @@ from typing import Any
 
 import pytest
 
-from hanse.errors import ResourceNotFound
+from hanse.errors import IllegalTransition, ResourceNotFound
 from hanse.log.sealing import texts_of
 from hanse.names import HEADQUARTERS
 from hanse.policy import load_yaml
-from hanse_federation.headquarters.routing import expire_offer, list_open_engagements, offer_engagement
+from hanse_federation.headquarters.routing import (
+    expire_offer,
+    list_open_engagements,
+    offer_engagement,
+    reassign_engagement,
+)
 from hanse_federation.headquarters.views import list_group_engagements
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import Policy, PolicyPublished
@@ -240,6 +245,56 @@ async def test_a_withdrawn_engagement_takes_its_open_offer_back(
     await answer(munich, told.EngagementAccepted, 1, ticket.ACCEPTED)
     await munich.caught_up()
     assert (await munich.told_types())[-1] == "EngagementOfferWithdrawn"
+
+
+async def reassign(group: Group) -> pb.Offer:
+    """Let headquarters take the engagement from its provider."""
+    request = pb.ReassignEngagementRequest(name=NAME, reason="No news for a week")
+    return (await group.execute(reassign_engagement, request, pb.ReassignEngagementResponse)).offer
+
+
+async def test_what_headquarters_takes_from_a_provider_goes_to_another_and_never_back(
+    group: Group, requested: str, munich: Unit, shanghai: Unit
+) -> None:
+    await offer(group)
+    await answer(munich, told.EngagementAccepted, 1, ticket.ACCEPTED)
+    made = [await reassign(group)]
+    await munich.caught_up()
+    await shanghai.caught_up()
+    assert (await munich.told_types())[-1] == "EngagementOfferWithdrawn"
+    assert (await shanghai.told_types())[-2:] == ["EngagementReassigned", "EngagementOffered"]
+    await answer(munich, told.EngagementDelivered, 1, ticket.DELIVERED)
+    await shanghai.caught_up()
+    assert "EngagementDelivered" not in await shanghai.told_types()
+    for _ in range(2):
+        group.later(minutes=OFFER_MINUTES)
+        await expire(group, made[-1].number)
+        made.append(await offer(group))
+    assert [(each.provider, each.final) for each in made] == [
+        ("units/hq", False), ("units/hq", False), ("units/hq", True),
+    ]  # fmt: skip
+
+
+async def test_headquarters_takes_nothing_that_nobody_works_on(group: Group, requested: str, munich: Unit) -> None:
+    await offer(group)
+    with pytest.raises(IllegalTransition):
+        await reassign(group)
+
+
+async def test_a_home_unit_that_asks_for_another_provider_gets_another_one(
+    group: Group, requested: str, munich: Unit, shanghai: Unit
+) -> None:
+    await offer(group)
+    await answer(munich, told.EngagementAccepted, 1, ticket.ACCEPTED)
+    asked = engagement_summary(NAME, provider="units/munich", offer=1)
+    await shanghai.tell((NAME, told.EngagementReassignmentRequested(engagement=asked)))
+    await shanghai.caught_up()
+    await munich.caught_up()
+    assert (await munich.told_types())[-1] == "EngagementReassignmentRequested"
+    second = await offer(group)
+    assert (second.provider, [each.reassigned for each in (await state(group)).offers]) == ("units/hq", [True, False])
+    await answer(munich, told.EngagementDelivered, 1, ticket.DELIVERED)
+    assert (await state(group)).engagement.state == ticket.OFFERED
 
 
 async def test_only_seeking_engagements_are_open(group: Group, requested: str, munich: Unit) -> None:

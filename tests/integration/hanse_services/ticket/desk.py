@@ -227,6 +227,8 @@ TEXTS: dict[str, dict[str, Any]] = {
     "DeclineEngagement": {"reason": "No spare parts"},
     "DeliverEngagement": {"solution": "Changed the board"},
     "RejectEngagement": {"reason": "Still dark"},
+    "RecallEngagement": {"reason": "The customer sends it in"},
+    "ReassignEngagement": {"reason": "No news for a week"},
     "NoteEngagementWork": {"text": "Ordered a board"},
 }
 """What the steps need beside a name."""

@@ -15,7 +15,9 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from tests.integration.hanse_services.ticket.desk import HEADQUARTERS, MONDAY, MUNICH, SHANGHAI, Desk
 from tests.support import record_of
 
-HOME_VERBS = ("ConfirmEngagement", "RejectEngagement", "WithdrawEngagement")
+HOME_VERBS = (
+    "ConfirmEngagement", "RejectEngagement", "WithdrawEngagement", "RecallEngagement", "ReassignEngagement",
+)  # fmt: skip
 PROVIDER_VERBS = ("AcceptEngagement", "DeclineEngagement", "NoteEngagementWork", "DeliverEngagement")
 OFFER_LASTS = timedelta(minutes=15)
 
@@ -115,6 +117,14 @@ class Engaged:
 
     def withdrawn(self, *, by: str = "") -> LogRecord:
         return self._record(told.EngagementWithdrawn(engagement=self.summary(pb.WITHDRAWN)), by or self.home, MONDAY)
+
+    def recalled(self) -> LogRecord:
+        payload = told.EngagementWithdrawn(engagement=self.summary(pb.WITHDRAWN), recalled=True)
+        return self._record(payload, self.home, MONDAY, text="The customer sends it in")
+
+    def reassignment_requested(self, *, by: str = "") -> LogRecord:
+        payload = told.EngagementReassignmentRequested(engagement=self.summary(pb.REQUESTED))
+        return self._record(payload, by or self.home, MONDAY, text="No news for a week")
 
     def _record(self, payload: Message, unit: str, at: datetime, **sealed: str) -> LogRecord:
         service = "routing" if unit == HEADQUARTERS else "ticket"

@@ -72,6 +72,46 @@ async def test_a_ticket_comes_back_when_its_provider_leaves_the_group_and_goes_t
     assert (await desk.get(engaged.ticket)).holder == HEADQUARTERS
 
 
+@pytest.mark.parametrize("state", [pb.ACCEPTED, pb.DELIVERED], ids=pb.EngagementState.Name)
+async def test_a_recall_takes_the_ticket_back_for_good(desk: Desk, state: pb.EngagementState.ValueType) -> None:
+    engaged = await engaged_at(desk, state)
+    recalled = await desk.engage("RecallEngagement", engaged.name)
+    assert (recalled.state, (await desk.get(engaged.ticket)).holder) == (pb.WITHDRAWN, SHANGHAI)
+    # What the provider tells meanwhile changes nothing, and nothing can be confirmed.
+    await desk.is_told(engaged.delivered())
+    with refused() as refusal:
+        await desk.engage("ConfirmEngagement", engaged.name)
+    assert refusal.reason == "ILLEGAL_TRANSITION"
+    assert (await desk.get(engaged.ticket)).holder == SHANGHAI
+
+
+async def test_an_engagement_that_is_reassigned_is_held_at_home_until_the_next_provider_accepts(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.ACCEPTED)
+    desk.clock.advance(hours=1)
+    reassigned = await desk.engage("ReassignEngagement", engaged.name)
+    holders = [(await desk.get(engaged.ticket)).holder]
+    await desk.is_told(engaged.delivered(at=desk.clock.now))
+    second = Engaged(engaged.name, HEADQUARTERS, offer=2)
+    await desk.is_told(second.offered())
+    await desk.is_told(second.accepted(at=desk.clock.advance(hours=1)))
+    holders.append((await desk.get(engaged.ticket)).holder)
+    assert ((reassigned.state, reassigned.provider), holders) == ((pb.REQUESTED, ""), [SHANGHAI, HEADQUARTERS])
+    desk.clock.advance(hours=1)
+    clock = resolution(await desk.do("CommentTicket", engaged.ticket))
+    # An hour on each one's calendar, at 09:00 in Munich: nothing is lost and nothing counts twice.
+    assert [segment.unit for segment in clock.segments if segment.used_duration.seconds] == [
+        MUNICH, SHANGHAI, HEADQUARTERS,
+    ]  # fmt: skip
+    assert used(clock) == timedelta(hours=3)
+
+
+async def test_what_the_final_owner_has_can_not_be_reassigned(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.ACCEPTED, final=True)
+    with refused() as refusal:
+        await desk.engage("ReassignEngagement", engaged.name)
+    assert (refusal.reason, (await desk.get(engaged.ticket)).holder) == ("ILLEGAL_TRANSITION", MUNICH)
+
+
 async def test_the_clocks_run_on_the_provider_s_calendar_from_acceptance_to_delivery(desk: Desk) -> None:
     # Munich works from 08:00 to 16:00 UTC, Shanghai's desk always.
     desk.clock.now = MONDAY + timedelta(hours=6)

@@ -171,3 +171,22 @@ async def test_an_offer_runs_out_at_the_time_that_headquarters_set(munich: Desk)
     engaged = await engaged_at(munich, pb.REQUESTED)
     await munich.is_told(engaged.offered(at=MONDAY))
     assert (await munich.engagement(engaged.name)).offer_expire_time == timestamp(MONDAY + OFFER_LASTS)
+
+
+@pytest.mark.parametrize("state", [pb.ACCEPTED, pb.DELIVERED], ids=pb.EngagementState.Name)
+@pytest.mark.parametrize("fact", ["recalled", "reassignment_requested", "offer_withdrawn"])
+async def test_what_is_taken_from_the_provider_is_not_worked_on_any_more(
+    munich: Desk, state: pb.EngagementState.ValueType, fact: str
+) -> None:
+    engaged = await engaged_at(munich, state)
+    assert await munich.is_told(getattr(engaged, fact)())
+    assert await state_of(munich, engaged) == pb.WITHDRAWN
+    with refused() as refusal:
+        await munich.engage("NoteEngagementWork", engaged.name)
+    assert refusal.reason == "ILLEGAL_TRANSITION"
+
+
+async def test_another_unit_can_not_ask_for_another_provider(munich: Desk) -> None:
+    engaged = await engaged_at(munich, pb.ACCEPTED)
+    await munich.is_told(engaged.reassignment_requested(by=OSLO))
+    assert await state_of(munich, engaged) == pb.ACCEPTED

@@ -31,7 +31,9 @@ def condition(text: str) -> Condition:
 
 
 def score(text: str) -> float:
-    situation = SCORE_SCOPE.situation(ticket=TICKET, home=SHANGHAI, provider=MUNICH, load=3)
+    situation = SCORE_SCOPE.situation(
+        ticket=TICKET, home=SHANGHAI, provider=MUNICH, load=3, open_now=True, opens_in_minutes=0, cost=90.0
+    )
     return Score(SCORE_SCOPE, text, "routing.score").of(situation)
 
 

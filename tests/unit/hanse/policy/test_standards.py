@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from hanse.policy.errors import (
 from hanse.policy.standards import Standards
 from hanse_protos.policy.v1.policy_pb2 import LadderStep, PolicyDocument, SharingRule, TicketFacts
 
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+"""Monday: 10:00 in Munich, 17:00 in Shanghai."""
 POLICIES = Path(__file__).parents[4] / "policies"
 GROUP = load_yaml((POLICIES / "group.yaml").read_text())
 DEMO = load_yaml((POLICIES / "demo.yaml").read_text())
@@ -158,16 +161,16 @@ def test_a_condition_without_an_answer_raises() -> None:
 
 
 def test_those_who_have_the_skill_are_candidates_and_the_best_comes_first() -> None:
-    assert demo.candidates(facts(demo), {}) == ["units/munich", "units/hq"]
+    assert demo.candidates(facts(demo), {}, NOW) == ["units/munich", "units/hq"]
 
 
 def test_the_home_unit_is_never_a_candidate() -> None:
-    assert "units/shanghai" not in group.candidates(facts(group, category="billing"), {})
+    assert "units/shanghai" not in group.candidates(facts(group, category="billing"), {}, NOW)
 
 
 def test_a_unit_that_is_full_is_no_candidate() -> None:
-    assert demo.candidates(facts(demo), {"units/munich": 20}) == ["units/hq"]
-    assert demo.candidates(facts(demo), {"units/munich": 19}) == ["units/munich", "units/hq"]
+    assert demo.candidates(facts(demo), {"units/munich": 20}, NOW) == ["units/hq"]
+    assert demo.candidates(facts(demo), {"units/munich": 19}, NOW) == ["units/munich", "units/hq"]
 
 
 def test_a_capacity_of_nothing_is_no_limit() -> None:
@@ -175,19 +178,57 @@ def test_a_capacity_of_nothing_is_no_limit() -> None:
     document.CopyFrom(DEMO)
     document.units[2].ClearField("capacity")
     standards = Standards(2, document)
-    assert "units/munich" in standards.candidates(facts(demo), {"units/munich": 1_000})
+    assert "units/munich" in standards.candidates(facts(demo), {"units/munich": 1_000}, NOW)
 
 
 def test_load_counts_against_a_unit() -> None:
     busy = {"units/hq": 45}
     german = facts(group, category="billing", language="de")
-    assert group.candidates(german, {}) == ["units/munich", "units/hq"]
-    assert group.candidates(german, {"units/munich": 15}) == ["units/hq", "units/munich"]
-    assert group.candidates(german, {"units/munich": 15} | busy) == ["units/munich", "units/hq"]
+    assert group.candidates(german, {}, NOW) == ["units/munich", "units/hq"]
+    assert group.candidates(german, {"units/munich": 15}, NOW) == ["units/hq", "units/munich"]
+    assert group.candidates(german, {"units/munich": 15} | busy, NOW) == ["units/munich", "units/hq"]
+
+
+NIGHT = NOW.replace(hour=22)
+"""23:00 in Munich, 06:00 in Shanghai; headquarters never closes."""
+
+
+def routed(**routing: str) -> Standards:
+    """Return the group's policy with a routing rule of the test's."""
+    document = PolicyDocument()
+    document.CopyFrom(GROUP)
+    for name, value in routing.items():
+        setattr(document.routing, name, value)
+    return Standards(8, document)
+
+
+def test_a_unit_that_sleeps_can_be_left_out() -> None:
+    awake = routed(eligible="ticket.skill in provider.skills && open_now")
+    assert awake.candidates(facts(awake), {}, NOW) == ["units/hq", "units/munich"]
+    assert awake.candidates(facts(awake), {}, NIGHT) == ["units/hq"]
+
+
+def test_who_works_sooner_can_be_asked_first() -> None:
+    sooner = routed(score='(provider.unit == "units/munich" ? 60 : 0) - opens_in_minutes')
+    assert sooner.candidates(facts(sooner), {}, NOW) == ["units/munich", "units/hq"]
+    assert sooner.candidates(facts(sooner), {}, NIGHT) == ["units/hq", "units/munich"]
+    # Munich opens at 08:00 local time; half an hour before that counts less than what speaks for it.
+    assert sooner.candidates(facts(sooner), {}, datetime(2026, 11, 24, 6, 30, tzinfo=UTC))[0] == "units/munich"
+
+
+def test_who_costs_less_can_be_asked_first() -> None:
+    document = PolicyDocument()
+    document.CopyFrom(DEMO)
+    dear = document.rates.add(id="dear", when='provider.unit == "units/munich"')
+    dear.amount.units, dear.amount.currency_code = 500, "EUR"
+    document.rates.insert(0, document.rates.pop())
+    document.routing.score = "0.0 - cost"
+    cheap = Standards(2, document)
+    assert cheap.candidates(facts(cheap), {}, NOW) == ["units/hq", "units/munich"]
 
 
 def test_ties_go_by_name() -> None:
-    assert changed(eligible="true", score="1").candidates(facts(demo), {}) == ["units/hq", "units/munich"]
+    assert changed(eligible="true", score="1").candidates(facts(demo), {}, NOW) == ["units/hq", "units/munich"]
 
 
 # Rates and sharing

@@ -6,7 +6,7 @@ from hanse.policy import Standards, load_yaml
 from hanse_federation.headquarters.routing import Candidate, next_candidate
 from hanse_federation.model import Offer
 from hanse_protos.policy.v1.policy_pb2 import TicketFacts
-from tests.support import POLICY_YAML
+from tests.support import OCCUR_TIME, POLICY_YAML
 
 
 @pytest.fixture
@@ -18,9 +18,8 @@ def standards() -> Standards:
 def following(standards: Standards, loads: dict[str, int], *asked: tuple[str, int]) -> Candidate:
     """Return who is asked after the offers so far: provider and round each."""
     facts = standards.facts(priority="P2", category="display", language="zh", tier=2, home="units/shanghai")
-    return next_candidate(
-        standards, facts, loads, [Offer(desk="", units=[provider], round=number) for provider, number in asked]
-    )
+    offers = [Offer(desk="", units=[provider], round=number) for provider, number in asked]
+    return next_candidate(standards, facts, loads, offers, OCCUR_TIME)
 
 
 def test_the_best_candidate_is_asked_first(standards: Standards) -> None:
@@ -40,10 +39,17 @@ def test_after_the_rounds_the_final_owner_takes_it(standards: Standards) -> None
     assert following(standards, {}, *asked) == Candidate(("units/hq",), 3, final=True)
 
 
+def test_who_had_it_and_gave_no_solution_is_not_asked_again(standards: Standards) -> None:
+    facts = standards.facts(priority="P2", category="display", language="zh", tier=2, home="units/shanghai")
+    taken = Offer(desk="", units=["units/hq"], provider="units/hq", round=1, reassigned=True)
+    asked = [taken, Offer(desk="", units=["units/munich"], provider="units/munich", round=1)]
+    assert next_candidate(standards, facts, {}, asked, OCCUR_TIME) == Candidate(("units/munich",), 2)
+
+
 def test_where_nobody_is_eligible_the_final_owner_takes_it_at_once() -> None:
     nobody = Standards(1, load_yaml(POLICY_YAML.replace("ticket.skill in provider.skills", "false")))
     facts = TicketFacts(priority="P2", category="display", home="units/shanghai")
-    assert next_candidate(nobody, facts, {}, []) == Candidate(("units/hq",), 3, final=True)
+    assert next_candidate(nobody, facts, {}, [], OCCUR_TIME) == Candidate(("units/hq",), 3, final=True)
 
 
 DESKS = """
@@ -65,7 +71,7 @@ def after_the_desk(number: int) -> Offer:
 
 def next_of(shared: Standards, loads: dict[str, int], *offers: Offer) -> Candidate:
     facts = shared.facts(priority="P2", category="display", language="zh", tier=2, home="units/shanghai")
-    return next_candidate(shared, facts, loads, list(offers))
+    return next_candidate(shared, facts, loads, list(offers), OCCUR_TIME)
 
 
 def test_a_shared_desk_that_takes_the_ticket_is_asked_before_single_units(shared: Standards) -> None:

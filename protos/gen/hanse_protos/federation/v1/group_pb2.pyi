@@ -545,6 +545,7 @@ class Offer(_message.Message):
     DESK_FIELD_NUMBER: _builtins.int
     UNITS_FIELD_NUMBER: _builtins.int
     PEER_FIELD_NUMBER: _builtins.int
+    REASSIGNED_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """The number, from 1."""
     provider: _builtins.str
@@ -557,6 +558,8 @@ class Offer(_message.Message):
     """The id of the shared desk that it was made to, or empty."""
     peer: _builtins.bool
     """Whether the home unit made it, to a peer."""
+    reassigned: _builtins.bool
+    """Whether the engagement was taken from the provider to give it to another one: it is not asked again."""
     @_builtins.property
     def offer_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -581,10 +584,11 @@ class Offer(_message.Message):
         desk: _builtins.str = ...,
         units: _abc.Iterable[_builtins.str] | None = ...,
         peer: _builtins.bool = ...,
+        reassigned: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "offer_time", b"offer_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["desk", b"desk", "expire_time", b"expire_time", "final", b"final", "number", b"number", "offer_time", b"offer_time", "peer", b"peer", "provider", b"provider", "state", b"state", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["desk", b"desk", "expire_time", b"expire_time", "final", b"final", "number", b"number", "offer_time", b"offer_time", "peer", b"peer", "provider", b"provider", "reassigned", b"reassigned", "state", b"state", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1163,6 +1167,60 @@ class ExpireOfferResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExpireOfferResponse: _TypeAlias = ExpireOfferResponse  # noqa: Y015
+
+@_typing.final
+class ReassignEngagementRequest(_message.Message):
+    """Request for ReassignEngagement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The engagement."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    reason: _builtins.str
+    """Why, for both units."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReassignEngagementRequest: _TypeAlias = ReassignEngagementRequest  # noqa: Y015
+
+@_typing.final
+class ReassignEngagementResponse(_message.Message):
+    """Response for ReassignEngagement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def offer(self) -> Global___Offer:
+        """The offer to the next candidate."""
+
+    def __init__(
+        self,
+        *,
+        offer: Global___Offer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReassignEngagementResponse: _TypeAlias = ReassignEngagementResponse  # noqa: Y015
 
 @_typing.final
 class ListOpenEngagementsRequest(_message.Message):

@@ -297,6 +297,11 @@ class RoutingServiceStub:
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ExpireOfferRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ExpireOfferResponse.FromString,
                 _registered_method=True)
+        self.ReassignEngagement = channel.unary_unary(
+                '/hanse_protos.federation.v1.RoutingService/ReassignEngagement',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ReassignEngagementRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ReassignEngagementResponse.FromString,
+                _registered_method=True)
         self.ListOpenEngagements = channel.unary_unary(
                 '/hanse_protos.federation.v1.RoutingService/ListOpenEngagements',
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListOpenEngagementsRequest.SerializeToString,
@@ -322,6 +327,13 @@ class RoutingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReassignEngagement(self, request, context):
+        """Takes an engagement from the provider that works on it, because it is stuck there, and offers it to the next candidate.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListOpenEngagements(self, request, context):
         """Lists the engagements that still look for a provider, so that a lost escalation can be started again.
         """
@@ -341,6 +353,11 @@ def add_RoutingServiceServicer_to_server(servicer, server):
                     servicer.ExpireOffer,
                     request_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ExpireOfferRequest.FromString,
                     response_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ExpireOfferResponse.SerializeToString,
+            ),
+            'ReassignEngagement': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReassignEngagement,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ReassignEngagementRequest.FromString,
+                    response_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ReassignEngagementResponse.SerializeToString,
             ),
             'ListOpenEngagements': grpc.unary_unary_rpc_method_handler(
                     servicer.ListOpenEngagements,
@@ -403,6 +420,33 @@ class RoutingService:
             '/hanse_protos.federation.v1.RoutingService/ExpireOffer',
             hanse__protos_dot_federation_dot_v1_dot_group__pb2.ExpireOfferRequest.SerializeToString,
             hanse__protos_dot_federation_dot_v1_dot_group__pb2.ExpireOfferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReassignEngagement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.RoutingService/ReassignEngagement',
+            hanse__protos_dot_federation_dot_v1_dot_group__pb2.ReassignEngagementRequest.SerializeToString,
+            hanse__protos_dot_federation_dot_v1_dot_group__pb2.ReassignEngagementResponse.FromString,
             options,
             channel_credentials,
             insecure,

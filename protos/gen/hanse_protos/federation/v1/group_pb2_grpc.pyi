@@ -116,6 +116,8 @@ class RoutingServiceStub:
     """Offers an engagement to the next candidate by the policy, or makes the final owner take it. Doing it twice while an offer stands is doing it once."""
     ExpireOffer: _grpc.UnaryUnaryMultiCallable[_group_pb2.ExpireOfferRequest, _group_pb2.ExpireOfferResponse]
     """Ends an offer whose time is up. Does nothing to one that was answered."""
+    ReassignEngagement: _grpc.UnaryUnaryMultiCallable[_group_pb2.ReassignEngagementRequest, _group_pb2.ReassignEngagementResponse]
+    """Takes an engagement from the provider that works on it, because it is stuck there, and offers it to the next candidate."""
     ListOpenEngagements: _grpc.UnaryUnaryMultiCallable[_group_pb2.ListOpenEngagementsRequest, _group_pb2.ListOpenEngagementsResponse]
     """Lists the engagements that still look for a provider, so that a lost escalation can be started again."""
 
@@ -128,6 +130,8 @@ class RoutingServiceAsyncStub(RoutingServiceStub):
     """Offers an engagement to the next candidate by the policy, or makes the final owner take it. Doing it twice while an offer stands is doing it once."""
     ExpireOffer: _aio.UnaryUnaryMultiCallable[_group_pb2.ExpireOfferRequest, _group_pb2.ExpireOfferResponse]  # type: ignore[assignment]
     """Ends an offer whose time is up. Does nothing to one that was answered."""
+    ReassignEngagement: _aio.UnaryUnaryMultiCallable[_group_pb2.ReassignEngagementRequest, _group_pb2.ReassignEngagementResponse]  # type: ignore[assignment]
+    """Takes an engagement from the provider that works on it, because it is stuck there, and offers it to the next candidate."""
     ListOpenEngagements: _aio.UnaryUnaryMultiCallable[_group_pb2.ListOpenEngagementsRequest, _group_pb2.ListOpenEngagementsResponse]  # type: ignore[assignment]
     """Lists the engagements that still look for a provider, so that a lost escalation can be started again."""
 
@@ -149,6 +153,14 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_group_pb2.ExpireOfferResponse, _abc.Awaitable[_group_pb2.ExpireOfferResponse]]:
         """Ends an offer whose time is up. Does nothing to one that was answered."""
+
+    @_abc_1.abstractmethod
+    def ReassignEngagement(
+        self,
+        request: _group_pb2.ReassignEngagementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_group_pb2.ReassignEngagementResponse, _abc.Awaitable[_group_pb2.ReassignEngagementResponse]]:
+        """Takes an engagement from the provider that works on it, because it is stuck there, and offers it to the next candidate."""
 
     @_abc_1.abstractmethod
     def ListOpenEngagements(

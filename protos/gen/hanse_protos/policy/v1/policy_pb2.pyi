@@ -717,9 +717,9 @@ class RoutingRule(_message.Message):
     ROUNDS_FIELD_NUMBER: _builtins.int
     FINAL_OWNER_FIELD_NUMBER: _builtins.int
     eligible: _builtins.str
-    """Who can be asked, CEL over `ticket`, `home` and `provider`, boolean."""
+    """Who can be asked, CEL over `ticket`, `home`, `provider` and `open_now` (whether the provider works now, bool), boolean."""
     score: _builtins.str
-    """Who is asked first, CEL over `ticket`, `home`, `provider` and `load` (open engagements of the provider, int), a number: the highest first."""
+    """Who is asked first, CEL over `ticket`, `home`, `provider`, `load` (open engagements of the provider, int), `open_now`, `opens_in_minutes` (until the provider works, int, 0 where it does now) and `cost` (the amount of the rate, double), a number: the highest first."""
     rounds: _builtins.int
     """How often the list of candidates is gone through before the final owner takes it."""
     final_owner: _builtins.str

@@ -558,14 +558,17 @@ Global___EngagementOfferWithdrawn: _TypeAlias = EngagementOfferWithdrawn  # noqa
 
 @_typing.final
 class EngagementReassigned(_message.Message):
-    """Headquarters took an engagement from a provider that left the group; it looks for another one."""
+    """Headquarters took an engagement from a provider that left the group, or with which it was stuck; it looks for another one. Sealed: text."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ENGAGEMENT_FIELD_NUMBER: _builtins.int
     FROM_UNIT_FIELD_NUMBER: _builtins.int
+    STUCK_FIELD_NUMBER: _builtins.int
     from_unit: _builtins.str
-    """The provider that left."""
+    """The provider that has it no more."""
+    stuck: _builtins.bool
+    """Whether it was stuck with a provider that is still there; otherwise the provider has left the group."""
     @_builtins.property
     def engagement(self) -> _ticket_pb2.EngagementSummary:
         """The engagement after the event."""
@@ -575,14 +578,39 @@ class EngagementReassigned(_message.Message):
         *,
         engagement: _ticket_pb2.EngagementSummary | None = ...,
         from_unit: _builtins.str = ...,
+        stuck: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement", "from_unit", b"from_unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement", "from_unit", b"from_unit", "stuck", b"stuck"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EngagementReassigned: _TypeAlias = EngagementReassigned  # noqa: Y015
+
+@_typing.final
+class EngagementReassignmentRequested(_message.Message):
+    """The home unit asked for another provider than the one that had the engagement, and holds the ticket meanwhile. Sealed: text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENGAGEMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def engagement(self) -> _ticket_pb2.EngagementSummary:
+        """The engagement after the event; its provider and offer are those that it is taken from."""
+
+    def __init__(
+        self,
+        *,
+        engagement: _ticket_pb2.EngagementSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EngagementReassignmentRequested: _TypeAlias = EngagementReassignmentRequested  # noqa: Y015
 
 @_typing.final
 class EngagementAccepted(_message.Message):
@@ -734,11 +762,14 @@ Global___EngagementRejected: _TypeAlias = EngagementRejected  # noqa: Y015
 
 @_typing.final
 class EngagementWithdrawn(_message.Message):
-    """The home unit called an engagement off."""
+    """The home unit called an engagement off. Sealed: text, where the ticket was taken back from a provider."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ENGAGEMENT_FIELD_NUMBER: _builtins.int
+    RECALLED_FIELD_NUMBER: _builtins.int
+    recalled: _builtins.bool
+    """Whether the ticket was taken back from a provider that worked on it or had delivered."""
     @_builtins.property
     def engagement(self) -> _ticket_pb2.EngagementSummary:
         """The engagement after the event."""
@@ -747,10 +778,11 @@ class EngagementWithdrawn(_message.Message):
         self,
         *,
         engagement: _ticket_pb2.EngagementSummary | None = ...,
+        recalled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement", "recalled", b"recalled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

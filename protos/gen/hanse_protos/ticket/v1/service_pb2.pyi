@@ -1405,3 +1405,71 @@ class NoteEngagementWorkRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NoteEngagementWorkRequest: _TypeAlias = NoteEngagementWorkRequest  # noqa: Y015
+
+@_typing.final
+class RecallEngagementRequest(_message.Message):
+    """Request for RecallEngagement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The engagement."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    etag: _builtins.str
+    """The etag that the caller saw; empty skips the check."""
+    reason: _builtins.str
+    """Why, for the provider too."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecallEngagementRequest: _TypeAlias = RecallEngagementRequest  # noqa: Y015
+
+@_typing.final
+class ReassignEngagementRequest(_message.Message):
+    """Request for ReassignEngagement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The engagement."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    etag: _builtins.str
+    """The etag that the caller saw; empty skips the check."""
+    reason: _builtins.str
+    """Why, for the provider too."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReassignEngagementRequest: _TypeAlias = ReassignEngagementRequest  # noqa: Y015

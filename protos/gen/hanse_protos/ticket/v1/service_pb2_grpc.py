@@ -1026,6 +1026,16 @@ class EngagementServiceStub:
                 request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.WithdrawEngagementRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Engagement.FromString,
                 _registered_method=True)
+        self.RecallEngagement = channel.unary_unary(
+                '/hanse_protos.ticket.v1.EngagementService/RecallEngagement',
+                request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.RecallEngagementRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Engagement.FromString,
+                _registered_method=True)
+        self.ReassignEngagement = channel.unary_unary(
+                '/hanse_protos.ticket.v1.EngagementService/ReassignEngagement',
+                request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ReassignEngagementRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Engagement.FromString,
+                _registered_method=True)
         self.OfferToPeer = channel.unary_unary(
                 '/hanse_protos.ticket.v1.EngagementService/OfferToPeer',
                 request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.OfferToPeerRequest.SerializeToString,
@@ -1105,6 +1115,20 @@ class EngagementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecallEngagement(self, request, context):
+        """Home: takes the ticket back from the provider that works on it, or has delivered. The engagement is over and earns nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReassignEngagement(self, request, context):
+        """Home: asks for another provider than the one that works on it, or has delivered. The home unit holds the ticket meanwhile.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def OfferToPeer(self, request, context):
         """Home: offers an engagement to the next peer that can be reached, and ends an own offer whose time is up. For the federation, while headquarters is out of reach.
         """
@@ -1165,6 +1189,16 @@ def add_EngagementServiceServicer_to_server(servicer, server):
             'WithdrawEngagement': grpc.unary_unary_rpc_method_handler(
                     servicer.WithdrawEngagement,
                     request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.WithdrawEngagementRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Engagement.SerializeToString,
+            ),
+            'RecallEngagement': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecallEngagement,
+                    request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.RecallEngagementRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Engagement.SerializeToString,
+            ),
+            'ReassignEngagement': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReassignEngagement,
+                    request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ReassignEngagementRequest.FromString,
                     response_serializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Engagement.SerializeToString,
             ),
             'OfferToPeer': grpc.unary_unary_rpc_method_handler(
@@ -1421,6 +1455,60 @@ class EngagementService:
             target,
             '/hanse_protos.ticket.v1.EngagementService/WithdrawEngagement',
             hanse__protos_dot_ticket_dot_v1_dot_service__pb2.WithdrawEngagementRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Engagement.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecallEngagement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.ticket.v1.EngagementService/RecallEngagement',
+            hanse__protos_dot_ticket_dot_v1_dot_service__pb2.RecallEngagementRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Engagement.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReassignEngagement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.ticket.v1.EngagementService/ReassignEngagement',
+            hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ReassignEngagementRequest.SerializeToString,
             hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Engagement.FromString,
             options,
             channel_credentials,

@@ -336,6 +336,10 @@ class EngagementServiceStub:
     """Home: sends the solution back to the provider."""
     WithdrawEngagement: _grpc.UnaryUnaryMultiCallable[_service_pb2.WithdrawEngagementRequest, _ticket_pb2.Engagement]
     """Home: calls an engagement off."""
+    RecallEngagement: _grpc.UnaryUnaryMultiCallable[_service_pb2.RecallEngagementRequest, _ticket_pb2.Engagement]
+    """Home: takes the ticket back from the provider that works on it, or has delivered. The engagement is over and earns nothing."""
+    ReassignEngagement: _grpc.UnaryUnaryMultiCallable[_service_pb2.ReassignEngagementRequest, _ticket_pb2.Engagement]
+    """Home: asks for another provider than the one that works on it, or has delivered. The home unit holds the ticket meanwhile."""
     OfferToPeer: _grpc.UnaryUnaryMultiCallable[_service_pb2.OfferToPeerRequest, _ticket_pb2.Engagement]
     """Home: offers an engagement to the next peer that can be reached, and ends an own offer whose time is up. For the federation, while headquarters is out of reach."""
     NoteEngagementWork: _grpc.UnaryUnaryMultiCallable[_service_pb2.NoteEngagementWorkRequest, _ticket_pb2.Engagement]
@@ -364,6 +368,10 @@ class EngagementServiceAsyncStub(EngagementServiceStub):
     """Home: sends the solution back to the provider."""
     WithdrawEngagement: _aio.UnaryUnaryMultiCallable[_service_pb2.WithdrawEngagementRequest, _ticket_pb2.Engagement]  # type: ignore[assignment]
     """Home: calls an engagement off."""
+    RecallEngagement: _aio.UnaryUnaryMultiCallable[_service_pb2.RecallEngagementRequest, _ticket_pb2.Engagement]  # type: ignore[assignment]
+    """Home: takes the ticket back from the provider that works on it, or has delivered. The engagement is over and earns nothing."""
+    ReassignEngagement: _aio.UnaryUnaryMultiCallable[_service_pb2.ReassignEngagementRequest, _ticket_pb2.Engagement]  # type: ignore[assignment]
+    """Home: asks for another provider than the one that works on it, or has delivered. The home unit holds the ticket meanwhile."""
     OfferToPeer: _aio.UnaryUnaryMultiCallable[_service_pb2.OfferToPeerRequest, _ticket_pb2.Engagement]  # type: ignore[assignment]
     """Home: offers an engagement to the next peer that can be reached, and ends an own offer whose time is up. For the federation, while headquarters is out of reach."""
     NoteEngagementWork: _aio.UnaryUnaryMultiCallable[_service_pb2.NoteEngagementWorkRequest, _ticket_pb2.Engagement]  # type: ignore[assignment]
@@ -443,6 +451,22 @@ class EngagementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ticket_pb2.Engagement, _abc.Awaitable[_ticket_pb2.Engagement]]:
         """Home: calls an engagement off."""
+
+    @_abc_1.abstractmethod
+    def RecallEngagement(
+        self,
+        request: _service_pb2.RecallEngagementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ticket_pb2.Engagement, _abc.Awaitable[_ticket_pb2.Engagement]]:
+        """Home: takes the ticket back from the provider that works on it, or has delivered. The engagement is over and earns nothing."""
+
+    @_abc_1.abstractmethod
+    def ReassignEngagement(
+        self,
+        request: _service_pb2.ReassignEngagementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ticket_pb2.Engagement, _abc.Awaitable[_ticket_pb2.Engagement]]:
+        """Home: asks for another provider than the one that works on it, or has delivered. The home unit holds the ticket meanwhile."""
 
     @_abc_1.abstractmethod
     def OfferToPeer(
