@@ -70,7 +70,7 @@ async def run(folder: Path, seed: int, size: Size) -> Report:
         finally:
             await database.close()
         await conclude(group, report, agreement_seconds=PATIENCE_SECONDS)
-    report.history.save(folder / "history.jsonl")
+    report.save(folder)
     return report
 
 

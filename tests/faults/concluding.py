@@ -33,6 +33,6 @@ async def conclude(
         report.figures["everything is told after"] = f"{seconds:.1f} s more"
     snapshot = await group.snapshot()
     report.problems = check(report.history.operations, snapshot)
-    report.deaths = dict(group.supervisor.deaths)
+    report.deaths = list(group.supervisor.deaths)
     records = sum(len(records) for unit in snapshot.units.values() for records in unit.streams.values())
     report.figures["records checked"] = f"{records:,}"

@@ -79,7 +79,7 @@ async def run(folder: Path, seed: int, size: Size) -> Report:
             clients.stopping.set()
         await conclude(group, report, agreement_seconds=size.agreement_seconds)
         report.faults, report.healed_seconds = injector.done, injector.healed_seconds
-    report.history.save(folder / "history.jsonl")
+    report.save(folder)
     return report
 
 

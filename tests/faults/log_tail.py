@@ -39,5 +39,5 @@ async def run(folder: Path, seed: int, size: Size) -> Report:
             await database.close()
         # The witness applies one fact in one transaction, and there may be tens of thousands of them.
         await conclude(group, report, telling_seconds=PATIENCE_SECONDS + size.transactions / 20)
-    report.history.save(folder / "history.jsonl")
+    report.save(folder)
     return report

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -19,6 +20,8 @@ RESTART_PAUSE_SECONDS = 0.2
 """Between a death and the restart: what a process manager takes to notice."""
 RETRY_PAUSE_SECONDS = 1.0
 STOP_GRACE_SECONDS = 10.0
+LAST_WORDS_BYTES = 64 * 1024
+"""What is kept of the log of a part that ended by itself: its later lives write on in the same file."""
 
 
 logger = structlog.get_logger(__name__)
@@ -28,6 +31,10 @@ class Part(Protocol):
     """Something that runs, can be killed, and is started again."""
 
     name: str
+
+    @property
+    def log_path(self) -> Path:
+        """Where it writes what it has to say."""
 
     async def start(self) -> None:
         """Start it, and return when it is ready."""
@@ -49,6 +56,11 @@ class RolePart:
     name: str
     process: ManagedProcess
     probe: Probe
+
+    @property
+    def log_path(self) -> Path:
+        """Where it writes what it has to say."""
+        return self.process.log_path
 
     async def start(self) -> None:
         """Start it."""
@@ -76,6 +88,11 @@ class ServerPart:
     name: str
     server: EmbeddedServer
 
+    @property
+    def log_path(self) -> Path:
+        """Where it writes what it has to say."""
+        return self.server.log_path
+
     async def start(self) -> None:
         """Start it; it recovers what it had acknowledged."""
         await self.server.start()
@@ -93,13 +110,24 @@ class ServerPart:
         """Leave it running."""
 
 
+@dataclass(frozen=True, slots=True)
+class Death:
+    """The end of a part that nobody had asked for."""
+
+    part: str
+    exit_status: int
+    """As `subprocess` has it: negative for a signal."""
+    last_words: str
+    """The end of its log by then."""
+
+
 @dataclass
 class Supervisor:
     """Starts parts, and starts again whatever ends, whoever ended it."""
 
     parts: dict[str, Part] = field(default_factory=dict)
-    deaths: dict[str, int] = field(default_factory=dict)
-    """How often each part ended without our doing: a role that fails ends its process, and is started again whole."""
+    deaths: list[Death] = field(default_factory=list)
+    """Which parts ended without our doing: a role that fails ends its process, and is started again whole."""
     _watches: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _killed: set[str] = field(default_factory=set)
 
@@ -116,11 +144,12 @@ class Supervisor:
 
     async def _watch(self, part: Part) -> None:
         while True:
-            await part.wait()
+            exit_status = await part.wait()
             if part.name not in self._killed:
-                self.deaths[part.name] = self.deaths.get(part.name, 0) + 1
-            self._killed.discard(part.name)
+                self.deaths.append(Death(part.name, exit_status, _last_words(part)))
             await asyncio.sleep(RESTART_PAUSE_SECONDS)
+            # A kill meanwhile met nothing that lived: what dies next has not been killed yet.
+            self._killed.discard(part.name)
             try:
                 await part.start()
             except Exception as error:
@@ -142,3 +171,9 @@ class Supervisor:
             watch.cancel()
         await asyncio.gather(*watches, return_exceptions=True)
         await asyncio.gather(*(self.parts.pop(name).stop() for name in chosen))
+
+
+def _last_words(part: Part) -> str:
+    with part.log_path.open("rb") as log:
+        log.seek(max(0, part.log_path.stat().st_size - LAST_WORDS_BYTES))
+        return log.read().decode(errors="replace")

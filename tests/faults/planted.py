@@ -161,6 +161,7 @@ async def play(group: FaultGroup, scene: Scene, seed: int, *, bug: str = "", pat
     await put_in_force(group, scene.unit)
     began = time.monotonic()
     federate = () if scene.broken == "federate" else ("federate",)
+    group.supervisor.deaths.clear()
     await group.start([scene.unit], roles=(*scene.beside, *federate))
     await group.start([scene.unit], roles=(scene.broken,), bug=bug)
     try:
@@ -174,7 +175,7 @@ async def play(group: FaultGroup, scene: Scene, seed: int, *, bug: str = "", pat
     finally:
         await group.stop([scene.unit])
     broken = part_name(scene.unit, scene.broken)
-    report.deaths = {broken: deaths} if (deaths := group.supervisor.deaths.pop(broken, 0)) else {}
+    report.deaths = [death for death in group.supervisor.deaths if death.part == broken]
     report.figures["quiet after"] = f"{seconds:.1f} s" if seconds is not None else f"not yet: {behind}"
     report.figures["took"] = f"{time.monotonic() - began:.1f} s"
     return report
@@ -193,7 +194,8 @@ def verdict(correct: Report, broken: Report) -> str:
     if correct.problems:
         return f"{correct.name} does not pass: {summary_of(correct.problems)}"
     if broken.deaths:
-        return f"{broken.name} could not be played: {broken.deaths} ended by itself, so the bug may not be planted"
+        [death, *_] = broken.deaths
+        return f"{broken.name} could not be played: {death.part} ended by itself, so the bug may not be planted"
     if not broken.problems:
         return f"the checker has not found {broken.name}"
     return ""

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from tests.faults.checker import Problem, What
 from tests.faults.history import History, Outcome
+from tests.faults.parts import Death
 from tests.faults.schedule import Fault
 
 MAX_SHOWN_PROBLEMS = 20
@@ -29,7 +31,8 @@ class Report:
     faults: list[Fault] = field(default_factory=list)
     healed_seconds: dict[Fault, float] = field(default_factory=dict)
     """From the end of each fault until headquarters and the reactions had all that had been committed by then."""
-    deaths: dict[str, int] = field(default_factory=dict)
+    deaths: list[Death] = field(default_factory=list)
+    """The parts that ended by themselves: no promise, but each one wants an explanation."""
     problems: list[Problem] = field(default_factory=list)
     figures: dict[str, str] = field(default_factory=dict)
     """What else was measured, in words."""
@@ -50,6 +53,14 @@ class Report:
         self.figures[name] = f"{value:.1f} {unit} (at most {limit:g})"
         if value > limit:
             self.misses.append(f"{name}: {value:.1f} {unit}, more than {limit:g}")
+
+    def save(self, folder: Path) -> None:
+        """Keep what was asked for and answered, and what the parts said that ended by themselves."""
+        self.history.save(folder / "history.jsonl")
+        for number, death in enumerate(self.deaths, 1):
+            path = folder / "deaths" / f"{number}-{death.part}.log"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"{death.last_words}\n{death.part} ended with {death.exit_status}\n")
 
     def show(self) -> None:
         """Print it."""
@@ -76,7 +87,7 @@ class Report:
                 table.add_row(f"commands {outcome}", str(self.history.count(outcome)), "")
         for what in What:
             table.add_row(str(what), str(self.count(what)), "")
-        for part, times in self.deaths.items():
+        for part, times in Counter(death.part for death in self.deaths).items():
             table.add_row(f"ended by itself: {part}", str(times), "")
         for name, text in self.figures.items():
             table.add_row(name, text, "")
