@@ -146,6 +146,7 @@ class Supervisor:
         while True:
             exit_status = await part.wait()
             if part.name not in self._killed:
+                logger.warning("a part ended by itself", part=part.name, exit_status=exit_status)
                 self.deaths.append(Death(part.name, exit_status, _last_words(part)))
             await asyncio.sleep(RESTART_PAUSE_SECONDS)
             # A kill meanwhile met nothing that lived: what dies next has not been killed yet.
@@ -154,7 +155,7 @@ class Supervisor:
                 await part.start()
             except Exception as error:
                 # Another fault met it while it started. Whatever it was, a supervisor tries again.
-                logger.warning("a part did not start and is started again", part=part.name, problem=repr(error))
+                logger.warning("a part did not start and is started again", part=part.name, problem=_first_line(error))
                 self._killed.add(part.name)
                 await asyncio.sleep(RETRY_PAUSE_SECONDS)
 
@@ -177,3 +178,8 @@ def _last_words(part: Part) -> str:
     with part.log_path.open("rb") as log:
         log.seek(max(0, part.log_path.stat().st_size - LAST_WORDS_BYTES))
         return log.read().decode(errors="replace")
+
+
+def _first_line(error: Exception) -> str:
+    """Return what happened without the end of the log that a failed start quotes: the log is kept anyway."""
+    return f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0]
