@@ -153,7 +153,7 @@ class Wakeup:
             self._wake()
             await closed.wait()
         finally:
-            with contextlib.suppress(OSError, asyncpg.InterfaceError):
+            with contextlib.suppress(*DRIVER_ERRORS):
                 await connection.close(timeout=1)
 
     def _wake(self, _connection: object = None, _pid: int = 0, _channel: str = "", stream: str | None = None) -> None:

@@ -123,6 +123,8 @@ class Agent:
                 self._attempts = 0
                 await link.run(frames)
             finally:
+                # gRPC stops asking for frames only where the call had not ended by itself.
+                outgoing.put_nowait(None)
                 call.cancel()
 
     async def _hello(self, received: Head) -> UnitFrame:

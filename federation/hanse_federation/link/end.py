@@ -11,8 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import structlog
+
 from hanse.clock import utc_now
-from hanse.database import Database
+from hanse.database import DATABASE_ERRORS, Database
+from hanse.discreet import discreet
 from hanse.errors import CreditExceeded, LogFork, LogGap, LogQuarantined, UnitUnreachable
 from hanse.log.append import Head
 from hanse.log.follow import Wakeup
@@ -22,6 +25,8 @@ from hanse_federation.link.sending import Sender
 from hanse_federation.link.status import save_connected, save_contact
 from hanse_federation.model import End
 from hanse_protos.federation.v1.link_pb2 import Acknowledgement, Heartbeat, HubFrame, RecordBatch, UnitFrame
+
+logger = structlog.get_logger(__name__)
 
 Frame = TypeVar("Frame", UnitFrame, HubFrame)
 """What an end sends."""
@@ -94,7 +99,7 @@ class LinkEnd(Generic[Frame]):
         try:
             await _until_first(self._hear(incoming), self._take(), self._send(), self._beat())
         finally:
-            await self._save_contact()
+            await self._save_last_contact()
 
     async def _hear(self, incoming: AsyncIterator[Any]) -> None:
         while True:
@@ -186,6 +191,17 @@ class LinkEnd(Generic[Frame]):
             acknowledged=window.acknowledged,
             known=self._known,
         )
+
+
+    async def _save_last_contact(self) -> None:
+        """Keep what is known when the link ends. That it can't be must not take the place of why the link ends.
+
+        Least of all where its task was cancelled: it would go on as if nobody had asked it to end.
+        """
+        try:
+            await self._save_contact()
+        except DATABASE_ERRORS as error:
+            logger.warning("the last contact could not be kept", unit=self.unit, error=discreet(error))
 
 
 async def next_frame(incoming: AsyncIterator[Any], timeout_seconds: float) -> Any:

@@ -135,7 +135,8 @@ class FederationServicer(link_pb2_grpc.FederationServiceServicer):
             task.result()
         finally:
             task.cancel()
-            await asyncio.wait([task])
+            # A line that broke is told of by the link itself; what else it may have raised is of no use any more.
+            await asyncio.gather(task, return_exceptions=True)
 
     async def CompareStream(self, request: pb.CompareStreamRequest, context: Context) -> pb.CompareStreamResponse:  # noqa: N802
         return await self._runtime.database.write(_as_member, compare_stream, context, request)
