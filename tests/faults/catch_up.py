@@ -10,25 +10,18 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
-from sqlalchemy.orm import Session
 
 from hanse.cli.desk import Desk
-from hanse.clock import utc_now
 from hanse.database import Database
-from hanse.log.append import append
-from hanse.log.events import Origin, new_event
-from hanse.names import HEADQUARTERS, new_id, stream_name
+from hanse.names import HEADQUARTERS, stream_name
 from hanse_protos.policy.v1 import policy_pb2
-from hanse_protos.ticket.v1 import events_pb2 as told
-from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.model import SCHEMA
 from tests.faults import standards
 from tests.faults.concluding import PATIENCE_SECONDS, conclude
 from tests.faults.group import FEWER, FaultGroup
 from tests.faults.quiet import look, until_quiet
 from tests.faults.report import Report
 from tests.faults.snapshot import FEDERATION
-from tests.faults.writers import Habits, Writers
+from tests.faults.writers import Habits, Writers, write_openings
 
 SHANGHAI = "units/shanghai"
 LAYOUT = {HEADQUARTERS: FEWER[:3], SHANGHAI: ("serve relay", "react", "federate")}
@@ -36,7 +29,6 @@ LOSS_SECONDS, FIRST_EVENT_SECONDS, POLICY_SECONDS = 15.0, 10.0, 5.0
 """What is promised: the loss is noticed, the first event is there, the policy is in force."""
 LOOK_INTERVAL_SECONDS = 0.05
 RATE = 20.0
-BULK_RECORDS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +91,7 @@ class _Trial:
     async def backlog(self, records: int) -> None:
         """Cut the line, write very much, and heal it."""
         self.line.cut()
-        for _ in range(records // BULK_RECORDS):
-            await self.database.write(_append_many, BULK_RECORDS)
+        await write_openings(self.database, SHANGHAI, records)
         await self._heal(f"backlog of {records:,}")
 
     async def _heal(self, name: str) -> None:
@@ -162,14 +153,3 @@ class _Trial:
                 return time.monotonic() - began
             await asyncio.sleep(LOOK_INTERVAL_SECONDS)
         return float("inf")
-
-
-def _append_many(session: Session, count: int) -> None:
-    """Append the openings of many tickets in one transaction."""
-    origin, entries = Origin(SHANGHAI, f"{SHANGHAI}/agents/writer"), []
-    for _ in range(count):
-        name = f"{SHANGHAI}/tickets/{new_id()}"
-        summary = pb.TicketSummary(name=name, state=pb.NEW, priority=pb.P3, category="display", tier=1, holder=SHANGHAI)
-        summary.open_time.FromDatetime(utc_now())
-        entries.append(new_event(origin, name, told.TicketOpened(ticket=summary), utc_now()))
-    append(session, SCHEMA.log, stream_name(SHANGHAI, SCHEMA.name), entries)

@@ -24,7 +24,7 @@ from tests.faults.group import FaultGroup
 from tests.faults.quiet import look, until_quiet
 from tests.faults.report import Report
 from tests.faults.snapshot import FEDERATION
-from tests.faults.writers import Habits, Writers
+from tests.faults.writers import write_openings
 
 SHANGHAI = "units/shanghai"
 LAYOUT = {HEADQUARTERS: ("federate",), SHANGHAI: ("federate",)}
@@ -52,23 +52,23 @@ async def run(folder: Path, seed: int, size: Size) -> list[Report]:
     for name, further in (("restored from an old backup", 0), ("restored, and gone on another way", 20)):
         report = Report(name, seed)
         async with FaultGroup(folder / str(further), LAYOUT) as group:
-            await _restore(group, report, seed, size, further)
+            await _restore(group, report, size, further)
         reports.append(report)
     return reports
 
 
-async def _restore(group: FaultGroup, report: Report, seed: int, size: Size, further: int) -> None:
-    await _write(group, seed, 100)
+async def _restore(group: FaultGroup, report: Report, size: Size, further: int) -> None:
+    await _write(group, 100)
     await until_quiet(group, PATIENCE_SECONDS)
     await group.stop([SHANGHAI])
     await _copy_database(group, "hanse_shanghai", "backup")
     await group.start([SHANGHAI])
-    await _write(group, seed + 1, size.records)
+    await _write(group, size.records)
     await until_quiet(group, PATIENCE_SECONDS)
     before = (await group.snapshot()).units[HEADQUARTERS].stream(FEDERATION, STREAM)
     await group.stop([SHANGHAI])
     await _copy_database(group, "backup", "hanse_shanghai")
-    await _write(group, seed + 2, further)
+    await _write(group, further)
     began = time.monotonic()
     await group.start([SHANGHAI])
     linked = await _until(group, HEADQUARTERS, _LINKED)
@@ -103,14 +103,13 @@ async def _check(group: FaultGroup, report: Report, before: list[Any]) -> None:
 
 
 _LINKED = "SELECT 1 FROM federation.link WHERE unit = 'units/shanghai' AND connected"
-_ALARMED = "SELECT last_error FROM federation.link WHERE last_error LIKE $1"
 _QUARANTINED = f"SELECT problem FROM federation.quarantine WHERE stream = '{STREAM}'"  # noqa: S608 - it is ours.
 
 
-async def _write(group: FaultGroup, seed: int, transactions: int) -> None:
+async def _write(group: FaultGroup, records: int) -> None:
     database = Database(group.database_url(SHANGHAI))
     try:
-        await Writers(database, SHANGHAI, seed, Report("", seed).history, Habits()).write(transactions)
+        await write_openings(database, SHANGHAI, records)
     finally:
         await database.close()
 

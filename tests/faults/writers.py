@@ -25,6 +25,8 @@ from tests.faults.history import History, Operation, Outcome, Request
 
 OPEN_TICKETS = 20
 """How many tickets all writers work on at a time: few, so that several of them write about one ticket at once."""
+BULK_RECORDS = 1_000
+"""How many records of a backlog share a transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +103,30 @@ class Writers:
         session.execute(text("SELECT 1"))
         if lingers:
             await_only(asyncio.sleep(habits.linger_seconds))
-        summary = pb.TicketSummary(
-            name=ticket, state=pb.NEW, priority=pb.P3, category="display", tier=1, holder=self.unit
-        )
-        summary.open_time.FromDatetime(utc_now())
-        payload = getattr(told, kind)(ticket=summary)
+        payload = getattr(told, kind)(ticket=_summary(ticket, self.unit))
         entry = new_event(Origin(self.unit, f"{self.unit}/agents/writer", request_id), ticket, payload, utc_now())
         append(session, SCHEMA.log, stream_name(self.unit, SCHEMA.name), [entry])
         if holds:
             await_only(asyncio.sleep(habits.hold_seconds))
         if changes_mind:
             raise _RollBack
+
+
+async def write_openings(database: Database, unit: str, count: int) -> None:
+    """Append the openings of many tickets to a unit's log, many in one transaction: a backlog, soon there."""
+    for begun in range(0, count, BULK_RECORDS):
+        await database.write(_append_openings, unit, min(BULK_RECORDS, count - begun))
+
+
+def _append_openings(session: Session, unit: str, count: int) -> None:
+    origin, entries = Origin(unit, f"{unit}/agents/writer"), []
+    for _ in range(count):
+        name = f"{unit}/tickets/{new_id()}"
+        entries.append(new_event(origin, name, told.TicketOpened(ticket=_summary(name, unit)), utc_now()))
+    append(session, SCHEMA.log, stream_name(unit, SCHEMA.name), entries)
+
+
+def _summary(ticket: str, unit: str) -> pb.TicketSummary:
+    summary = pb.TicketSummary(name=ticket, state=pb.NEW, priority=pb.P3, category="display", tier=1, holder=unit)
+    summary.open_time.FromDatetime(utc_now())
+    return summary

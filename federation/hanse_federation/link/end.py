@@ -192,7 +192,6 @@ class LinkEnd(Generic[Frame]):
             known=self._known,
         )
 
-
     async def _save_last_contact(self) -> None:
         """Keep what is known when the link ends. That it can't be must not take the place of why the link ends.
 
