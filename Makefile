@@ -60,8 +60,9 @@ fuzz: $(STAMP) ## Send hostile input to every rpc and to both ends of the link; 
 faults: $(STAMP) ## Kill processes, cut lines, and check that nothing is lost; also a part of make test
 	$(BIN)/pytest tests/faults -s
 
-faults-full: $(STAMP) ## The promises on reliability with their full figures, for hours; see tests/faults/README.md
-	$(BIN)/python -m tests.faults
+faults-full: $(STAMP) ## The promises on reliability with their full figures, for hours; goes on where it was stopped
+	$(BIN)/python -m tests.faults --results .hanse-faults
+	$(BIN)/python -m tests.faults --results .hanse-faults long_cut
 
 poison: $(STAMP) ## Tell 10,000 messages with 10 that can't be applied, on both brokers
 	HANSE_POISON_MESSAGES=10000 $(BIN)/pytest -s tests/integration/hanse/test_poison.py

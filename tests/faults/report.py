@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from statistics import median
 
@@ -65,7 +66,15 @@ class Report:
     def show(self) -> None:
         """Print it."""
         # Wide enough for a line of the table also where no terminal is, as in CI.
-        console = Console(width=MIN_WIDTH) if not sys.stdout.isatty() else Console()
+        self._print(Console(width=MIN_WIDTH) if not sys.stdout.isatty() else Console())
+
+    def text(self) -> str:
+        """Return what `show` prints, without colours."""
+        buffer = StringIO()
+        self._print(Console(file=buffer, width=MIN_WIDTH))
+        return buffer.getvalue()
+
+    def _print(self, console: Console) -> None:
         console.print(self._table())
         if self.history.reasons():
             reasons = ", ".join(f"{reason} {count}" for reason, count in self.history.reasons().most_common(8))
