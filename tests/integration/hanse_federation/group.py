@@ -180,9 +180,9 @@ class Group:
         self.stack.push_async_callback(self.executor.close)
         await self.start_hub()
 
-    async def start_hub(self) -> None:
+    async def start_hub(self, timing: Timing = QUICK) -> None:
         """Start a hub, a new one after the old one was stopped."""
-        self.hub = Hub(self.hq, timing=QUICK)
+        self.hub = Hub(self.hq, timing=timing)
         await self.hub.start()
         self.stack.push_async_callback(self.hub.stop)
 

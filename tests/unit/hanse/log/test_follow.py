@@ -1,8 +1,14 @@
 """Waking followers: each sleeps while only the streams of others grow."""
 
+import asyncio
+from contextlib import suppress
+from typing import NoReturn
+
+import asyncpg
 import pytest
 
-from hanse.log.follow import Waiter
+from hanse.log import follow
+from hanse.log.follow import Waiter, Wakeup
 
 TICKET, POLICY = "units/munich/streams/ticket", "units/munich/streams/policy"
 
@@ -46,3 +52,24 @@ def test_who_names_no_stream_is_woken_by_any() -> None:
     waiter = Waiter()
     waiter.wake(POLICY)
     assert waiter.is_set()
+
+
+@pytest.mark.parametrize("error", [asyncpg.InternalClientError(), asyncpg.PostgresError(), ConnectionResetError()])
+async def test_listening_is_tried_again_whatever_the_driver_raises(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: asyncio.Queue[str] = asyncio.Queue()
+
+    async def connect(url: str) -> NoReturn:
+        tries.put_nowait(url)
+        raise error
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    monkeypatch.setattr(follow, "RECONNECT_DELAY_SECONDS", 0.0)
+    listening = asyncio.create_task(Wakeup("postgresql://nobody").run())
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            await tries.get()
+    listening.cancel()
+    with suppress(asyncio.CancelledError):
+        await listening
