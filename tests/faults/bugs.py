@@ -22,8 +22,8 @@ def naive_cursor() -> None:
     """
     from sqlalchemy import select  # noqa: PLC0415 - here and below: only the process that is broken needs it.
 
-    from hanse import relay  # noqa: PLC0415
     from hanse.log.follow import StoredRecord  # noqa: PLC0415
+    from hanse.telling import relay  # noqa: PLC0415
 
     cursors: dict[str, datetime] = {}
 
@@ -80,13 +80,14 @@ def default_acknowledge() -> None:
     """nameko's own way: a handler that raises has its message acknowledged all the same."""
     from sqlalchemy.orm import Session  # noqa: PLC0415
 
-    from hanse import receiving  # noqa: PLC0415
+    from hanse.telling import receiving  # noqa: PLC0415
+    from hanse.telling.dead_letters import chosen_by_type  # noqa: PLC0415
     from hanse.telling.reacting import SteadyEventHandler  # noqa: PLC0415
     from hanse_protos.log.v1.log_pb2 import LogRecord  # noqa: PLC0415
 
     def receive(self: receiving.Receiver, message: bytes, effects: receiving.Effects, _reaction: str) -> None:
         with Session(self._engine, expire_on_commit=False) as session, session.begin():
-            self._inbox.apply(session, LogRecord.FromString(message), receiving._choose(effects))
+            self._inbox.apply(session, LogRecord.FromString(message), chosen_by_type(effects))
 
     def processed(self: SteadyEventHandler, message: Any, _result: object = None, exc_info: Any = None) -> None:
         self.queue_consumer.ack_message(message)
@@ -97,17 +98,20 @@ def default_acknowledge() -> None:
 
 def cursor_before_apply() -> None:
     """The relay moves its cursor first, and tells afterwards."""
-    from hanse import relay  # noqa: PLC0415
     from hanse.log.follow import last_position, save_cursor  # noqa: PLC0415
+    from hanse.telling import relay  # noqa: PLC0415
     from hanse.telling.names import routing_key  # noqa: PLC0415
     from hanse.telling.publishing import Telling  # noqa: PLC0415
 
+    # What it uses is looked up when it is planted: what has moved on shows at once, and not as a find of the checker.
+    next_records, body_of = relay._next_records, relay._body_of
+
     async def tell_batch(self: relay.Relay, followed: relay.FollowedLog) -> int:
-        records = await self._database.read(relay._next_records, followed)
+        records = await self._database.read(next_records, followed)
         if records:
             position = last_position(records)
             await self._database.write(save_cursor, followed.log, relay.FOLLOWER, followed.stream, position)
-            batch = [Telling(followed.source, routing_key(each.type), relay._body_of(each)) for each in records]
+            batch = [Telling(followed.source, routing_key(each.type), body_of(each)) for each in records]
             await asyncio.get_running_loop().run_in_executor(self._thread, self._publisher.publish, batch)
         return len(records)
 
