@@ -25,15 +25,16 @@ from google.protobuf import descriptor_pool
 
 from hanse.errors import PolicyInvalid
 from hanse.policy.errors import ConditionFailed
-from hanse_protos.policy.v1.policy_pb2 import TicketFacts, UnitProfile
+from hanse_protos.policy.v1.policy_pb2 import ClockSituation, TicketFacts, UnitProfile
 
 # As long as the contract allows a condition to be; compiling one of this size stays under 10 ms.
 MAX_EXPRESSION_CHARACTERS = 2_000
 
-Fact: TypeAlias = TicketFacts | UnitProfile | int | float | bool
+Fact: TypeAlias = TicketFacts | UnitProfile | ClockSituation | int | float | bool
 
 _FACTS = cel.Type(TicketFacts.DESCRIPTOR.full_name)
 _PROFILE = cel.Type(UnitProfile.DESCRIPTOR.full_name)
+_CURRENT = cel.Type(ClockSituation.DESCRIPTOR.full_name)
 
 _DYNAMIC = re.compile(r"\bdyn\s*\(")
 _COMPILER_POSITION = re.compile(r"<input>:(-?\d+):(-?\d+): ")
@@ -125,8 +126,9 @@ class Scope:
         return Situation(self._environment.Activation(facts))
 
 
-# Which facts a rule may look at: service targets and ladder steps; rates; eligibility; and the score.
+# Which facts a rule may look at: service targets and ladder steps; clocks; rates; eligibility; and the score.
 TICKET_SCOPE = Scope(ticket=_FACTS, home=_PROFILE)
+CLOCK_SCOPE = Scope(ticket=_FACTS, home=_PROFILE, current=_CURRENT)
 PROVIDER_SCOPE = Scope(ticket=_FACTS, home=_PROFILE, provider=_PROFILE)
 ELIGIBLE_SCOPE = Scope(ticket=_FACTS, home=_PROFILE, provider=_PROFILE, open_now=cel.Type.BOOL)
 SCORE_SCOPE = Scope(

@@ -12,8 +12,11 @@ from enum import StrEnum
 
 from hanse.policy.conditions import TICKET_SCOPE, Condition, Situation
 from hanse.policy.notation import duration_to_text
+from hanse.policy.promises import Promise
 from hanse.policy.standards import Standards
+from hanse.times import duration
 from hanse_protos.policy.v1.policy_pb2 import LadderStep, ServiceOffering, TicketFacts
+from hanse_protos.ticket.v1.ticket_pb2 import Clock
 
 NOBODY_IS_BUSY = 0
 
@@ -77,10 +80,24 @@ def _targets(standards: Standards, facts: TicketFacts) -> Iterator[RuleExplained
     found = False
     for target in standards.targets_of(facts.service):
         path = f"targets[{target.id}]"
-        says = f"answer in {duration_to_text(target.response)}, solution in {duration_to_text(target.resolution)}"
+        promised = {promise.kind: promise for promise in standards.promises(target.id)}
+        says = ", ".join(_says(words, promised[kind]) for kind, words in _PROMISED.items() if kind in promised)
         outcome = Outcome.NOT_ASKED if found else _outcome(target.when, path, situation)
         found = found or outcome == Outcome.APPLIES
         yield RuleExplained(path, says, target.when, outcome)
+
+
+_PROMISED = {
+    Clock.RESPONSE: "answer in",
+    Clock.NEXT_REPLY: "next reply in",
+    Clock.PERIODIC_UPDATE: "update every",
+    Clock.RESOLUTION: "solution in",
+}
+
+
+def _says(words: str, promise: Promise) -> str:
+    elapsed = " elapsed" if promise.elapsed else ""
+    return f"{words} {duration_to_text(duration(promise.duration))}{elapsed}"
 
 
 def _ladder(standards: Standards, facts: TicketFacts) -> Iterable[RuleExplained]:

@@ -19,6 +19,7 @@ from google.type.money_pb2 import Money
 from hanse.errors import PolicyInvalid
 from hanse.names import HEADQUARTERS
 from hanse.policy.calendar import exception_date, local_stretch, time_zone
+from hanse.policy.clock_checks import clock_problems
 from hanse.policy.conditions import is_unconditional, mentions
 from hanse.policy.notation import NANOS_PER_UNIT
 from hanse.policy.public_holidays import unknown_place
@@ -146,12 +147,6 @@ def _references(document: PolicyDocument) -> Iterator[Finding]:
 
 
 def _targets(document: PolicyDocument) -> Iterator[Finding]:
-    for i, target in enumerate(document.targets):
-        if _nanos(target.response) > _nanos(target.resolution):
-            yield (
-                f"targets[{i}].response",
-                "the response is later than the resolution: shorten the one or extend the other",
-            )
     promised = {target for service in document.services for target in service.targets}
     for asked in ({target.id for target in document.targets} - promised, *map(_targets_of, document.services)):
         when = {i: target.when for i, target in enumerate(document.targets) if target.id in asked}
@@ -281,5 +276,6 @@ CHECKS: tuple[Check, ...] = (
     _sharing,
     _desks,
     _peers,
+    clock_problems,
     condition_problems,
 )

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from hanse.errors import PolicyInvalid
 from hanse.policy.conditions import (
+    CLOCK_SCOPE,
     ELIGIBLE_SCOPE,
     PROVIDER_SCOPE,
     SCORE_SCOPE,
@@ -26,7 +27,8 @@ from hanse.policy.conditions import (
     Situation,
 )
 from hanse.policy.errors import ConditionFailed
-from hanse_protos.policy.v1.policy_pb2 import PolicyDocument, TicketFacts, UnitProfile
+from hanse.policy.promises import FIELDS, conditions_of
+from hanse_protos.policy.v1.policy_pb2 import ClockSituation, PolicyDocument, TicketFacts, UnitProfile
 
 # How many tickets each condition is tried on; every unit of a group of up to this size is home to one of them.
 REHEARSED_TICKETS = 64
@@ -39,6 +41,8 @@ CUSTOMER_CLASSES = ("ORDINARY", "VIP", "VVIP", "PROSPECTIVE")
 LOADS = (0, 1, 100)
 MINUTES_UNTIL_OPEN = (0, 1, 3_000)
 COSTS = (0.5, 90.0, 100_000.0)
+STATES = ("NEW", "IN_PROGRESS", "WAITING")
+WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")
 
 # A place in the document, and what is wrong there.
 Finding: TypeAlias = tuple[str, str]
@@ -54,6 +58,7 @@ class _Case:
     load: int
     opens_in_minutes: int
     cost: float
+    current: ClockSituation
 
     def situation(self, scope: Scope) -> Situation:
         facts: dict[str, Fact] = {
@@ -64,6 +69,7 @@ class _Case:
             "open_now": not self.opens_in_minutes,
             "opens_in_minutes": self.opens_in_minutes,
             "cost": self.cost,
+            "current": self.current,
         }
         return scope.situation(**{name: facts[name] for name in scope.variables})
 
@@ -86,6 +92,9 @@ def condition_problems(document: PolicyDocument) -> Iterator[Finding]:
 def _expressions(document: PolicyDocument) -> Iterator[tuple[str, str, Scope]]:
     for i, target in enumerate(document.targets):
         yield target.when, f"targets[{i}].when", TICKET_SCOPE
+        for field in FIELDS.values():
+            for _, text, path in conditions_of(getattr(target.clocks, field), f"targets[{i}].clocks.{field}"):
+                yield text, path, CLOCK_SCOPE
     for i, step in enumerate(document.ladder):
         yield step.when, f"ladder[{i}].when", TICKET_SCOPE
     # The contract's own rules tell of expressions that are required and missing.
@@ -113,7 +122,7 @@ def _failure(expression: Condition | Score, scope: Scope, cases: list[_Case]) ->
 def _cases(document: PolicyDocument) -> Iterator[_Case]:
     if not document.units or not document.categories:
         return
-    chance = Random(0)  # noqa: S311 - A fixed seed is what makes the answer the same everywhere.
+    chance, moment = Random(0), Random(1)  # noqa: S311 - Fixed seeds are what makes the answer the same everywhere.
     languages = sorted({language for unit in document.units for language in unit.languages} or {""})
     services = ["", *(service.id for service in document.services)]
     for i in range(REHEARSED_TICKETS):
@@ -136,10 +145,24 @@ def _cases(document: PolicyDocument) -> Iterator[_Case]:
             chance.choice(LOADS),
             chance.choice(MINUTES_UNTIL_OPEN),
             chance.choice(COSTS),
+            _current(moment, moment.choice(document.units).unit),
         )
+
+
+def _current(chance: Random, holder: str) -> ClockSituation:
+    state = chance.choice(STATES)
+    return ClockSituation(
+        state=state,
+        waiting_for=chance.choice(WAITING_FOR) if state == "WAITING" else "",
+        holder=holder,
+        assigned=chance.random() < 0.5,
+        responded=chance.random() < 0.5,
+    )
 
 
 def _in_words(case: _Case, scope: Scope) -> str:
     ticket = case.ticket
     words = f"a {ticket.priority} ticket of {ticket.home} in {ticket.category!r} at tier {ticket.tier}"
+    if "current" in scope.variables:
+        return f"{words}, {case.current.state}, held by {case.current.holder}"
     return f"{words} and the provider {case.provider.unit}" if "provider" in scope.variables else words

@@ -80,7 +80,9 @@ class Standards:
         self._first_services = self._find_first_services()
         self._promised = frozenset(target for service in self.document.services for target in service.targets)
         self.calendars: Mapping[str, WorkingCalendar] = MappingProxyType(self._compile_calendars())
-        self._promises = {target.id: tuple(promises_of(target)) for target in self.document.targets}
+        self._promises = {
+            target.id: tuple(promises_of(target, f"targets[{i}]")) for i, target in enumerate(self.document.targets)
+        }
         self._compile_conditions()
         self._targets_by_facts = lru_cache(maxsize=REMEMBERED_FACTS)(self._find_target)
         self._ladders_by_facts = lru_cache(maxsize=REMEMBERED_FACTS)(self._find_ladder)
@@ -228,6 +230,10 @@ class Standards:
     def promises(self, target: str) -> tuple[Promise, ...]:
         """Give the clocks that a target starts, none for an id that the policy does not have."""
         return self._promises.get(target, ())
+
+    def is_conditional(self, target: str) -> bool:
+        """Tell whether the clocks of a target depend on conditions, and so on more than the target."""
+        return any(promise.rules.any for promise in self.promises(target))
 
     def ladder_for(self, facts: TicketFacts) -> list[LadderStep]:
         """Give the steps whose condition holds, by percent. Raises `ConditionFailed` and `UnitUnknown`."""

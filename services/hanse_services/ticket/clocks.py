@@ -5,59 +5,22 @@ So what a clock has used up is always the exact sum of its segments, and nothing
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 
 from hanse.policy import clock
 from hanse.policy.clock import Segment
-from hanse.policy.facts import facts_of
 from hanse.policy.promises import Promise
 from hanse.policy.standards import Standards
-from hanse.session import as_plain, plain
 from hanse.times import duration, put_time, timestamp
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.model import Base, Clock, Step, StepAction, Ticket
-from hanse_services.ticket.segments import follow_ticket, segments_of
+from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
+from hanse_services.ticket.segments import segments_of
 
 FULL_PERCENT = 100
-REMEMBERED_STARTS = 256
-"""Targets by instants: a policy's targets at the instants of the last groups of commands; an entry is about 5 kB."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewClocks:
-    """The clocks of a ticket that has just been opened: as plain rows, and as an answer shows them."""
-
-    rows: Sequence[Base]
-    messages: Sequence[pb.Clock]
-
-    def rows_of(self, ticket: str) -> Iterator[Base]:
-        """Yield the rows for a ticket."""
-        for row in self.rows:
-            yield plain(type(row), {**vars(row), "ticket": ticket})
-
-
-def new_clocks(standards: Standards, ticket: Ticket, home: str) -> NewClocks:
-    """Start the clocks of the first target that holds for a new ticket; there are none where no target does."""
-    target = standards.target_for(facts_of(standards, ticket, home))
-    return _started(standards, target.id if target else "", home, ticket.open_time)
-
-
-@lru_cache(maxsize=REMEMBERED_STARTS)
-def _started(standards: Standards, target: str, home: str, open_time: datetime) -> NewClocks:
-    """Start the clocks of an example. The commands of a group have one instant, so many tickets begin alike."""
-    example = Ticket(name=f"{home}/tickets/example", state=pb.NEW, holder=home, open_time=open_time)
-    for promise in standards.promises(target):
-        start_clock(standards, example, promise, open_time)
-    follow_ticket(standards, example, open_time)
-    schedule(standards, example)
-    rows = [as_plain(row) for row in (*example.segments, *example.clocks)]
-    return NewClocks(rows, list(clocks_to_proto(standards, example, open_time)))
 
 
 def start_clock(standards: Standards, ticket: Ticket, promise: Promise, at: datetime) -> Clock:
-    """Start a clock at an instant; it has no deadline until it is scheduled."""
+    """Start a clock at an instant, on the segments that the ticket has."""
     row = Clock(
         ticket=ticket.name,
         kind=promise.kind,
@@ -68,15 +31,36 @@ def start_clock(standards: Standards, ticket: Ticket, promise: Promise, at: date
         elapsed=promise.elapsed,
         policy_version=standards.version,
         start_time=at,
+        cancelled=False,
+        reset_holds=False,
     )
     row.keep_steps(_steps(promise, _ladder(standards) if promise.kind == pb.Clock.RESOLUTION else ()))
     ticket.clocks.append(row)
+    schedule_clock(standards, ticket, row)
     return row
+
+
+def stop_clock(standards: Standards, ticket: Ticket, row: Clock, at: datetime, *, cancelled: bool = False) -> None:
+    """Stop a clock at an instant: met, or cancelled."""
+    row.stop_time, row.due_time, row.cancelled = at, None, cancelled
+
+
+def reset_clock(standards: Standards, ticket: Ticket, row: Clock, at: datetime) -> None:
+    """Let a clock begin anew at an instant, with all that is due on it. What it has breached stays breached."""
+    row.start_time = at
+    steps = row.open_steps()
+    for step in steps:
+        if step.action != StepAction.BREACH or row.breach_time is None:
+            step.done_time = None
+    row.keep_steps(steps)
+    schedule_clock(standards, ticket, row)
 
 
 TOWARDS: dict[pb.Clock.Kind.ValueType, pb.Clock.Towards.ValueType] = {
     pb.Clock.RESPONSE: pb.Clock.CUSTOMER,
     pb.Clock.RESOLUTION: pb.Clock.CUSTOMER,
+    pb.Clock.NEXT_REPLY: pb.Clock.CUSTOMER,
+    pb.Clock.PERIODIC_UPDATE: pb.Clock.CUSTOMER,
 }
 """Whom each kind of clock is promised."""
 
@@ -97,9 +81,9 @@ def _steps(promise: Promise, ladder: Iterable[Step]) -> list[Step]:
 
 
 def restart_clock(ticket: Ticket, kind: int) -> None:
-    """Let a stopped clock go on."""
+    """Let a clock that was met go on; one that a condition cancelled stays so."""
     for row in ticket.clocks:
-        if row.kind == kind:
+        if row.kind == kind and not row.cancelled:
             row.stop_time = None
 
 
@@ -107,13 +91,18 @@ def schedule(standards: Standards, ticket: Ticket) -> None:
     """Compute the deadlines of the clocks that have not stopped, from the segments."""
     for row in ticket.clocks:
         if row.stop_time is None:
-            segments, promised, steps = list(segments_of(ticket, row)), row.target_duration, row.open_steps()
-            for step in steps:
-                if step.done_time is None:
-                    at = _reach(standards, segments, promised * step.percent / FULL_PERCENT)
-                    step.due_time = at.isoformat() if at else None
-            row.due_time = _reach(standards, segments, promised)
-            row.keep_steps(steps)
+            schedule_clock(standards, ticket, row)
+
+
+def schedule_clock(standards: Standards, ticket: Ticket, row: Clock) -> None:
+    """Compute the deadlines of one clock."""
+    segments, promised, steps = list(segments_of(ticket, row)), row.target_duration, row.open_steps()
+    for step in steps:
+        if step.done_time is None:
+            at = _reach(standards, segments, promised * step.percent / FULL_PERCENT)
+            step.due_time = at.isoformat() if at else None
+    row.due_time = _reach(standards, segments, promised)
+    row.keep_steps(steps)
 
 
 def _reach(standards: Standards, segments: Sequence[Segment], amount: timedelta) -> datetime | None:
@@ -159,7 +148,7 @@ def _state(ticket: Ticket, row: Clock) -> pb.Clock.State.ValueType:
     if row.breach_time:
         return pb.Clock.BREACHED
     if row.stop_time:
-        return pb.Clock.MET
+        return pb.Clock.CANCELLED if row.cancelled else pb.Clock.MET
     return pb.Clock.PAUSED if pb.Clock.Kind.Name(row.kind) in ticket.segments[-1].standing else pb.Clock.RUNNING
 
 

@@ -14,13 +14,13 @@ from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket import clocks
+from hanse_services.ticket.clocks import restart_clock
 from hanse_services.ticket.engagements import withdraw_seeking
-from hanse_services.ticket.holding import end_wait, settle_clocks, stop_clocks
+from hanse_services.ticket.holding import answered, asked, begin_clock, end_wait, stop_clocks
 from hanse_services.ticket.loading import check_agent, kept, own_ticket
 from hanse_services.ticket.messages import opened_ticket_to_proto, summary_of
 from hanse_services.ticket.model import Customer, Ticket
-from hanse_services.ticket.segments import close_segment
+from hanse_services.ticket.opening import new_clocks
 
 WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")
 FOR_CUSTOMER = "customer"
@@ -37,8 +37,9 @@ def create_ticket(work: Work, request: rpc.CreateTicketRequest) -> pb.Ticket:
     standards = work.standards
     name, customer = str(TicketName(work.unit, new_id())), _customer_of(work, request)
     # Nothing here changes the ticket any more, so it does without the ORM, which would cost more than all the rest.
-    ticket = plain(Ticket, _values(work, name, request.ticket, request.partner, customer))
-    started = clocks.new_clocks(standards, ticket, work.unit)
+    values = _values(work, name, request.ticket, request.partner, customer)
+    started = new_clocks(standards, plain(Ticket, values), work.unit)
+    ticket = plain(Ticket, values | {"target": started.target})
     work.insert(ticket)
     for row in started.rows_of(name):
         work.insert(row)
@@ -81,6 +82,7 @@ def _values(work: Work, name: str, asked: pb.Ticket, partner: str, customer: Cus
         "open_time": work.now,
         "update_time": work.now,
         "policy_version": work.standards.version,
+        "target": "",
         "waiting_for": "",
         "waiting_duration": timedelta(0),
         "breached": False,
@@ -116,7 +118,7 @@ def _customer_of(work: Work, request: rpc.CreateTicketRequest) -> Customer | Non
 
 
 def comment_ticket(work: Work, request: rpc.CommentTicketRequest) -> pb.Ticket:
-    """Comment on a ticket. A public comment by an agent is the first response; one by a customer ends a wait for it."""
+    """Comment on a ticket. A public comment by an agent is an answer; one by a customer ends a wait for it."""
     ticket = own_ticket(work, request.name)
     _act_for(work, request.partner)
     by_customer = bool(request.partner)
@@ -124,8 +126,10 @@ def comment_ticket(work: Work, request: rpc.CommentTicketRequest) -> pb.Ticket:
         raise ResourceNotFound(resource=request.name)
     ticket.move("CommentTicket")
     public = request.public or by_customer
-    if public and not by_customer:
-        stop_clocks(work, ticket, pb.Clock.RESPONSE)
+    if by_customer:
+        asked(work, ticket)
+    elif public:
+        answered(work, ticket)
     work.tell(ticket.name, told.TicketCommented(ticket=summary_of(ticket), public=public), text=request.text)
     if by_customer and ticket.state == pb.WAITING and ticket.waiting_for == FOR_CUSTOMER:
         _resume(work, ticket)
@@ -171,7 +175,6 @@ def pause_ticket(work: Work, request: rpc.PauseTicketRequest) -> pb.Ticket:
     ticket = own_ticket(work, request.name, request.etag)
     ticket.move("PauseTicket")
     ticket.waiting_for, ticket.waiting_since = request.waiting_for, work.now
-    settle_clocks(work, ticket, work.now)
     paused = told.TicketPaused(ticket=summary_of(ticket), waiting_for=request.waiting_for)
     work.tell(ticket.name, paused, text=request.reason)
     return kept(work, ticket)
@@ -187,7 +190,6 @@ def resume_ticket(work: Work, request: rpc.ResumeTicketRequest) -> pb.Ticket:
 def _resume(work: Work, ticket: Ticket) -> None:
     ticket.move("ResumeTicket")
     end_wait(ticket, work.now)
-    settle_clocks(work, ticket, work.now)
     work.tell(ticket.name, told.TicketResumed(ticket=summary_of(ticket)))
 
 
@@ -198,8 +200,8 @@ def resolve_ticket(work: Work, request: rpc.ResolveTicketRequest) -> pb.Ticket:
     end_wait(ticket, work.now)
     ticket.move("ResolveTicket")
     ticket.solution, ticket.resolve_time = request.solution, work.now
-    stop_clocks(work, ticket, pb.Clock.RESPONSE, pb.Clock.RESOLUTION)
-    close_segment(ticket, work.now)
+    stop_clocks(work, ticket)
+    ticket.respond_time = ticket.respond_time or work.now
     work.tell(ticket.name, told.TicketResolved(ticket=summary_of(ticket)), text=request.solution)
     return kept(work, ticket)
 
@@ -209,8 +211,8 @@ def reopen_ticket(work: Work, request: rpc.ReopenTicketRequest) -> pb.Ticket:
     ticket = own_ticket(work, request.name, request.etag)
     ticket.move("ReopenTicket")
     ticket.resolve_time = None
-    clocks.restart_clock(ticket, pb.Clock.RESOLUTION)
-    settle_clocks(work, ticket, work.now)
+    restart_clock(ticket, pb.Clock.RESOLUTION)
+    begin_clock(work, ticket, pb.Clock.PERIODIC_UPDATE)
     work.tell(ticket.name, told.TicketReopened(ticket=summary_of(ticket)), text=request.reason)
     return kept(work, ticket)
 

@@ -7,7 +7,7 @@ from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.holding import hand_over
+from hanse_services.ticket.holding import hand_over, settle_clocks
 from hanse_services.ticket.loading import check_agent, home_engagement, kept_engagement, own_ticket, provided_engagement
 from hanse_services.ticket.messages import engagement_summary_of, engagement_to_proto, summary_of
 from hanse_services.ticket.model import SEEKING, Engagement, Ticket
@@ -67,6 +67,7 @@ def ask_for_engagement(work: Work, ticket: Ticket, reason: str) -> Engagement:
         policy_version=work.standards.version,
     )
     work.session.add(engagement)
+    settle_clocks(work, ticket, work.now)
     requested = told.EngagementRequested(engagement=engagement_summary_of(engagement))
     work.tell(engagement.name, requested, title=ticket.title, description=ticket.description, reason=reason)
     return engagement

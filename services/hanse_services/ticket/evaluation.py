@@ -18,7 +18,7 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks import next_due_time
 from hanse_services.ticket.commands import climb
 from hanse_services.ticket.engagements import active_engagement, ask_for_engagement
-from hanse_services.ticket.holding import breach
+from hanse_services.ticket.holding import breach, settle_clocks
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
@@ -34,6 +34,7 @@ def evaluate_clocks(work: Work, request: rpc.EvaluateClocksRequest) -> rpc.Evalu
         action for clock in ticket.clocks if clock.stop_time is None for action in _do(work, standards, ticket, clock)
     ]
     if actions:
+        settle_clocks(work, ticket, work.now)
         ticket.version += 1
         ticket.update_time = work.now
     response = rpc.EvaluateClocksResponse(actions=actions, ended=all(clock.stop_time for clock in ticket.clocks))
@@ -43,21 +44,32 @@ def evaluate_clocks(work: Work, request: rpc.EvaluateClocksRequest) -> rpc.Evalu
 
 def _do(work: Work, standards: Standards, ticket: Ticket, clock: Clock) -> list[str]:
     """Do the steps of one clock that are due, and return what was done, for people."""
-    steps = clock.open_steps()
     done = []
-    for step in steps:
-        if step.is_due(work.now):
-            if _DO[StepAction(step.action)](work, standards, ticket, clock, step):
-                kind = pb.Clock.Kind.Name(clock.kind)
-                done.append(f"{step.action} on {kind} at {step.percent} %")
-            step.done_time = work.now.isoformat()
-    if any(step.done_time for step in steps):
-        clock.keep_steps(steps)
+    while (step := _take_due(clock, work.now)) is not None:
+        if _DO[StepAction(step.action)](work, standards, ticket, clock, step):
+            done.append(f"{step.action} on {pb.Clock.Kind.Name(clock.kind)} at {step.percent} %")
     return done
 
 
+def _take_due(clock: Clock, now: datetime) -> Step | None:
+    """Mark the first step that is due as done, and return it. Doing it may move the deadlines of those after it."""
+    steps = clock.open_steps() if clock.stop_time is None else []
+    for step in steps:
+        if step.is_due(now):
+            step.done_time = now.isoformat()
+            clock.keep_steps(steps)
+            return step
+    return None
+
+
 def _warn(work: Work, _standards: Standards, ticket: Ticket, clock: Clock, step: Step) -> bool:
-    warned = told.SlaWarned(ticket=summary_of(ticket), kind=clock.kind, percent=step.percent)
+    warned = told.SlaWarned(
+        ticket=summary_of(ticket),
+        kind=clock.kind,
+        percent=step.percent,
+        number=clock.number,
+        towards=clock.towards,
+    )
     put_time(warned.due_time, clock.due_time)
     work.tell(ticket.name, warned)
     return True

@@ -1,5 +1,6 @@
 """Who holds a ticket, and on whose calendar its clocks run."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from hanse.policy.standards import Standards
@@ -7,28 +8,64 @@ from hanse.times import put_time
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket import clocks, segments
+from hanse_services.ticket.clocks import stop_clock
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import Clock, StepAction, Ticket
+from hanse_services.ticket.rules import ENDED_BY_AN_ANSWER, Applied, Ruling
 
 
 def standards_of(work: Work, ticket: Ticket) -> Standards | None:
-    """Return the policy that the ticket was opened under; None for a ticket without clocks (an imported one)."""
-    return work.standards_of(ticket.policy_version) if ticket.clocks else None
+    """Return the policy that the ticket was opened under; None where it promises nothing (an imported ticket)."""
+    return work.standards_of(ticket.policy_version) if ticket.target else None
 
 
 def settle_clocks(work: Work, ticket: Ticket, at: datetime) -> None:
     """Let the clocks follow the ticket as it is from an instant on, and compute their deadlines anew."""
     standards = standards_of(work, ticket)
     if standards:
-        segments.follow_ticket(standards, ticket, at)
-        clocks.schedule(standards, ticket)
+        _tell(work, ticket, Ruling(standards, ticket, at).settle(), at)
+
+
+def answered(work: Work, ticket: Ticket) -> None:
+    """Take note that the customer has been answered: what an answer ends stops, and the next update is promised."""
+    stop_clocks(work, ticket, *ENDED_BY_AN_ANSWER)
+    ticket.respond_time = ticket.respond_time or work.now
+    begin_clock(work, ticket, pb.Clock.PERIODIC_UPDATE)
+
+
+def asked(work: Work, ticket: Ticket) -> None:
+    """Take note that the customer has written: after the first answer, the next reply is promised."""
+    if ticket.respond_time is not None:
+        begin_clock(work, ticket, pb.Clock.NEXT_REPLY)
+
+
+def begin_clock(work: Work, ticket: Ticket, kind: pb.Clock.Kind.ValueType) -> None:
+    """Start a clock whose occasion this is, where the policy promises it and none of its kind is open."""
+    standards = standards_of(work, ticket)
+    if standards:
+        _tell(work, ticket, Ruling(standards, ticket, work.now).begin(kind), work.now)
+
+
+def _tell(work: Work, ticket: Ticket, applied: Iterable[Applied], at: datetime) -> None:
+    for each in applied:
+        rule = told.ClockRuleApplied(
+            ticket=summary_of(ticket),
+            kind=each.clock.kind,
+            number=each.clock.number,
+            effect=each.effect,
+            rule=each.rule,
+        )
+        work.tell(ticket.name, rule, occur_time=at)
 
 
 def stop_clocks(work: Work, ticket: Ticket, *kinds: pb.Clock.Kind.ValueType) -> None:
-    """Stop clocks, now. One that has run out breaches first: nobody may have asked since, but it was too late."""
+    """Stop clocks, now: those of some kinds, or all. One that has run out breaches first.
+
+    Nobody may have asked since it ran out, but it was too late.
+    """
+    standards = standards_of(work, ticket)
     for row in ticket.clocks:
-        if row.kind not in kinds or row.stop_time is not None:
+        if standards is None or (kinds and row.kind not in kinds) or row.stop_time is not None:
             continue
         steps = row.open_steps()
         for step in steps:
@@ -36,13 +73,14 @@ def stop_clocks(work: Work, ticket: Ticket, *kinds: pb.Clock.Kind.ValueType) -> 
                 step.done_time = work.now.isoformat()
                 breach(work, ticket, row, datetime.fromisoformat(step.due_time or step.done_time))
                 row.keep_steps(steps)
-        row.stop_time, row.due_time = work.now, None
+        stop_clock(standards, ticket, row, work.now)
 
 
 def breach(work: Work, ticket: Ticket, clock: Clock, at: datetime) -> None:
-    """Note that a clock ran out, and tell it."""
-    ticket.breached, clock.breach_time = True, at
-    breached = told.SlaBreached(ticket=summary_of(ticket), kind=clock.kind)
+    """Note that a clock ran out, and tell it. It is a breach of the ticket where the customer was promised it."""
+    clock.breach_time = at
+    ticket.breached = ticket.breached or clock.towards == pb.Clock.CUSTOMER
+    breached = told.SlaBreached(ticket=summary_of(ticket), kind=clock.kind, number=clock.number, towards=clock.towards)
     put_time(breached.due_time, at)
     work.tell(ticket.name, breached)
 
@@ -52,8 +90,7 @@ def hand_over(work: Work, ticket: Ticket, unit: str, engagement: str, at: dateti
     if ticket.holder == unit:
         return
     before, ticket.holder = ticket.holder, unit
-    if ticket.state in (pb.NEW, pb.IN_PROGRESS, pb.WAITING):
-        settle_clocks(work, ticket, at)
+    settle_clocks(work, ticket, at)
     handed_over = told.TicketHandedOver(
         ticket=summary_of(ticket), from_unit=before, to_unit=unit, engagement=engagement
     )

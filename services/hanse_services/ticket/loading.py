@@ -10,6 +10,7 @@ from hanse.names import home_of, ticket_of
 from hanse.times import instant
 from hanse.work import Work
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.holding import settle_clocks
 from hanse_services.ticket.messages import engagement_to_proto, ticket_to_proto
 from hanse_services.ticket.model import Engagement, Ticket, check_etag
 
@@ -72,7 +73,8 @@ def find_engagement(work: Work, name: str) -> Engagement | None:
 
 
 def kept(work: Work, ticket: Ticket) -> pb.Ticket:
-    """Count the change of a ticket, and return the answer of the command that made it."""
+    """Let the clocks of a ticket follow its change, count it, and return the answer of the command that made it."""
+    settle_clocks(work, ticket, work.now)
     ticket.version += 1
     ticket.update_time = work.now
     standards = work.standards_of(ticket.policy_version) if ticket.policy_version else None

@@ -59,11 +59,13 @@ def opened_ticket_to_proto(ticket: Ticket, clocks: Iterable[pb.Clock]) -> pb.Tic
         open_time=timestamp(ticket.open_time),
         update_time=timestamp(ticket.update_time),
         policy_version=ticket.policy_version,
+        target=ticket.target,
         waiting_duration=duration(ticket.waiting_duration),
         clocks=clocks,
         service=ticket.service,
         customer_class=ticket.customer_class,
     )
+    put_time(message.respond_time, ticket.respond_time)
     put_time(message.resolve_time, ticket.resolve_time)
     put_time(message.close_time, ticket.close_time)
     return message

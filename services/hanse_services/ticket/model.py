@@ -64,6 +64,9 @@ ENGAGEMENT_TRANSITIONS: dict[str, dict[pb.EngagementState.ValueType, pb.Engageme
 HEADQUARTERS_STEPS = frozenset({"OfferEngagement", "ExpireOffer", "WithdrawOffer", "ReleaseProvider"})
 """The steps that headquarters takes: a desk has no such verb."""
 
+OPEN = frozenset({pb.NEW, pb.IN_PROGRESS, pb.WAITING})
+"""The states in which a ticket's clocks can run."""
+
 SEEKING = frozenset({pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED})
 """The engagement looks for a provider."""
 
@@ -128,6 +131,10 @@ class Ticket(Base):
     resolve_time: Mapped[datetime | None]
     close_time: Mapped[datetime | None]
     policy_version: Mapped[int]
+    target: Mapped[str]
+    """The id of the service target that applies; empty where none does, as for an imported ticket: it has no clocks."""
+    respond_time: Mapped[datetime | None]
+    """When the customer was first answered."""
     waiting_for: Mapped[str]
     waiting_since: Mapped[datetime | None]
     waiting_duration: Mapped[timedelta]
@@ -211,6 +218,10 @@ class Clock(Base):
     policy_version: Mapped[int]
     start_time: Mapped[datetime]
     """What lies before it does not count."""
+    cancelled: Mapped[bool]
+    """Whether a condition of the policy ended it: then it was neither met nor has it to be."""
+    reset_holds: Mapped[bool]
+    """Whether the condition that lets it begin anew held when it was last asked: it acts when it begins to hold."""
     due_time: Mapped[datetime | None]
     breach_time: Mapped[datetime | None]
     stop_time: Mapped[datetime | None]

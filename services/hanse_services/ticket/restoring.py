@@ -25,11 +25,12 @@ from hanse.work import Work
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket import clocks
-from hanse_services.ticket.holding import settle_clocks
+from hanse_services.ticket.clocks import restart_clock, stop_clock
+from hanse_services.ticket.holding import standards_of
 from hanse_services.ticket.loading import find_engagement, find_ticket, mirror_of
 from hanse_services.ticket.model import SCHEMA, Engagement, StepAction, Ticket
-from hanse_services.ticket.segments import close_segment
+from hanse_services.ticket.opening import new_clocks
+from hanse_services.ticket.rules import ENDED_BY_AN_ANSWER, Ruling
 
 PARTNERS = "partners/"
 
@@ -69,6 +70,7 @@ def _ticket_of(summary: pb.TicketSummary, fact: Fact) -> Ticket:
         open_time=instant(summary.open_time),
         update_time=fact.occur_time,
         policy_version=fact.event.policy_version,
+        target="",
         waiting_for="",
         waiting_duration=summary.waiting_duration.ToTimedelta(),
         breached=summary.breached,
@@ -82,7 +84,9 @@ def _start_clocks(work: Work, ticket: Ticket) -> None:
         standards = work.standards_of(ticket.policy_version)
     except PolicyMissing:
         return
-    for row in clocks.new_clocks(standards, ticket, work.unit).rows_of(ticket.name):
+    started = new_clocks(standards, ticket, work.unit)
+    ticket.target = started.target
+    for row in started.rows_of(ticket.name):
         work.insert(row)
     work.session.flush()
     work.session.expire(ticket, ["clocks", "segments"])
@@ -107,6 +111,8 @@ def _changing(change: Change) -> Callable[[Work, Fact], None]:
         ticket.resolve_time = instant(summary.resolve_time) if summary.HasField("resolve_time") else None
         _mark_done(ticket, fact.occur_time)
         change(work, ticket, fact)
+        if standards := standards_of(work, ticket):
+            Ruling(standards, ticket, fact.occur_time).settle()
 
     return restore
 
@@ -123,10 +129,17 @@ def _mark_done(ticket: Ticket, at: datetime) -> None:
         row.keep_steps(steps)
 
 
-def _stop(ticket: Ticket, at: datetime, *kinds: int) -> None:
+def _stop(work: Work, ticket: Ticket, at: datetime, *kinds: int) -> None:
+    """Stop clocks of some kinds, or all. What a condition ended was settled before, and stays as it is."""
+    standards = standards_of(work, ticket)
     for row in ticket.clocks:
-        if row.kind in kinds and row.stop_time is None:
-            row.stop_time, row.due_time = at, None
+        if standards and (not kinds or row.kind in kinds) and row.stop_time is None:
+            stop_clock(standards, ticket, row, at)
+
+
+def _begin(work: Work, ticket: Ticket, kind: pb.Clock.Kind.ValueType, at: datetime) -> None:
+    if standards := standards_of(work, ticket):
+        Ruling(standards, ticket, at).begin(kind)
 
 
 def _nothing_more(work: Work, ticket: Ticket, fact: Fact) -> None:
@@ -135,8 +148,13 @@ def _nothing_more(work: Work, ticket: Ticket, fact: Fact) -> None:
 
 def _commented(work: Work, ticket: Ticket, fact: Fact) -> None:
     payload: Any = fact.payload
-    if payload.public and not fact.event.actor.startswith(PARTNERS):
-        _stop(ticket, fact.occur_time, pb.Clock.RESPONSE)
+    if fact.event.actor.startswith(PARTNERS):
+        if ticket.respond_time:
+            _begin(work, ticket, pb.Clock.NEXT_REPLY, fact.occur_time)
+    elif payload.public:
+        _stop(work, ticket, fact.occur_time, *ENDED_BY_AN_ANSWER)
+        ticket.respond_time = ticket.respond_time or fact.occur_time
+        _begin(work, ticket, pb.Clock.PERIODIC_UPDATE, fact.occur_time)
 
 
 def _assigned(work: Work, ticket: Ticket, fact: Fact) -> None:
@@ -151,33 +169,26 @@ def _escalated(work: Work, ticket: Ticket, fact: Fact) -> None:
 def _paused(work: Work, ticket: Ticket, fact: Fact) -> None:
     payload: Any = fact.payload
     ticket.waiting_for, ticket.waiting_since = payload.waiting_for, fact.occur_time
-    settle_clocks(work, ticket, fact.occur_time)
 
 
 def _resumed(work: Work, ticket: Ticket, fact: Fact) -> None:
     ticket.waiting_for, ticket.waiting_since = "", None
-    settle_clocks(work, ticket, fact.occur_time)
 
 
 def _resolved(work: Work, ticket: Ticket, fact: Fact) -> None:
     ticket.waiting_for, ticket.waiting_since = "", None
     ticket.solution = fact.texts.get("text", "")
-    _stop(ticket, fact.occur_time, pb.Clock.RESPONSE, pb.Clock.RESOLUTION)
-    close_segment(ticket, fact.occur_time)
+    _stop(work, ticket, fact.occur_time)
+    ticket.respond_time = ticket.respond_time or fact.occur_time
 
 
 def _reopened(work: Work, ticket: Ticket, fact: Fact) -> None:
-    clocks.restart_clock(ticket, pb.Clock.RESOLUTION)
-    settle_clocks(work, ticket, fact.occur_time)
+    restart_clock(ticket, pb.Clock.RESOLUTION)
+    _begin(work, ticket, pb.Clock.PERIODIC_UPDATE, fact.occur_time)
 
 
 def _closed(work: Work, ticket: Ticket, fact: Fact) -> None:
     ticket.close_time = fact.occur_time
-
-
-def _handed_over(work: Work, ticket: Ticket, fact: Fact) -> None:
-    if ticket.state in (pb.NEW, pb.IN_PROGRESS, pb.WAITING):
-        settle_clocks(work, ticket, fact.occur_time)
 
 
 # Engagements.
@@ -265,9 +276,10 @@ RESTORES: dict[type[Message], Callable[[Work, Fact], None]] = {
     told.TicketResolved: _changing(_resolved),
     told.TicketReopened: _changing(_reopened),
     told.TicketClosed: _changing(_closed),
-    told.TicketHandedOver: _changing(_handed_over),
+    told.TicketHandedOver: _changing(_nothing_more),
     told.SlaWarned: _changing(_nothing_more),
     told.SlaBreached: _changing(_nothing_more),
+    told.ClockRuleApplied: _changing(_nothing_more),
     told.EngagementRequested: engagement,
     told.EngagementAccepted: engagement,
     told.EngagementDeclined: engagement,

@@ -4,7 +4,7 @@ A new segment begins when the ticket changes hands, or when a clock begins to st
 open. A clock takes from them the part between its start and its stop, so what it has used up is always their exact sum.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,14 +17,14 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.model import Clock, ClockSegment, Ticket
 
 
-def follow_ticket(standards: Standards, ticket: Ticket, at: datetime) -> None:
+def follow_ticket(standards: Standards, ticket: Ticket, standing: Collection[str], at: datetime) -> bool:
     """End the current segment and begin the next one, unless holder and standing clocks are as they were.
 
-    What another unit tells may have happened before the current segment began; a segment is never shorter than nothing.
+    `standing` are the kinds of open clocks that stand from now on. Return whether there is a new segment. What another
+    unit tells may have happened before the current segment began; a segment is never shorter than nothing.
     """
-    standing = _standing(ticket)
     if _goes_on(ticket, standing):
-        return
+        return False
     at = close_segment(ticket, at)
     ticket.segments.append(
         ClockSegment(
@@ -32,22 +32,18 @@ def follow_ticket(standards: Standards, ticket: Ticket, at: datetime) -> None:
             number=len(ticket.segments) + 1,
             unit=ticket.holder,
             calendar=_calendar_of(standards, ticket.holder, ticket),
-            standing=standing,
+            standing=sorted(standing),
             start_time=at,
         )
     )
-
-
-def _standing(ticket: Ticket) -> list[str]:
-    """Return the kinds of open clocks that stand: all of them, while the ticket waits."""
-    return sorted(_open_kinds(ticket)) if ticket.state == pb.WAITING else []
+    return True
 
 
 def _open_kinds(ticket: Ticket) -> set[str]:
     return {pb.Clock.Kind.Name(row.kind) for row in ticket.clocks if row.stop_time is None}
 
 
-def _goes_on(ticket: Ticket, standing: list[str]) -> bool:
+def _goes_on(ticket: Ticket, standing: Collection[str]) -> bool:
     """Whether the current segment says of every open clock what is true now."""
     if not ticket.segments or ticket.segments[-1].end_time is not None:
         return False

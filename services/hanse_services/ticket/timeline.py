@@ -17,6 +17,7 @@ from hanse.log.sealing import texts_of
 from hanse.names import short_unit
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse_protos.log.v1.log_pb2 import Event
+from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.model import SCHEMA, Ticket
@@ -149,7 +150,12 @@ def _offered(payload: Any) -> str:
 
 
 def _clock(payload: Any) -> str:
-    return str(pb.Clock.Kind.Name(payload.kind)).lower()
+    return str(pb.Clock.Kind.Name(payload.kind)).lower().replace("_", " ")
+
+
+def _ruled(payload: Any) -> str:
+    effect = told.ClockRuleApplied.Effect.Name(payload.effect).lower()
+    return f"{_clock(payload)} clock was {effect}, by {payload.rule}"
 
 
 def _resumed(payload: Any) -> str:
@@ -183,6 +189,7 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "TicketHandedOver": lambda payload: f"went from {short_unit(payload.from_unit)} to {short_unit(payload.to_unit)}",
     "SlaWarned": lambda payload: f"{_clock(payload)} clock: {payload.percent} % is used up",
     "SlaBreached": lambda payload: f"{_clock(payload)} clock ran out",
+    "ClockRuleApplied": _ruled,
     "EngagementRequested": lambda _payload: "asked headquarters for a provider",
     "EngagementOffered": _offered,
     "EngagementOfferExpired": lambda payload: f"offer {payload.engagement.offer} ran out",

@@ -9,9 +9,9 @@ import pytest
 from hanse.policy import Standards, load_yaml
 from hanse.policy.promises import Promise
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import clocks_to_proto, schedule, start_clock
+from hanse_services.ticket.clocks import clocks_to_proto, start_clock
 from hanse_services.ticket.model import Ticket
-from hanse_services.ticket.segments import follow_ticket
+from hanse_services.ticket.rules import Ruling
 
 FRIDAY = datetime(2026, 11, 27, 14, 0, tzinfo=UTC)
 """15:00 in Munich, two hours before the weekend."""
@@ -44,16 +44,13 @@ def standards() -> Standards:
 
 def opened(standards: Standards, at: datetime = FRIDAY, home: str = MUNICH) -> Ticket:
     """Return a ticket with its clocks, scheduled."""
-    ticket = Ticket(name=f"{home}/tickets/1", state=pb.NEW, holder=home, open_time=at)
-    for promise in standards.promises("mixed"):
-        start_clock(standards, ticket, promise, at)
+    ticket = Ticket(name=f"{home}/tickets/1", state=pb.NEW, holder=home, open_time=at, target="mixed")
     settle(standards, ticket, at)
     return ticket
 
 
 def settle(standards: Standards, ticket: Ticket, at: datetime) -> None:
-    follow_ticket(standards, ticket, at)
-    schedule(standards, ticket)
+    Ruling(standards, ticket, at).settle()
 
 
 def used(standards: Standards, ticket: Ticket, now: datetime) -> dict[str, timedelta]:

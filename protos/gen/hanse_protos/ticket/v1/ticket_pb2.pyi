@@ -229,6 +229,8 @@ class Ticket(_message.Message):
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     WAITING_DURATION_FIELD_NUMBER: _builtins.int
     CLOCKS_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    RESPOND_TIME_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     CUSTOMER_CLASS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
@@ -263,6 +265,8 @@ class Ticket(_message.Message):
     """The solution, where there is one."""
     policy_version: _builtins.int
     """The policy version that it was opened under."""
+    target: _builtins.str
+    """The id of the service target that applies to it, or empty."""
     service: _builtins.str
     """The id of the service in the policy's catalogue. Where none is named it is the one that covers the category, or empty."""
     customer_class: Global___CustomerClass.ValueType
@@ -291,6 +295,10 @@ class Ticket(_message.Message):
     def clocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Clock]:
         """Its clocks."""
 
+    @_builtins.property
+    def respond_time(self) -> _timestamp_pb2.Timestamp:
+        """When the customer was first answered."""
+
     def __init__(
         self,
         *,
@@ -316,12 +324,14 @@ class Ticket(_message.Message):
         policy_version: _builtins.int = ...,
         waiting_duration: _duration_pb2.Duration | None = ...,
         clocks: _abc.Iterable[Global___Clock] | None = ...,
+        target: _builtins.str = ...,
+        respond_time: _timestamp_pb2.Timestamp | None = ...,
         service: _builtins.str = ...,
         customer_class: Global___CustomerClass.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time", "open_time", b"open_time", "resolve_time", b"resolve_time", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time", "open_time", b"open_time", "resolve_time", b"resolve_time", "respond_time", b"respond_time", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "category", b"category", "clocks", b"clocks", "close_time", b"close_time", "customer", b"customer", "customer_class", b"customer_class", "description", b"description", "etag", b"etag", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "policy_version", b"policy_version", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "service", b"service", "solution", b"solution", "state", b"state", "tier", b"tier", "title", b"title", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "category", b"category", "clocks", b"clocks", "close_time", b"close_time", "customer", b"customer", "customer_class", b"customer_class", "description", b"description", "etag", b"etag", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "policy_version", b"policy_version", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "respond_time", b"respond_time", "service", b"service", "solution", b"solution", "state", b"state", "target", b"target", "tier", b"tier", "title", b"title", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -345,6 +355,10 @@ class Clock(_message.Message):
         """The first answer."""
         RESOLUTION: Clock._Kind.ValueType  # 2
         """The solution."""
+        NEXT_REPLY: Clock._Kind.ValueType  # 3
+        """The next answer to a customer who has written again."""
+        PERIODIC_UPDATE: Clock._Kind.ValueType  # 4
+        """The next answer, whether the customer has written or not."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What is promised."""
@@ -355,6 +369,10 @@ class Clock(_message.Message):
     """The first answer."""
     RESOLUTION: Clock.Kind.ValueType  # 2
     """The solution."""
+    NEXT_REPLY: Clock.Kind.ValueType  # 3
+    """The next answer to a customer who has written again."""
+    PERIODIC_UPDATE: Clock.Kind.ValueType  # 4
+    """The next answer, whether the customer has written or not."""
 
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -372,6 +390,8 @@ class Clock(_message.Message):
         """It stopped in time."""
         BREACHED: Clock._State.ValueType  # 4
         """It ran out; it may still run."""
+        CANCELLED: Clock._State.ValueType  # 5
+        """It ended before it was met, since a condition of the policy said so."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a clock stands."""
@@ -386,6 +406,8 @@ class Clock(_message.Message):
     """It stopped in time."""
     BREACHED: Clock.State.ValueType  # 4
     """It ran out; it may still run."""
+    CANCELLED: Clock.State.ValueType  # 5
+    """It ended before it was met, since a condition of the policy said so."""
 
     class _Towards:
         ValueType = _typing.NewType("ValueType", _builtins.int)
