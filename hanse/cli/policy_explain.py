@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rich.text import Text
 
 from hanse.cli import output
+from hanse.cli.clocks import clock_name, time_base
 from hanse.cli.connection import At
 from hanse.clock import utc_now
 from hanse.errors import PolicyMissing
@@ -71,7 +72,7 @@ def show(ticket: pb.Ticket, policy: Policy, explanation: Explanation) -> None:
 
 
 def _show_clock(clock: pb.Clock) -> None:
-    kind, target = pb.Clock.Kind.Name(clock.kind).lower(), output.seconds(clock.target_duration)
+    name, target = clock_name(clock), output.seconds(clock.target_duration) + time_base(clock)
     rows = (
         (
             f"{output.when(segment.start_time)} – {_end(segment.end_time)}",
@@ -81,7 +82,7 @@ def _show_clock(clock: pb.Clock) -> None:
         )
         for segment in clock.segments
     )
-    output.table(f"{kind.capitalize()}: {target} by {clock.target}", ["UTC", "", "on the calendar", "used"], rows)
+    output.table(f"{name.capitalize()}: {target} by {clock.target}", ["UTC", "", "on the calendar", "used"], rows)
     used, due = output.seconds(clock.used_duration), output.when(clock.due_time)
     state = pb.Clock.State.Name(clock.state).lower()
     output.console.print(f"{used} of {target} used, due {due}, {state}", style="bold")

@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from hanse.cli import output
+from hanse.cli.clocks import show_clocks
 from hanse.cli.connection import At, command
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
@@ -33,16 +34,7 @@ def show_ticket(ticket: pb.Ticket) -> None:
     output.console.print(facts, style="dim")
     if ticket.solution:
         output.console.print(Text.assemble(("solution ", "bold"), ticket.solution))
-    for clock in ticket.clocks:
-        kind, state = pb.Clock.Kind.Name(clock.kind).lower(), pb.Clock.State.Name(clock.state).lower()
-        used, target = output.seconds(clock.used_duration), output.seconds(clock.target_duration)
-        output.console.print(f"{kind:<10} {state:<8} {used} of {target}, due {output.when(clock.due_time)}")
-        for segment in clock.segments:
-            running = "ran" if segment.running else "stood"
-            output.console.print(
-                f"           {output.unit(segment.unit):<10} {running:<5} {output.seconds(segment.used_duration)}",
-                style="dim",
-            )
+    show_clocks(ticket.clocks)
 
 
 def _changed(ticket: pb.Ticket, as_json: bool) -> None:

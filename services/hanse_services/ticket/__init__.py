@@ -6,8 +6,9 @@ RESOLVED when a solution did not hold. Its tier climbs from 1 to 3. What the uni
 home unit confirms. The ticket keeps its name throughout; only its holder changes, and with it the calendar that its
 clocks count on.
 
-- `model`: the tables, the states, the allowed transitions. `clocks`, `segments`: promises as rows, computed
-  from who held the ticket and which clocks stood.
+- `model`: the tables, the states, the allowed transitions.
+- `clocks`: promises as rows, computed from `segments`: who held the ticket, and which clocks stood. `rules`: what the
+  policy makes of them as the ticket is now. `opening`: the clocks of a new ticket. `holding`: who holds it, and tells.
 - `commands`: what the desk may do. `engagements`: the same for engagements. `evaluation`: what is due on the clocks.
 - `peers`: what the home unit offers itself while headquarters is out of reach.
 - `effects`: what the desk does about what others tell it. `imports`: history from a legacy system.

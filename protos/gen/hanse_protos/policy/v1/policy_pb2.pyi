@@ -539,6 +539,8 @@ class ServiceTarget(_message.Message):
     RESOLUTION_FIELD_NUMBER: _builtins.int
     WARN_PERCENTS_FIELD_NUMBER: _builtins.int
     CLOCKS_FIELD_NUMBER: _builtins.int
+    NEXT_REPLY_FIELD_NUMBER: _builtins.int
+    PERIODIC_UPDATE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The target's id, "p1"."""
     when: _builtins.str
@@ -559,6 +561,14 @@ class ServiceTarget(_message.Message):
     def clocks(self) -> Global___ClockRules:
         """How each clock counts, where it does not count as usual."""
 
+    @_builtins.property
+    def next_reply(self) -> _duration_pb2.Duration:
+        """Time from a customer's message after the first response until our next public answer; unset promises none."""
+
+    @_builtins.property
+    def periodic_update(self) -> _duration_pb2.Duration:
+        """Time from one public answer until the next, from the first response on; unset promises none."""
+
     def __init__(
         self,
         *,
@@ -568,10 +578,12 @@ class ServiceTarget(_message.Message):
         resolution: _duration_pb2.Duration | None = ...,
         warn_percents: _abc.Iterable[_builtins.int] | None = ...,
         clocks: Global___ClockRules | None = ...,
+        next_reply: _duration_pb2.Duration | None = ...,
+        periodic_update: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "resolution", b"resolution", "response", b"response"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "next_reply", b"next_reply", "periodic_update", b"periodic_update", "resolution", b"resolution", "response", b"response"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "id", b"id", "resolution", b"resolution", "response", b"response", "warn_percents", b"warn_percents", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "id", b"id", "next_reply", b"next_reply", "periodic_update", b"periodic_update", "resolution", b"resolution", "response", b"response", "warn_percents", b"warn_percents", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -585,6 +597,8 @@ class ClockRules(_message.Message):
 
     RESPONSE_FIELD_NUMBER: _builtins.int
     RESOLUTION_FIELD_NUMBER: _builtins.int
+    NEXT_REPLY_FIELD_NUMBER: _builtins.int
+    PERIODIC_UPDATE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def response(self) -> Global___ClockRule:
         """The clock of the first response."""
@@ -593,15 +607,25 @@ class ClockRules(_message.Message):
     def resolution(self) -> Global___ClockRule:
         """The clock of the solution."""
 
+    @_builtins.property
+    def next_reply(self) -> Global___ClockRule:
+        """The clocks of the next replies."""
+
+    @_builtins.property
+    def periodic_update(self) -> Global___ClockRule:
+        """The clocks of the periodic updates."""
+
     def __init__(
         self,
         *,
         response: Global___ClockRule | None = ...,
         resolution: Global___ClockRule | None = ...,
+        next_reply: Global___ClockRule | None = ...,
+        periodic_update: Global___ClockRule | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["resolution", b"resolution", "response", b"response"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_reply", b"next_reply", "periodic_update", b"periodic_update", "resolution", b"resolution", "response", b"response"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolution", b"resolution", "response", b"response"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_reply", b"next_reply", "periodic_update", b"periodic_update", "resolution", b"resolution", "response", b"response"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -609,7 +633,7 @@ Global___ClockRules: _TypeAlias = ClockRules  # noqa: Y015
 
 @_typing.final
 class ClockRule(_message.Message):
-    """How one clock counts."""
+    """How one clock counts. Its conditions are CEL over `ticket`, `home` and `current` (ClockSituation), asked whenever the ticket changes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -637,20 +661,74 @@ class ClockRule(_message.Message):
     """Elapsed time: every hour."""
 
     TIME_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
+    CANCEL_FIELD_NUMBER: _builtins.int
+    RESET_FIELD_NUMBER: _builtins.int
     time: Global___ClockRule.Time.ValueType
     """Which time counts."""
+    start: _builtins.str
+    """What has to hold for it to start. Response and resolution start when it first holds; a next reply and a periodic update start only where it holds when they are due to. Empty: as usual."""
+    pause: _builtins.str
+    """While this holds it stands, otherwise it runs. Empty: it stands while the ticket waits."""
+    cancel: _builtins.str
+    """It ends, neither met nor breached, as soon as this holds. Empty: never."""
+    reset: _builtins.str
+    """It begins anew each time that this begins to hold. Empty: never."""
     def __init__(
         self,
         *,
         time: Global___ClockRule.Time.ValueType = ...,
+        start: _builtins.str = ...,
+        pause: _builtins.str = ...,
+        cancel: _builtins.str = ...,
+        reset: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "pause", b"pause", "reset", b"reset", "start", b"start", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClockRule: _TypeAlias = ClockRule  # noqa: Y015
+
+@_typing.final
+class ClockSituation(_message.Message):
+    """How a ticket stands at the moment at which the conditions of its clocks are asked. In conditions: `current`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    WAITING_FOR_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    ASSIGNED_FIELD_NUMBER: _builtins.int
+    RESPONDED_FIELD_NUMBER: _builtins.int
+    state: _builtins.str
+    """Its state, "NEW", "IN_PROGRESS" or "WAITING"."""
+    waiting_for: _builtins.str
+    """For whom it waits, "customer", "vendor", "user", "implementation" or "other"; empty while it does not wait."""
+    holder: _builtins.str
+    """The unit that works on it, "units/munich"."""
+    assigned: _builtins.bool
+    """Whether an agent has taken it."""
+    responded: _builtins.bool
+    """Whether the customer has been answered."""
+    def __init__(
+        self,
+        *,
+        state: _builtins.str = ...,
+        waiting_for: _builtins.str = ...,
+        holder: _builtins.str = ...,
+        assigned: _builtins.bool = ...,
+        responded: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned", b"assigned", "holder", b"holder", "responded", b"responded", "state", b"state", "waiting_for", b"waiting_for"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClockSituation: _TypeAlias = ClockSituation  # noqa: Y015
 
 @_typing.final
 class LadderStep(_message.Message):

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from hanse_protos.ticket.v1 import ticket_pb2 as hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#hanse_protos/ticket/v1/events.proto\x12\x16hanse_protos.ticket.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hanse_protos/ticket/v1/ticket.proto\"W\n\x0cTicketOpened\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x10\n\x08imported\x18\x02 \x01(\x08\"X\n\x0fTicketCommented\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x0e\n\x06public\x18\x02 \x01(\x08\"Y\n\x0eTicketAssigned\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x10\n\x08\x61ssignee\x18\x02 \x01(\t\"[\n\x0fTicketEscalated\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x11\n\tfrom_tier\x18\x02 \x01(\x05\"Z\n\x0cTicketPaused\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x13\n\x0bwaiting_for\x18\x02 \x01(\t\"F\n\rTicketResumed\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"G\n\x0eTicketResolved\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"G\n\x0eTicketReopened\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"E\n\x0cTicketClosed\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"E\n\x0cTicketErased\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"j\n\x0e\x43ustomerErased\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12\x35\n\x06ground\x18\x02 \x01(\x0e\x32%.hanse_protos.ticket.v1.ErasureGround\x12\x0f\n\x07tickets\x18\x03 \x01(\x05\"e\n\x12\x43ustomerClassified\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12=\n\x0e\x63ustomer_class\x18\x02 \x01(\x0e\x32%.hanse_protos.ticket.v1.CustomerClass\"\x81\x01\n\x10TicketHandedOver\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x11\n\tfrom_unit\x18\x02 \x01(\t\x12\x0f\n\x07to_unit\x18\x03 \x01(\t\x12\x12\n\nengagement\x18\x04 \x01(\t\"\xb3\x01\n\tSlaWarned\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".hanse_protos.ticket.v1.Clock.Kind\x12\x0f\n\x07percent\x18\x03 \x01(\x05\x12,\n\x08\x64ue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa4\x01\n\x0bSlaBreached\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".hanse_protos.ticket.v1.Clock.Kind\x12,\n\x08\x64ue_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x13\x45ngagementRequested\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"\xa1\x01\n\x11\x45ngagementOffered\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66inal\x18\x03 \x01(\x08\x12\r\n\x05units\x18\x04 \x03(\t\"W\n\x16\x45ngagementOfferExpired\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"Y\n\x18\x45ngagementOfferWithdrawn\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"w\n\x14\x45ngagementReassigned\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12\x11\n\tfrom_unit\x18\x02 \x01(\t\x12\r\n\x05stuck\x18\x03 \x01(\x08\"`\n\x1f\x45ngagementReassignmentRequested\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"e\n\x12\x45ngagementAccepted\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12\x10\n\x08\x61ssignee\x18\x02 \x01(\t\"S\n\x12\x45ngagementDeclined\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementWorkNoted\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementDelivered\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementConfirmed\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"S\n\x12\x45ngagementRejected\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"f\n\x13\x45ngagementWithdrawn\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12\x10\n\x08recalled\x18\x02 \x01(\x08\"\xb2\x01\n\x12\x45ngagementImported\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#hanse_protos/ticket/v1/events.proto\x12\x16hanse_protos.ticket.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hanse_protos/ticket/v1/ticket.proto\"W\n\x0cTicketOpened\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x10\n\x08imported\x18\x02 \x01(\x08\"X\n\x0fTicketCommented\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x0e\n\x06public\x18\x02 \x01(\x08\"Y\n\x0eTicketAssigned\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x10\n\x08\x61ssignee\x18\x02 \x01(\t\"[\n\x0fTicketEscalated\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x11\n\tfrom_tier\x18\x02 \x01(\x05\"Z\n\x0cTicketPaused\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x13\n\x0bwaiting_for\x18\x02 \x01(\t\"F\n\rTicketResumed\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"G\n\x0eTicketResolved\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"G\n\x0eTicketReopened\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"E\n\x0cTicketClosed\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"E\n\x0cTicketErased\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\"j\n\x0e\x43ustomerErased\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12\x35\n\x06ground\x18\x02 \x01(\x0e\x32%.hanse_protos.ticket.v1.ErasureGround\x12\x0f\n\x07tickets\x18\x03 \x01(\x05\"e\n\x12\x43ustomerClassified\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12=\n\x0e\x63ustomer_class\x18\x02 \x01(\x0e\x32%.hanse_protos.ticket.v1.CustomerClass\"\x81\x01\n\x10TicketHandedOver\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x11\n\tfrom_unit\x18\x02 \x01(\t\x12\x0f\n\x07to_unit\x18\x03 \x01(\t\x12\x12\n\nengagement\x18\x04 \x01(\t\"\xfb\x01\n\tSlaWarned\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".hanse_protos.ticket.v1.Clock.Kind\x12\x0f\n\x07percent\x18\x03 \x01(\x05\x12,\n\x08\x64ue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06number\x18\x05 \x01(\x05\x12\x36\n\x07towards\x18\x06 \x01(\x0e\x32%.hanse_protos.ticket.v1.Clock.Towards\"\xec\x01\n\x0bSlaBreached\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".hanse_protos.ticket.v1.Clock.Kind\x12,\n\x08\x64ue_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06number\x18\x04 \x01(\x05\x12\x36\n\x07towards\x18\x05 \x01(\x0e\x32%.hanse_protos.ticket.v1.Clock.Towards\"\xa3\x02\n\x10\x43lockRuleApplied\x12\x35\n\x06ticket\x18\x01 \x01(\x0b\x32%.hanse_protos.ticket.v1.TicketSummary\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".hanse_protos.ticket.v1.Clock.Kind\x12\x0e\n\x06number\x18\x03 \x01(\x05\x12?\n\x06\x65\x66\x66\x65\x63t\x18\x04 \x01(\x0e\x32/.hanse_protos.ticket.v1.ClockRuleApplied.Effect\x12\x0c\n\x04rule\x18\x05 \x01(\t\"G\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x0b\n\x07STARTED\x10\x01\x12\r\n\tCANCELLED\x10\x02\x12\t\n\x05RESET\x10\x03\"T\n\x13\x45ngagementRequested\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"\xa1\x01\n\x11\x45ngagementOffered\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66inal\x18\x03 \x01(\x08\x12\r\n\x05units\x18\x04 \x03(\t\"W\n\x16\x45ngagementOfferExpired\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"Y\n\x18\x45ngagementOfferWithdrawn\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"w\n\x14\x45ngagementReassigned\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12\x11\n\tfrom_unit\x18\x02 \x01(\t\x12\r\n\x05stuck\x18\x03 \x01(\x08\"`\n\x1f\x45ngagementReassignmentRequested\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"e\n\x12\x45ngagementAccepted\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12\x10\n\x08\x61ssignee\x18\x02 \x01(\t\"S\n\x12\x45ngagementDeclined\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementWorkNoted\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementDelivered\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"T\n\x13\x45ngagementConfirmed\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"S\n\x12\x45ngagementRejected\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\"f\n\x13\x45ngagementWithdrawn\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12\x10\n\x08recalled\x18\x02 \x01(\x08\"\xb2\x01\n\x12\x45ngagementImported\x12=\n\nengagement\x18\x01 \x01(\x0b\x32).hanse_protos.ticket.v1.EngagementSummary\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,35 +60,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TICKETHANDEDOVER']._serialized_start=1160
   _globals['_TICKETHANDEDOVER']._serialized_end=1289
   _globals['_SLAWARNED']._serialized_start=1292
-  _globals['_SLAWARNED']._serialized_end=1471
-  _globals['_SLABREACHED']._serialized_start=1474
-  _globals['_SLABREACHED']._serialized_end=1638
-  _globals['_ENGAGEMENTREQUESTED']._serialized_start=1640
-  _globals['_ENGAGEMENTREQUESTED']._serialized_end=1724
-  _globals['_ENGAGEMENTOFFERED']._serialized_start=1727
-  _globals['_ENGAGEMENTOFFERED']._serialized_end=1888
-  _globals['_ENGAGEMENTOFFEREXPIRED']._serialized_start=1890
-  _globals['_ENGAGEMENTOFFEREXPIRED']._serialized_end=1977
-  _globals['_ENGAGEMENTOFFERWITHDRAWN']._serialized_start=1979
-  _globals['_ENGAGEMENTOFFERWITHDRAWN']._serialized_end=2068
-  _globals['_ENGAGEMENTREASSIGNED']._serialized_start=2070
-  _globals['_ENGAGEMENTREASSIGNED']._serialized_end=2189
-  _globals['_ENGAGEMENTREASSIGNMENTREQUESTED']._serialized_start=2191
-  _globals['_ENGAGEMENTREASSIGNMENTREQUESTED']._serialized_end=2287
-  _globals['_ENGAGEMENTACCEPTED']._serialized_start=2289
-  _globals['_ENGAGEMENTACCEPTED']._serialized_end=2390
-  _globals['_ENGAGEMENTDECLINED']._serialized_start=2392
-  _globals['_ENGAGEMENTDECLINED']._serialized_end=2475
-  _globals['_ENGAGEMENTWORKNOTED']._serialized_start=2477
-  _globals['_ENGAGEMENTWORKNOTED']._serialized_end=2561
-  _globals['_ENGAGEMENTDELIVERED']._serialized_start=2563
-  _globals['_ENGAGEMENTDELIVERED']._serialized_end=2647
-  _globals['_ENGAGEMENTCONFIRMED']._serialized_start=2649
-  _globals['_ENGAGEMENTCONFIRMED']._serialized_end=2733
-  _globals['_ENGAGEMENTREJECTED']._serialized_start=2735
-  _globals['_ENGAGEMENTREJECTED']._serialized_end=2818
-  _globals['_ENGAGEMENTWITHDRAWN']._serialized_start=2820
-  _globals['_ENGAGEMENTWITHDRAWN']._serialized_end=2922
-  _globals['_ENGAGEMENTIMPORTED']._serialized_start=2925
-  _globals['_ENGAGEMENTIMPORTED']._serialized_end=3103
+  _globals['_SLAWARNED']._serialized_end=1543
+  _globals['_SLABREACHED']._serialized_start=1546
+  _globals['_SLABREACHED']._serialized_end=1782
+  _globals['_CLOCKRULEAPPLIED']._serialized_start=1785
+  _globals['_CLOCKRULEAPPLIED']._serialized_end=2076
+  _globals['_CLOCKRULEAPPLIED_EFFECT']._serialized_start=2005
+  _globals['_CLOCKRULEAPPLIED_EFFECT']._serialized_end=2076
+  _globals['_ENGAGEMENTREQUESTED']._serialized_start=2078
+  _globals['_ENGAGEMENTREQUESTED']._serialized_end=2162
+  _globals['_ENGAGEMENTOFFERED']._serialized_start=2165
+  _globals['_ENGAGEMENTOFFERED']._serialized_end=2326
+  _globals['_ENGAGEMENTOFFEREXPIRED']._serialized_start=2328
+  _globals['_ENGAGEMENTOFFEREXPIRED']._serialized_end=2415
+  _globals['_ENGAGEMENTOFFERWITHDRAWN']._serialized_start=2417
+  _globals['_ENGAGEMENTOFFERWITHDRAWN']._serialized_end=2506
+  _globals['_ENGAGEMENTREASSIGNED']._serialized_start=2508
+  _globals['_ENGAGEMENTREASSIGNED']._serialized_end=2627
+  _globals['_ENGAGEMENTREASSIGNMENTREQUESTED']._serialized_start=2629
+  _globals['_ENGAGEMENTREASSIGNMENTREQUESTED']._serialized_end=2725
+  _globals['_ENGAGEMENTACCEPTED']._serialized_start=2727
+  _globals['_ENGAGEMENTACCEPTED']._serialized_end=2828
+  _globals['_ENGAGEMENTDECLINED']._serialized_start=2830
+  _globals['_ENGAGEMENTDECLINED']._serialized_end=2913
+  _globals['_ENGAGEMENTWORKNOTED']._serialized_start=2915
+  _globals['_ENGAGEMENTWORKNOTED']._serialized_end=2999
+  _globals['_ENGAGEMENTDELIVERED']._serialized_start=3001
+  _globals['_ENGAGEMENTDELIVERED']._serialized_end=3085
+  _globals['_ENGAGEMENTCONFIRMED']._serialized_start=3087
+  _globals['_ENGAGEMENTCONFIRMED']._serialized_end=3171
+  _globals['_ENGAGEMENTREJECTED']._serialized_start=3173
+  _globals['_ENGAGEMENTREJECTED']._serialized_end=3256
+  _globals['_ENGAGEMENTWITHDRAWN']._serialized_start=3258
+  _globals['_ENGAGEMENTWITHDRAWN']._serialized_end=3360
+  _globals['_ENGAGEMENTIMPORTED']._serialized_start=3363
+  _globals['_ENGAGEMENTIMPORTED']._serialized_end=3541
 # @@protoc_insertion_point(module_scope)

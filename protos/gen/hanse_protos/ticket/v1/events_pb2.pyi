@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from hanse_protos.ticket.v1 import ticket_pb2 as _ticket_pb2
 import builtins as _builtins
 import sys
@@ -382,10 +383,16 @@ class SlaWarned(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     PERCENT_FIELD_NUMBER: _builtins.int
     DUE_TIME_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    TOWARDS_FIELD_NUMBER: _builtins.int
     kind: _ticket_pb2.Clock.Kind.ValueType
     """The clock."""
     percent: _builtins.int
     """The part, in percent."""
+    number: _builtins.int
+    """Which one of its kind it is."""
+    towards: _ticket_pb2.Clock.Towards.ValueType
+    """Whom it is promised."""
     @_builtins.property
     def ticket(self) -> _ticket_pb2.TicketSummary:
         """The ticket after the event."""
@@ -401,10 +408,12 @@ class SlaWarned(_message.Message):
         kind: _ticket_pb2.Clock.Kind.ValueType = ...,
         percent: _builtins.int = ...,
         due_time: _timestamp_pb2.Timestamp | None = ...,
+        number: _builtins.int = ...,
+        towards: _ticket_pb2.Clock.Towards.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "kind", b"kind", "percent", b"percent", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "kind", b"kind", "number", b"number", "percent", b"percent", "ticket", b"ticket", "towards", b"towards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -419,8 +428,14 @@ class SlaBreached(_message.Message):
     TICKET_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     DUE_TIME_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    TOWARDS_FIELD_NUMBER: _builtins.int
     kind: _ticket_pb2.Clock.Kind.ValueType
     """The clock."""
+    number: _builtins.int
+    """Which one of its kind it is."""
+    towards: _ticket_pb2.Clock.Towards.ValueType
+    """Whom it is promised. What is not promised to the customer is no breach of the ticket."""
     @_builtins.property
     def ticket(self) -> _ticket_pb2.TicketSummary:
         """The ticket after the event."""
@@ -435,14 +450,83 @@ class SlaBreached(_message.Message):
         ticket: _ticket_pb2.TicketSummary | None = ...,
         kind: _ticket_pb2.Clock.Kind.ValueType = ...,
         due_time: _timestamp_pb2.Timestamp | None = ...,
+        number: _builtins.int = ...,
+        towards: _ticket_pb2.Clock.Towards.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "kind", b"kind", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "kind", b"kind", "number", b"number", "ticket", b"ticket", "towards", b"towards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SlaBreached: _TypeAlias = SlaBreached  # noqa: Y015
+
+@_typing.final
+class ClockRuleApplied(_message.Message):
+    """A condition of the policy started, cancelled or reset a clock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Effect:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _EffectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ClockRuleApplied._Effect.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        EFFECT_UNSPECIFIED: ClockRuleApplied._Effect.ValueType  # 0
+        """Not said."""
+        STARTED: ClockRuleApplied._Effect.ValueType  # 1
+        """The clock started."""
+        CANCELLED: ClockRuleApplied._Effect.ValueType  # 2
+        """It ended, neither met nor breached."""
+        RESET: ClockRuleApplied._Effect.ValueType  # 3
+        """It began anew."""
+
+    class Effect(_Effect, metaclass=_EffectEnumTypeWrapper):
+        """What it did."""
+
+    EFFECT_UNSPECIFIED: ClockRuleApplied.Effect.ValueType  # 0
+    """Not said."""
+    STARTED: ClockRuleApplied.Effect.ValueType  # 1
+    """The clock started."""
+    CANCELLED: ClockRuleApplied.Effect.ValueType  # 2
+    """It ended, neither met nor breached."""
+    RESET: ClockRuleApplied.Effect.ValueType  # 3
+    """It began anew."""
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    EFFECT_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    kind: _ticket_pb2.Clock.Kind.ValueType
+    """The clock."""
+    number: _builtins.int
+    """Which one of its kind it is."""
+    effect: Global___ClockRuleApplied.Effect.ValueType
+    """What the condition did."""
+    rule: _builtins.str
+    """The condition's place in the policy, "targets[0].clocks.resolution.cancel"."""
+    @_builtins.property
+    def ticket(self) -> _ticket_pb2.TicketSummary:
+        """The ticket after the event."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _ticket_pb2.TicketSummary | None = ...,
+        kind: _ticket_pb2.Clock.Kind.ValueType = ...,
+        number: _builtins.int = ...,
+        effect: Global___ClockRuleApplied.Effect.ValueType = ...,
+        rule: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "kind", b"kind", "number", b"number", "rule", b"rule", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClockRuleApplied: _TypeAlias = ClockRuleApplied  # noqa: Y015
 
 @_typing.final
 class EngagementRequested(_message.Message):
