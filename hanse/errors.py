@@ -312,6 +312,14 @@ class IllegalTransition(FailedPrecondition):
     hint = "Read the resource again, and choose a step that its present state allows."
 
 
+class TicketReturnedTooOften(FailedPrecondition):
+    """Raise with `resource` and `returns`."""
+
+    reason = "TICKET_RETURNED_TOO_OFTEN"
+    message = "The ticket has gone to and fro as often as the policy allows: it is not sent back any more."
+    hint = "Reassign the engagement, which then goes to the final owner; or recall it, or confirm the solution."
+
+
 class CustomerHasOpenTickets(FailedPrecondition):
     """Raise with `resource` and `tickets`."""
 

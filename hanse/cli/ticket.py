@@ -11,6 +11,7 @@ from rich.text import Text
 from hanse.cli import output
 from hanse.cli.clocks import show_clocks
 from hanse.cli.connection import At, command
+from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
@@ -215,3 +216,21 @@ def close(at: At, ticket: TicketArgument) -> None:
     """End a ticket that is resolved."""
     request = rpc.CloseTicketRequest(name=at.ticket(ticket), request_id=str(uuid4()))
     _changed(at.ask(lambda desk: desk.tickets.CloseTicket(request)), at.as_json)
+
+
+@command(app, "returning", unit="hq")
+def returning(at: At) -> None:
+    """Headquarters: list the tickets that go to and fro between units, the worst first."""
+    report = at.ask(lambda desk: desk.group.GetTrafficReport(group_pb2.GetTrafficReportRequest()))
+    if at.as_json:
+        output.print_json(report)
+        return
+    rows = (
+        (each.ticket, str(each.returns), ", ".join(output.unit(unit) for unit in each.units))
+        for each in report.returning_tickets
+    )
+    output.table(
+        f"{report.ping_pong_returns} returns of {report.ping_pong_tickets} tickets",
+        ["ticket", "returns", "units"],
+        rows,
+    )

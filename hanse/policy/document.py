@@ -214,6 +214,8 @@ class _Reader:
                 raise _at(node, path, f"{text!r} is none of {', '.join(list(names)[1:])}")
         if field.cpp_type in _INTEGERS:
             return _noted(node, path, _integer, text)
+        if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+            return _noted(node, path, _boolean, text)
         return text
 
     def _days(self, node: yaml.Node, path: str) -> Plain:
@@ -239,6 +241,12 @@ def _noted(node: yaml.Node, path: str, read: Any, written: object) -> Plain:
         return read(written)
     except ValueError as error:
         raise _at(node, path, str(error)) from error
+
+
+def _boolean(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text == "true"
 
 
 def _integer(text: str) -> int:

@@ -30,6 +30,8 @@ class Described(Protocol):
     def service(self) -> str: ...
     @property
     def customer_class(self) -> CustomerClass.ValueType: ...
+    @property
+    def returns(self) -> int: ...
 
 
 def facts_of(standards: Standards, ticket: Described, home: str) -> TicketFacts:
@@ -43,6 +45,7 @@ def facts_of(standards: Standards, ticket: Described, home: str) -> TicketFacts:
         product=ticket.product,
         service=ticket.service,
         customer_class=class_name(ticket.customer_class),
+        returns=ticket.returns,
     )
 
 

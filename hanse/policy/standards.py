@@ -139,6 +139,7 @@ class Standards:
         product: str = "",
         service: str = "",
         customer_class: str = ORDINARY,
+        returns: int = 0,
     ) -> TicketFacts:
         """Gather what conditions may know of a ticket; the skill follows from the category.
 
@@ -164,6 +165,7 @@ class Standards:
             product=product,
             service=service if service in self._services else self._first_services.get(category, ""),
             customer_class=customer_class,
+            returns=returns,
         )
 
     def choose_service(self, category: str, named: str) -> str:
@@ -201,6 +203,10 @@ class Standards:
         if profile is None:
             raise UnitUnknown(unit=unit, policy_version=str(self.version))
         return profile
+
+    def is_stopped(self, returns: int) -> bool:
+        """Tell whether a ticket that has returned so often is passed on to the final owner only."""
+        return self.document.HasField("return_limit") and returns >= self.document.return_limit.returns
 
     def lists_others(self, unit: str) -> bool:
         """Tell whether there is a unit beside this one: somebody who could be asked for an engagement."""

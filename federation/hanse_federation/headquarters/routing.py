@@ -26,11 +26,12 @@ from hanse.work import Work
 from hanse_federation.headquarters.engagements import offers_of, release, request_of, summary_of
 from hanse_federation.headquarters.messages import offer_to_proto
 from hanse_federation.membership.register import units_that_left
-from hanse_federation.model import SEEKING, GroupEngagement, Offer
+from hanse_federation.model import SEEKING, GroupEngagement, GroupTicket, HandOver, Offer
 from hanse_protos.federation.v1 import group_pb2 as group
 from hanse_protos.policy.v1.policy_pb2 import TicketFacts
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
+from hanse_protos.ticket.v1.ticket_pb2 import TicketSummary
 
 
 class Candidate(NamedTuple):
@@ -62,9 +63,9 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
     if request_of(work.session, engagement.name) is None:
         # A peer of the home unit told of it first; the home unit's request starts the search anew.
         return group.OfferEngagementResponse(settled=True)
-    gone = units_that_left(work.session)
-    facts, loads = _facts(standards, engagement), _loads(work.session)
-    candidate = next_candidate(standards, facts, loads, offers, work.now, gone=gone)
+    facts, loads = _facts(work.session, standards, engagement), _loads(work.session)
+    out = units_that_left(work.session) | _former_holders(work, engagement)
+    candidate = next_candidate(standards, facts, loads, offers, work.now, gone=out)
     offer = Offer(
         engagement=engagement.name,
         number=_next_number(offers),
@@ -107,6 +108,9 @@ def next_candidate(
     Nobody is who has left the group, or from whom the engagement was taken.
     """
     rule = standards.document.routing
+    final_owner = HEADQUARTERS if rule.final_owner in gone else rule.final_owner
+    if standards.is_stopped(facts.returns):
+        return Candidate((final_owner,), rule.rounds + 1, final=True)
     candidates, desks = standards.candidates(facts, loads, at), standards.desks(facts, loads)
     out = gone.union(offer.provider for offer in offers if offer.reassigned)
     this_round = max((offer.round for offer in offers), default=1)
@@ -120,7 +124,6 @@ def next_candidate(
         for unit in candidates:
             if unit not in asked | out:
                 return Candidate((unit,), number)
-    final_owner = HEADQUARTERS if rule.final_owner in gone else rule.final_owner
     return Candidate((final_owner,), rule.rounds + 1, final=True)
 
 
@@ -129,8 +132,21 @@ def _next_number(offers: list[Offer]) -> int:
     return next_offer_number(last.number if last else 0, own=last is None or not last.peer)
 
 
-def _facts(standards: Standards, engagement: GroupEngagement) -> TicketFacts:
-    return facts_of(standards, summary_of(engagement).ticket, engagement.home)
+def _facts(session: Session, standards: Standards, engagement: GroupEngagement) -> TicketFacts:
+    """Return what conditions see of a ticket: as its engagement tells, and how often it has returned by now."""
+    facts = facts_of(standards, summary_of(engagement).ticket, engagement.home)
+    known = session.get(GroupTicket, engagement.ticket)
+    facts.returns = TicketSummary.FromString(known.summary).returns if known else 0
+    return facts
+
+
+def _former_holders(work: Work, engagement: GroupEngagement) -> frozenset[str]:
+    """Return the units that had the ticket and gave it back, where the policy skips them; never the last resort."""
+    if not work.standards.document.return_limit.skip_former_holders:
+        return frozenset()
+    query = select(HandOver.from_unit).where(HandOver.ticket == engagement.ticket).distinct()
+    last_resort = {work.standards.document.routing.final_owner, HEADQUARTERS}
+    return frozenset(work.session.scalars(query)) - last_resort
 
 
 def _loads(session: Session) -> dict[str, int]:

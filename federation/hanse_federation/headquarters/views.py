@@ -152,6 +152,22 @@ RETURNS = text("""
 """)
 
 
+MAX_RETURNING_TICKETS = 20
+"""How many of the tickets that go to and fro are named: enough to begin with."""
+
+RETURNING = text("""
+    SELECT later.ticket, count(*) AS returns,
+      (SELECT array_agg(DISTINCT from_unit) FROM federation.hand_over WHERE ticket = later.ticket) AS units
+    FROM federation.hand_over AS later
+    WHERE EXISTS (
+        SELECT FROM federation.hand_over AS earlier
+        WHERE earlier.ticket = later.ticket AND earlier.from_unit = later.to_unit
+          AND (earlier.epoch, earlier.sequence) < (later.epoch, later.sequence)
+    )
+    GROUP BY later.ticket ORDER BY returns DESC, later.ticket LIMIT :limit
+""")
+
+
 def get_traffic_report(session: Session, request: pb.GetTrafficReportRequest) -> pb.TrafficReport:
     """Return how many tickets each unit has, how long they waited, and how they went between units."""
     returns = session.execute(RETURNS).one()
@@ -160,6 +176,10 @@ def get_traffic_report(session: Session, request: pb.GetTrafficReportRequest) ->
         hand_overs=_hand_over_matrix(session),
         ping_pong_tickets=returns.tickets,
         ping_pong_returns=returns.returns,
+        returning_tickets=[
+            pb.ReturningTicket(ticket=row.ticket, returns=row.returns, units=row.units)
+            for row in session.execute(RETURNING, {"limit": MAX_RETURNING_TICKETS})
+        ],
     )
 
 

@@ -87,6 +87,8 @@ def _values(work: Work, name: str, asked: pb.Ticket, partner: str, customer: Cus
         "waiting_duration": timedelta(0),
         "breached": False,
         "engagement_count": 0,
+        "left_units": [],
+        "returns": 0,
     }
 
 

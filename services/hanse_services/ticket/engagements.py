@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from hanse.errors import IllegalTransition, NobodyToAsk
+from hanse.errors import IllegalTransition, NobodyToAsk, TicketReturnedTooOften
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
@@ -83,12 +83,18 @@ def confirm_engagement(work: Work, request: rpc.ConfirmEngagementRequest) -> pb.
 
 
 def reject_engagement(work: Work, request: rpc.RejectEngagementRequest) -> pb.Engagement:
-    """Send the provider's solution back: the provider holds the ticket again."""
+    """Send the provider's solution back: the provider holds the ticket again.
+
+    Raises TicketReturnedTooOften where the policy stops a ticket that goes to and fro.
+    """
     engagement = home_engagement(work, request.name, request.etag)
     engagement.move("RejectEngagement")
+    ticket = own_ticket(work, engagement.ticket)
+    if work.standards.is_stopped(ticket.returns):
+        raise TicketReturnedTooOften(resource=ticket.name, returns=str(ticket.returns))
     rejected = told.EngagementRejected(engagement=engagement_summary_of(engagement))
     work.tell(engagement.name, rejected, text=request.reason)
-    hand_over(work, own_ticket(work, engagement.ticket), engagement.provider, engagement.name, work.now)
+    hand_over(work, ticket, engagement.provider, engagement.name, work.now)
     return kept_engagement(engagement)
 
 

@@ -89,7 +89,7 @@ def hand_over(work: Work, ticket: Ticket, unit: str, engagement: str, at: dateti
     """Give a ticket to another unit, at the instant at which that happened, and tell it."""
     if ticket.holder == unit:
         return
-    before, ticket.holder = ticket.holder, unit
+    before = ticket.hand_to(unit)
     settle_clocks(work, ticket, at)
     handed_over = told.TicketHandedOver(
         ticket=summary_of(ticket), from_unit=before, to_unit=unit, engagement=engagement

@@ -135,7 +135,7 @@ class _History:
             self._tell(ticket, event)
 
     def _hand_over(self, ticket: Ticket, holder: str) -> None:
-        before, ticket.holder = ticket.holder, holder
+        before = ticket.hand_to(holder)
         self._end_engagement(self.told_at)
         if holder != self.work.unit:
             self._begin_engagement(ticket, holder)

@@ -28,6 +28,7 @@ def summary_of(ticket: Ticket) -> pb.TicketSummary:
         language=ticket.language,
         service=ticket.service,
         customer_class=ticket.customer_class,
+        returns=ticket.returns,
     )
     put_time(message.resolve_time, ticket.resolve_time)
     return message

@@ -140,6 +140,10 @@ class Ticket(Base):
     waiting_duration: Mapped[timedelta]
     breached: Mapped[bool]
     engagement_count: Mapped[int]
+    left_units: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    """The units that have had it and gave it away."""
+    returns: Mapped[int]
+    """How often it came to one of those."""
 
     clocks: Mapped[list["Clock"]] = relationship(order_by="Clock.kind, Clock.number", lazy="select")
     segments: Mapped[list["ClockSegment"]] = relationship(order_by="ClockSegment.number", lazy="select")
@@ -147,6 +151,13 @@ class Ticket(Base):
     def move(self, verb: str) -> None:
         """Go into the state that a verb leads to. Raises IllegalTransition where it leads nowhere from here."""
         self.state = next_state(TICKET_TRANSITIONS, pb.TicketState, self.name, self.state, verb)
+
+    def hand_to(self, unit: str) -> str:
+        """Give it to another unit, count a return to one that it had left, and return who had it until now."""
+        before, self.holder = self.holder, unit
+        self.left_units = sorted({*self.left_units, before})
+        self.returns += unit in self.left_units
+        return before
 
 
 class ClockSegment(Base):

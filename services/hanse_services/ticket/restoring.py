@@ -75,6 +75,8 @@ def _ticket_of(summary: pb.TicketSummary, fact: Fact) -> Ticket:
         waiting_duration=summary.waiting_duration.ToTimedelta(),
         breached=summary.breached,
         engagement_count=0,
+        left_units=[],
+        returns=summary.returns,
     )
 
 
@@ -108,6 +110,7 @@ def _changing(change: Change) -> Callable[[Work, Fact], None]:
         ticket.state, ticket.priority, ticket.tier = summary.state, summary.priority, summary.tier
         ticket.category, ticket.product, ticket.holder = summary.category, summary.product, summary.holder
         ticket.waiting_duration, ticket.breached = summary.waiting_duration.ToTimedelta(), summary.breached
+        ticket.returns = summary.returns
         ticket.resolve_time = instant(summary.resolve_time) if summary.HasField("resolve_time") else None
         _mark_done(ticket, fact.occur_time)
         change(work, ticket, fact)
@@ -189,6 +192,11 @@ def _reopened(work: Work, ticket: Ticket, fact: Fact) -> None:
 
 def _closed(work: Work, ticket: Ticket, fact: Fact) -> None:
     ticket.close_time = fact.occur_time
+
+
+def _handed_over(work: Work, ticket: Ticket, fact: Fact) -> None:
+    payload: Any = fact.payload
+    ticket.left_units = sorted({*ticket.left_units, payload.from_unit})
 
 
 # Engagements.
@@ -276,7 +284,7 @@ RESTORES: dict[type[Message], Callable[[Work, Fact], None]] = {
     told.TicketResolved: _changing(_resolved),
     told.TicketReopened: _changing(_reopened),
     told.TicketClosed: _changing(_closed),
-    told.TicketHandedOver: _changing(_nothing_more),
+    told.TicketHandedOver: _changing(_handed_over),
     told.SlaWarned: _changing(_nothing_more),
     told.SlaBreached: _changing(_nothing_more),
     told.ClockRuleApplied: _changing(_nothing_more),

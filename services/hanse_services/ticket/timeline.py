@@ -163,6 +163,12 @@ def _resumed(payload: Any) -> str:
     return f"went on, waited {waited.total_seconds():.0f} s in all"
 
 
+def _handed_over(payload: Any) -> str:
+    returns = payload.ticket.returns
+    noticed = f"; it has come back {returns} times by now" if returns > 1 else ""
+    return f"went from {short_unit(payload.from_unit)} to {short_unit(payload.to_unit)}{noticed}"
+
+
 def _reassigned(payload: Any) -> str:
     provider = short_unit(payload.from_unit)
     why = f"it was stuck with {provider}" if payload.stuck else f"{provider} left the group"
@@ -186,7 +192,7 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "TicketReopened": lambda _payload: "reopened",
     "TicketClosed": lambda _payload: "closed",
     "TicketErased": lambda _payload: "all texts were erased",
-    "TicketHandedOver": lambda payload: f"went from {short_unit(payload.from_unit)} to {short_unit(payload.to_unit)}",
+    "TicketHandedOver": _handed_over,
     "SlaWarned": lambda payload: f"{_clock(payload)} clock: {payload.percent} % is used up",
     "SlaBreached": lambda payload: f"{_clock(payload)} clock ran out",
     "ClockRuleApplied": _ruled,

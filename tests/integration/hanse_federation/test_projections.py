@@ -4,7 +4,13 @@ import random
 from collections import Counter
 from datetime import timedelta
 
-from hanse_federation.headquarters.views import get_traffic_report, list_group_tickets, list_matched_charges, list_units
+from hanse_federation.headquarters.views import (
+    MAX_RETURNING_TICKETS,
+    get_traffic_report,
+    list_group_tickets,
+    list_matched_charges,
+    list_units,
+)
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import Policy, PolicyAcknowledged
 from hanse_protos.settlement.v1.settlement_pb2 import PAYABLE, RECEIVABLE, Charge, ChargePosted
@@ -82,6 +88,9 @@ async def test_the_traffic_report_agrees_with_a_count_by_hand(group: Group, muni
     report = await group.hq.database.read(get_traffic_report, pb.GetTrafficReportRequest())
     assert {(each.from_unit, each.to_unit): each.count for each in report.hand_overs} == dict(matrix)
     assert (report.ping_pong_returns, report.ping_pong_tickets) == (returns, len(returned))
+    named = [each.returns for each in report.returning_tickets]
+    assert named == sorted(named, reverse=True)
+    assert len(named) == min(len(returned), MAX_RETURNING_TICKETS)
     assert {each.unit: each.waiting_duration.seconds for each in report.units} == dict(waited)
     assert {each.unit: each.tickets for each in report.units} == {"units/munich": 40, "units/shanghai": 40}
 

@@ -6,8 +6,18 @@ from datetime import timedelta
 
 import pytest
 
+from hanse.policy.store import PolicyStore
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from tests.integration.hanse_services.ticket.desk import HEADQUARTERS, MONDAY, MUNICH, SHANGHAI, Desk, refused
+from hanse_services.ticket.model import SCHEMA
+from tests.integration.hanse_services.ticket.desk import (
+    HEADQUARTERS,
+    MONDAY,
+    MUNICH,
+    SHANGHAI,
+    Desk,
+    policy,
+    refused,
+)
 from tests.integration.hanse_services.ticket.engaged import Engaged, engaged_at
 from tests.integration.hanse_services.ticket.test_clocks import resolution, used
 
@@ -110,6 +120,23 @@ async def test_what_the_final_owner_has_can_not_be_reassigned(desk: Desk) -> Non
     with refused() as refusal:
         await desk.engage("ReassignEngagement", engaged.name)
     assert (refusal.reason, (await desk.get(engaged.ticket)).holder) == ("ILLEGAL_TRANSITION", MUNICH)
+
+
+async def test_a_ticket_that_goes_to_and_fro_is_counted_and_stopped(desk: Desk) -> None:
+    limited = policy(2)
+    limited.document.return_limit.returns = 3
+    await desk.runtime.database.write(PolicyStore(SCHEMA).enact, limited)
+    engaged = await engaged_at(desk, pb.DELIVERED)
+    counted = [(await desk.get(engaged.ticket)).returns]
+    await desk.engage("RejectEngagement", engaged.name)
+    counted.append((await desk.get(engaged.ticket)).returns)
+    await desk.is_told(engaged.delivered())
+    counted.append((await desk.get(engaged.ticket)).returns)
+    assert counted == [1, 2, 3]
+    with refused() as refusal:
+        await desk.engage("RejectEngagement", engaged.name)
+    assert refusal.reason == "TICKET_RETURNED_TOO_OFTEN"
+    assert (await desk.engage("ReassignEngagement", engaged.name)).state == pb.REQUESTED
 
 
 async def test_the_clocks_run_on_the_provider_s_calendar_from_acceptance_to_delivery(desk: Desk) -> None:

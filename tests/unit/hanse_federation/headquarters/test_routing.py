@@ -46,6 +46,17 @@ def test_who_had_it_and_gave_no_solution_is_not_asked_again(standards: Standards
     assert next_candidate(standards, facts, {}, asked, OCCUR_TIME) == Candidate(("units/munich",), 2)
 
 
+def test_a_ticket_that_has_returned_too_often_goes_to_the_final_owner_at_once() -> None:
+    limited = Standards(1, load_yaml(POLICY_YAML + "return_limit: {returns: 3}"))
+    candidates = []
+    for returns in (2, 3):
+        facts = limited.facts(
+            priority="P2", category="display", language="zh", tier=2, home="units/shanghai", returns=returns
+        )
+        candidates.append(next_candidate(limited, facts, {}, [], OCCUR_TIME))
+    assert candidates == [Candidate(("units/hq",), 1), Candidate(("units/hq",), 3, final=True)]
+
+
 def test_where_nobody_is_eligible_the_final_owner_takes_it_at_once() -> None:
     nobody = Standards(1, load_yaml(POLICY_YAML.replace("ticket.skill in provider.skills", "false")))
     facts = TicketFacts(priority="P2", category="display", home="units/shanghai")

@@ -650,6 +650,7 @@ class TrafficReport(_message.Message):
     HAND_OVERS_FIELD_NUMBER: _builtins.int
     PING_PONG_TICKETS_FIELD_NUMBER: _builtins.int
     PING_PONG_RETURNS_FIELD_NUMBER: _builtins.int
+    RETURNING_TICKETS_FIELD_NUMBER: _builtins.int
     ping_pong_tickets: _builtins.int
     """Tickets that returned to a unit that they had left."""
     ping_pong_returns: _builtins.int
@@ -662,6 +663,10 @@ class TrafficReport(_message.Message):
     def hand_overs(self) -> _containers.RepeatedCompositeFieldContainer[Global___HandOverCount]:
         """The hand-over matrix."""
 
+    @_builtins.property
+    def returning_tickets(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReturningTicket]:
+        """The tickets that returned most often, 20 at most, the worst first."""
+
     def __init__(
         self,
         *,
@@ -669,14 +674,47 @@ class TrafficReport(_message.Message):
         hand_overs: _abc.Iterable[Global___HandOverCount] | None = ...,
         ping_pong_tickets: _builtins.int = ...,
         ping_pong_returns: _builtins.int = ...,
+        returning_tickets: _abc.Iterable[Global___ReturningTicket] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hand_overs", b"hand_overs", "ping_pong_returns", b"ping_pong_returns", "ping_pong_tickets", b"ping_pong_tickets", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hand_overs", b"hand_overs", "ping_pong_returns", b"ping_pong_returns", "ping_pong_tickets", b"ping_pong_tickets", "returning_tickets", b"returning_tickets", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TrafficReport: _TypeAlias = TrafficReport  # noqa: Y015
+
+@_typing.final
+class ReturningTicket(_message.Message):
+    """A ticket that goes to and fro."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    RETURNS_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    ticket: _builtins.str
+    """The ticket."""
+    returns: _builtins.int
+    """How often it returned to a unit that it had left."""
+    @_builtins.property
+    def units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The units that have had it, by name."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _builtins.str = ...,
+        returns: _builtins.int = ...,
+        units: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["returns", b"returns", "ticket", b"ticket", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturningTicket: _TypeAlias = ReturningTicket  # noqa: Y015
 
 @_typing.final
 class UnitTraffic(_message.Message):

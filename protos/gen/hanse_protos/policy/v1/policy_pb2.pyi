@@ -95,6 +95,7 @@ class PolicyDocument(_message.Message):
     DESKS_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
     SERVICES_FIELD_NUMBER: _builtins.int
+    RETURN_LIMIT_FIELD_NUMBER: _builtins.int
     REVIEWS_REQUIRED_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """A title for people."""
@@ -144,6 +145,10 @@ class PolicyDocument(_message.Message):
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceOffering]:
         """The service catalogue, in the order in which a category's service is looked for."""
 
+    @_builtins.property
+    def return_limit(self) -> Global___ReturnLimit:
+        """When a ticket that goes to and fro between units is stopped; unset for never."""
+
     def __init__(
         self,
         *,
@@ -159,11 +164,12 @@ class PolicyDocument(_message.Message):
         desks: _abc.Iterable[Global___SharedDesk] | None = ...,
         peers: _abc.Iterable[Global___PeerGroup] | None = ...,
         services: _abc.Iterable[Global___ServiceOffering] | None = ...,
+        return_limit: Global___ReturnLimit | None = ...,
         reviews_required: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["routing", b"routing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["return_limit", b"return_limit", "routing", b"routing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "categories", b"categories", "desks", b"desks", "ladder", b"ladder", "peers", b"peers", "rates", b"rates", "reviews_required", b"reviews_required", "routing", b"routing", "services", b"services", "sharing", b"sharing", "targets", b"targets", "title", b"title", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "categories", b"categories", "desks", b"desks", "ladder", b"ladder", "peers", b"peers", "rates", b"rates", "return_limit", b"return_limit", "reviews_required", b"reviews_required", "routing", b"routing", "services", b"services", "sharing", b"sharing", "targets", b"targets", "title", b"title", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -488,6 +494,7 @@ class TicketFacts(_message.Message):
     PRODUCT_FIELD_NUMBER: _builtins.int
     CUSTOMER_CLASS_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
+    RETURNS_FIELD_NUMBER: _builtins.int
     priority: _builtins.str
     """The priority, "P1" to "P4"."""
     category: _builtins.str
@@ -506,6 +513,8 @@ class TicketFacts(_message.Message):
     """The customer's class, "VVIP", "VIP", "ORDINARY" or "PROSPECTIVE"."""
     service: _builtins.str
     """The id of the service in the catalogue, or empty."""
+    returns: _builtins.int
+    """How often it has come back to a unit that it had left, its home among them."""
     def __init__(
         self,
         *,
@@ -518,10 +527,11 @@ class TicketFacts(_message.Message):
         product: _builtins.str = ...,
         customer_class: _builtins.str = ...,
         service: _builtins.str = ...,
+        returns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "customer_class", b"customer_class", "home", b"home", "language", b"language", "priority", b"priority", "product", b"product", "service", b"service", "skill", b"skill", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "customer_class", b"customer_class", "home", b"home", "language", b"language", "priority", b"priority", "product", b"product", "returns", b"returns", "service", b"service", "skill", b"skill", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -822,6 +832,32 @@ class RoutingRule(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RoutingRule: _TypeAlias = RoutingRule  # noqa: Y015
+
+@_typing.final
+class ReturnLimit(_message.Message):
+    """How tickets are kept from going to and fro. A ticket returns when it comes to a unit that it has left before; a delivery to its home is one return."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETURNS_FIELD_NUMBER: _builtins.int
+    SKIP_FORMER_HOLDERS_FIELD_NUMBER: _builtins.int
+    returns: _builtins.int
+    """From so many returns on, a solution can't be sent back to its provider, and only the final owner is asked."""
+    skip_former_holders: _builtins.bool
+    """Whether a unit that had the ticket before is not asked again."""
+    def __init__(
+        self,
+        *,
+        returns: _builtins.int = ...,
+        skip_former_holders: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["returns", b"returns", "skip_former_holders", b"skip_former_holders"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnLimit: _TypeAlias = ReturnLimit  # noqa: Y015
 
 @_typing.final
 class SharedDesk(_message.Message):

@@ -618,7 +618,7 @@ Global___EngagementOfferExpired: _TypeAlias = EngagementOfferExpired  # noqa: Y0
 
 @_typing.final
 class EngagementOfferWithdrawn(_message.Message):
-    """Headquarters took an offer back: its acceptance came too late, another unit of the shared desk was first, or the home unit had asked a peer. A home unit tells it of the offers that it made itself."""
+    """Headquarters took an offer back: its acceptance came too late, another unit of the shared desk was first, or the home unit had asked a peer; or it took the engagement from its provider. A home unit tells it of the offers that it made itself. Sealed: text."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -846,7 +846,7 @@ Global___EngagementRejected: _TypeAlias = EngagementRejected  # noqa: Y015
 
 @_typing.final
 class EngagementWithdrawn(_message.Message):
-    """The home unit called an engagement off. Sealed: text, where the ticket was taken back from a provider."""
+    """The home unit called an engagement off, or took the ticket back from a provider, and then says why. Sealed: text."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
