@@ -7,13 +7,14 @@ from google.protobuf.message import Message
 from sqlalchemy import select
 
 from hanse.errors import ResourceForeign, ResourceNotFound, ReviewerIsAuthor, ValidationFailed
+from hanse.etags import check_etag
 from hanse.names import new_id
 from hanse.policy.errors import CategoryUnknown
 from hanse.validation import validate
 from hanse.work import Work
 from hanse_protos.knowledge.v1 import knowledge_pb2 as pb
 from hanse_services.knowledge.messages import article_to_proto, sealed_texts, summary_of
-from hanse_services.knowledge.model import SHARED_SCOPES, Article, Publication, check_etag
+from hanse_services.knowledge.model import SHARED_SCOPES, Article, Publication, etag_of
 from hanse_services.knowledge.search import index_publication, remove_from_index
 
 SETTERS: dict[str, Callable[[Article, pb.Article], None]] = {
@@ -195,7 +196,7 @@ def own_article(work: Work, name: str, etag: str) -> Article:
         raise ResourceNotFound(resource=name)
     if article.unit != work.unit:
         raise ResourceForeign(resource=name, owner=article.unit)
-    check_etag(article, etag)
+    check_etag(article.name, etag_of(article), etag)
     return article
 
 

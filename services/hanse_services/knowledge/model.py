@@ -8,7 +8,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from hanse.columns import ProtoEnum
-from hanse.errors import EtagMismatch
 from hanse.log.tables import Time
 from hanse.schema import ServiceSchema
 from hanse.transitions import next_state
@@ -137,9 +136,3 @@ class KnownWord(Base):
 def etag_of(article: Article) -> str:
     """Return the etag of an article: it changes with every change (AIP-154)."""
     return f"v{article.revision}"
-
-
-def check_etag(article: Article, etag: str) -> None:
-    """Raise EtagMismatch where the caller saw another revision; an empty etag skips the check."""
-    if etag and etag != etag_of(article):
-        raise EtagMismatch(resource=article.name, current=etag_of(article))

@@ -3,6 +3,7 @@
 from sqlalchemy import select
 
 from hanse.errors import HeadquartersOnly, PolicyDraftOutdated, ResourceNotFound, ReviewerIsAuthor
+from hanse.etags import check_etag
 from hanse.names import HEADQUARTERS, new_id
 from hanse.work import Work
 from hanse_protos.policy.v1 import draft_pb2 as pb
@@ -107,7 +108,7 @@ def _moved(work: Work, name: str, etag: str, verb: str) -> Draft:
     draft = work.session.scalar(select(Draft).where(Draft.name == name).with_for_update())
     if draft is None:
         raise ResourceNotFound(resource=name)
-    draft.check_etag(etag)
+    check_etag(draft.name, draft.etag, etag)
     draft.move(verb)
     draft.revision += 1
     draft.update_time = work.now

@@ -8,7 +8,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from hanse.columns import ProtoEnum
-from hanse.errors import EtagMismatch
 from hanse.log.tables import Time
 from hanse.schema import ServiceSchema
 from hanse.transitions import next_state
@@ -79,11 +78,6 @@ class Draft(Base):
     def etag(self) -> str:
         """It changes with every change (AIP-154)."""
         return f"v{self.revision}"
-
-    def check_etag(self, etag: str) -> None:
-        """Check that the caller saw the draft as it is; an empty etag takes any. Raises EtagMismatch."""
-        if etag and etag != self.etag:
-            raise EtagMismatch(resource=self.name, etag=etag, current=self.etag)
 
     def move(self, verb: str) -> None:
         """Go into the state that a verb leads to. Raises IllegalTransition where it leads nowhere from here."""

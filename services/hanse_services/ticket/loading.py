@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from sqlalchemy import select
 
 from hanse.errors import ResourceNotFound, ValidationFailed
+from hanse.etags import check_etag
 from hanse.names import home_of, ticket_of
 from hanse.times import instant
 from hanse.work import Work
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.holding import settle_clocks
 from hanse_services.ticket.messages import engagement_to_proto, ticket_to_proto
-from hanse_services.ticket.model import Engagement, Ticket, check_etag
+from hanse_services.ticket.model import Engagement, Ticket, etag_of
 
 AGENT_NAME = re.compile(r"units/[a-z][a-z0-9-]{0,38}/agents/[a-z0-9][a-z0-9._-]{0,62}")
 """The name of a unit's agent. It travels with events, so nothing else may be written there."""
@@ -33,7 +34,7 @@ def own_ticket(work: Work, name: str, etag: str = "") -> Ticket:
     ticket = find_ticket(work, name) if home_of(name) == work.unit else None
     if ticket is None:
         raise ResourceNotFound(resource=name)
-    check_etag(ticket, etag)
+    check_etag(ticket.name, etag_of(ticket), etag)
     return ticket
 
 
@@ -61,7 +62,7 @@ def provided_engagement(work: Work, name: str, etag: str = "") -> Engagement:
 def _checked(engagement: Engagement | None, name: str, etag: str) -> Engagement:
     if engagement is None:
         raise ResourceNotFound(resource=name)
-    check_etag(engagement, etag)
+    check_etag(engagement.name, etag_of(engagement), etag)
     return engagement
 
 

@@ -10,7 +10,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from hanse.columns import ProtoEnum
-from hanse.errors import EtagMismatch
 from hanse.log.tables import Time
 from hanse.schema import ServiceSchema
 from hanse.transitions import next_state
@@ -296,9 +295,3 @@ class Engagement(Base):
 def etag_of(row: Ticket | Engagement) -> str:
     """Return the etag of a row: it changes with every change (AIP-154)."""
     return f"v{row.version}"
-
-
-def check_etag(row: Ticket | Engagement, etag: str) -> None:
-    """Raise EtagMismatch where the caller saw another version; an empty etag skips the check."""
-    if etag and etag != etag_of(row):
-        raise EtagMismatch(resource=row.name, current=etag_of(row))

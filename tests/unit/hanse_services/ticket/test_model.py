@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hanse.errors import EtagMismatch, IllegalTransition
+from hanse.errors import IllegalTransition
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.model import (
     ENGAGEMENT_TRANSITIONS,
@@ -14,8 +14,6 @@ from hanse_services.ticket.model import (
     Step,
     StepAction,
     Ticket,
-    check_etag,
-    etag_of,
 )
 from tests.support import OCCUR_TIME
 
@@ -57,14 +55,6 @@ def test_a_step_that_is_not_open_changes_nothing() -> None:
     with pytest.raises(IllegalTransition):
         engagement.move("RejectEngagement")
     assert engagement.state == pb.CONFIRMED
-
-
-def test_an_etag_is_checked_where_it_is_given() -> None:
-    ticket = Ticket(name=NAME, version=3)
-    check_etag(ticket, "")
-    check_etag(ticket, etag_of(ticket))
-    with pytest.raises(EtagMismatch):
-        check_etag(ticket, "v2")
 
 
 def test_a_step_is_due_from_its_time_on_until_it_is_done() -> None:
