@@ -28,8 +28,8 @@ demo: $(STAMP) ## Start headquarters, Shanghai and Munich, and show the whole jo
 up: $(STAMP) ## Keep a group running to play with, until Ctrl-C
 	$(BIN)/hanse up
 
-test: $(STAMP) ## Pass all tests, on real servers
-	$(BIN)/pytest tests
+test: $(STAMP) ## Pass all tests, on real servers; WORKERS= says how many modules at a time
+	$(BIN)/pytest tests --numprocesses $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
 
 test-fast: $(STAMP) ## Pass the tests that need no server
 	$(BIN)/pytest tests/unit

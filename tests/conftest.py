@@ -38,12 +38,21 @@ UNUSED_ADDRESS = f"{LOOPBACK}:1"
 @pytest.fixture(scope="session")
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
     """One PostgreSQL for all tests of a session; each test takes databases of its own from it."""
-    async with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as server:
+    async with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def _make_template(postgres: EmbeddedPostgres) -> Callable[[tuple[Migrations, ...]], str]:
+def _maintenance(postgres: EmbeddedPostgres) -> Iterator[psycopg.Connection]:
+    """The one connection that makes and drops databases."""
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def _make_template(
+    postgres: EmbeddedPostgres, _maintenance: psycopg.Connection
+) -> Callable[[tuple[Migrations, ...]], str]:
     """Migrate each set of schemas once, into a database that the tests' own are copied from."""
     templates: dict[frozenset[str], str] = {}
     new_names = (f"template_{number}" for number in count(1))
@@ -52,8 +61,7 @@ def _make_template(postgres: EmbeddedPostgres) -> Callable[[tuple[Migrations, ..
         names = frozenset(schema.name for schema, _ in migrations)
         if names not in templates:
             template = next(new_names)
-            with psycopg.connect(postgres.url(), autocommit=True) as connection:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(template)))
+            _maintenance.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(template)))
             for schema, folder in migrations:
                 migrate(postgres.url(template), schema, folder)
             templates[names] = template
@@ -70,6 +78,7 @@ def _database_names() -> Iterator[str]:
 @pytest.fixture
 def make_database(
     postgres: EmbeddedPostgres,
+    _maintenance: psycopg.Connection,
     _make_template: Callable[[tuple[Migrations, ...]], str],
     _database_names: Iterator[str],
 ) -> Iterator[MakeDatabase]:
@@ -79,15 +88,13 @@ def make_database(
     def make(*migrations: Migrations) -> str:
         template, name = _make_template(migrations), next(_database_names)
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        with psycopg.connect(postgres.url(), autocommit=True) as connection:
-            connection.execute(statement)
+        _maintenance.execute(statement)
         made.append(name)
         return postgres.url(name)
 
     yield make
-    with psycopg.connect(postgres.url(), autocommit=True) as connection:
-        for name in made:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    for name in made:
+        _maintenance.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="session")

@@ -40,9 +40,6 @@ _SETTINGS = {
     # Headquarters, a few units and their roles on one machine, with a pool each.
     "max_connections": "200",
     "shared_buffers": "64MB",
-    # What is acknowledged is on disk. These are the defaults; they are here because everything rests on them.
-    "fsync": "on",
-    "synchronous_commit": "on",
     # A transaction that somebody forgot would hold back vacuum, and locks, for ever.
     "idle_in_transaction_session_timeout": "60s",
     "timezone": "UTC",
@@ -51,6 +48,10 @@ _SETTINGS = {
     "log_error_verbosity": "terse",
     "log_min_error_statement": "panic",
 }
+
+# What is acknowledged is on disk. These are the defaults; they are here because everything rests on them.
+_DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+_FORGETFUL = dict.fromkeys(_DURABLE, "off")
 
 _CLUSTER_OPTIONS = [
     "--username=" + USER,
@@ -69,8 +70,9 @@ _AS_ROOT_HINT = "Run Hanse as an ordinary user, or set HANSE_DATABASE_URL to a P
 class EmbeddedPostgres(EmbeddedServer):
     """PostgreSQL 18 on loopback, with a generated password.
 
-    `logical_replication` writes what logical decoding needs to the log. `guise` is for tests: by default it is chosen
-    so that PostgreSQL starts also for root, which it refuses otherwise.
+    `logical_replication` writes what logical decoding needs to the log. Two are for tests: `durable=False`, where
+    nothing outlives the server and no disk need be waited for, and `guise`, which by default is chosen so that
+    PostgreSQL starts also for root, which it refuses otherwise.
     """
 
     name = "PostgreSQL"
@@ -86,11 +88,13 @@ class EmbeddedPostgres(EmbeddedServer):
         port: int | None = None,
         *,
         logical_replication: bool = False,
+        durable: bool = True,
         guise: Guise | None = None,
     ) -> None:
         super().__init__(data_dir, port)
         self.guise = guise or suitable_guise()
-        self._settings = _SETTINGS | {"wal_level": "logical" if logical_replication else "replica"}
+        level = {"wal_level": "logical" if logical_replication else "replica"}
+        self._settings = _SETTINGS | level | (_DURABLE if durable else _FORGETFUL)
         self._cluster = self.data_dir / "cluster"
         self._password_path = self.data_dir / "password"
 

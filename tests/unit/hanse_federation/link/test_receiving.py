@@ -91,6 +91,7 @@ def test_a_sealed_field_that_says_something_else_is_a_fork() -> None:
         Event(event_id="x").SerializeToString(),
         event(occur_time=Timestamp(seconds=300_000_000_000)).SerializeToString(),
     ],
+    ids=["no message", "no payload", "no identity", "no time that there is"],
 )
 def test_bytes_that_are_no_event_are_refused(content: bytes) -> None:
     with pytest.raises(ValidationFailed):
