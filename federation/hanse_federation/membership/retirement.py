@@ -1,8 +1,9 @@
 """A unit leaves the group in good order.
 
 In one transaction headquarters takes it out of the register, so that its link is refused from then on and routing asks
-it no more; takes back what it worked on, tells the homes so and asks the next candidates; calls off what it had asked
-others for; and lists its own open tickets, which nobody works on any more: the group has to see to them.
+it no more; makes its certificates void; takes back what it worked on, tells the homes so and asks the next candidates;
+calls off what it had asked others for; and lists its own open tickets, which nobody works on any more: the group has to
+see to them.
 
 A delivered solution stays delivered: its home may still confirm it. What the unit has told stays at headquarters, where
 it can be read and verified.
@@ -30,6 +31,7 @@ def retire_unit(work: Work, request: pb.RetireUnitRequest) -> pb.RetireUnitRespo
     member = membership.changing(work, unit)
     membership.move(work, member, "RetireUnit", request.reason)
     member.invitation_digest = member.invitation_expire_time = None
+    membership.revoke_certificates(work, unit)
     work.tell(unit, pb.UnitRetired(unit=unit), reason=request.reason)
     own = select(GroupEngagement.name).where(GroupEngagement.home == unit, GroupEngagement.state.not_in(OVER))
     withdrawn = call_off(work, work.session.scalars(own).all())

@@ -16,6 +16,7 @@ from hanse_federation.headquarters.forwarding import forward_decisions
 from hanse_federation.headquarters.views import list_units
 from hanse_federation.link.hub import Hub
 from hanse_federation.membership.register import admit_unit, list_members, revoke_unit
+from hanse_federation.membership.retirement import retire_unit
 from hanse_federation.model import LOG, ROUTING_STREAM
 from hanse_protos.federation.v1 import membership_pb2 as pb
 from hanse_protos.federation.v1.group_pb2 import ListUnitsRequest
@@ -116,6 +117,15 @@ async def test_the_certificates_of_a_revoked_unit_stay_void_when_it_comes_back(
 ) -> None:
     await munich.stop()
     await revoke(group, MUNICH)
+    await group.admit(MUNICH)
+    assert await refusal(group, MUNICH, unit_folder) == "CERTIFICATE_REVOKED"
+
+
+async def test_the_certificates_of_a_retired_unit_are_void_too(
+    group: Group, munich: Unit, unit_folder: MakeUnitFolder
+) -> None:
+    await munich.stop()
+    await group.execute(retire_unit, pb.RetireUnitRequest(unit=MUNICH), pb.RetireUnitResponse)
     await group.admit(MUNICH)
     assert await refusal(group, MUNICH, unit_folder) == "CERTIFICATE_REVOKED"
 
