@@ -91,7 +91,10 @@ class Settings(BaseSettings):
     """The units that the hub admits when it starts, unless it knows them: those with which the group begins.
     Headquarters only."""
     otlp_endpoint: str | None = None
-    """Where traces and metrics go, `http://collector:4317`. Off where unset."""
+    """Where traces and metrics go over gRPC, `http://collector:4317`. Off where unset."""
+    otlp_http_endpoint: str | None = Field(default=None, pattern="^https?://")
+    """Where the traces of the reactions go over HTTP, `http://collector:4318`: their process has no gRPC. Off where
+    unset."""
     log_level: str = "info"
     """What is logged at least: `debug`, `info`, `warning` or `error`."""
 

@@ -19,7 +19,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -32,16 +32,23 @@ _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("hanse")
 
 
-def start_telemetry(unit: str, role: str, otlp_endpoint: str | None) -> TracerProvider:
-    """Install the tracer provider of this process. With no endpoint, spans get ids and go nowhere."""
+def start_telemetry(unit: str, role: str, exporter: SpanExporter | None) -> TracerProvider:
+    """Install the tracer provider of this process. With no exporter, spans get ids and go nowhere."""
     provider = TracerProvider(resource=_resource(unit, role))
-    if otlp_endpoint:
-        # Imported here: the exporter brings gRPC, which must not enter nameko's process.
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=otlp_endpoint, insecure=True)))
+    if exporter:
+        provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     return provider
+
+
+def grpc_exporter(otlp_endpoint: str | None) -> SpanExporter | None:
+    """Return what exports spans to an OTLP endpoint over gRPC; None where there is no endpoint."""
+    if not otlp_endpoint:
+        return None
+    # Imported here: it brings gRPC, which must not enter nameko's process. That one has `hanse.otlp_http`.
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+
+    return OTLPSpanExporter(endpoint=otlp_endpoint, insecure=True)
 
 
 def start_metrics(unit: str, role: str, otlp_endpoint: str) -> MeterProvider:

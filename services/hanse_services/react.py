@@ -34,6 +34,7 @@ from nameko.containers import ServiceContainer
 from hanse.config import Settings, load_settings
 from hanse.errors import HanseError
 from hanse.logs import configure_logging
+from hanse.otlp_http import HttpSpanExporter
 from hanse.telemetry import start_telemetry
 from hanse.telling.reacting import container_of, subscriptions_of
 from hanse_services.subscriptions import REACTIONS, SUBSCRIPTIONS
@@ -130,8 +131,8 @@ def main(paths: Sequence[str]) -> None:
     """Run the process."""
     settings = load_settings()
     configure_logging(settings.log_level)
-    # Without an exporter: the one that there is brings gRPC. The trace ids still go from event to event.
-    start_telemetry(settings.unit, "react", None)
+    endpoint = settings.otlp_http_endpoint
+    telemetry = start_telemetry(settings.unit, "react", HttpSpanExporter(endpoint) if endpoint else None)
     classes = []
     for path in paths or REACTIONS:
         reactions = load(path)
@@ -139,6 +140,7 @@ def main(paths: Sequence[str]) -> None:
             check(path, reactions)
         classes.append(reactions)
     serve(classes, settings)
+    telemetry.shutdown()
 
 
 if __name__ == "__main__":

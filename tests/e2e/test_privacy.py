@@ -41,6 +41,7 @@ from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.subscriptions import SUBSCRIPTIONS
 from tests.e2e.canaries import Canaries, Collector, collecting, found_in, in_broker, in_database, in_files, in_temporal
+from tests.http_collector import collecting_http
 from tests.support import POLICY_YAML, record_of
 
 UNITS = (HQ, SHANGHAI, MUNICH)
@@ -69,6 +70,7 @@ class Scene:
 
     group: Group
     collector: Collector
+    reactions_spans: list[bytes]
     desks: dict[str, Desk]
     canaries: Canaries = field(default_factory=Canaries)
     partner: Any = None
@@ -131,11 +133,13 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         collector, address = await stack.enter_async_context(collecting())
         patch.setenv("HANSE_OTLP_ENDPOINT", address)
+        reactions_spans, http_address = stack.enter_context(collecting_http())
+        patch.setenv("HANSE_OTLP_HTTP_ENDPOINT", http_address)
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "300")
         folder = tmp_path_factory.mktemp("group")
         group = await stack.enter_async_context(Group(folder, [SHANGHAI, MUNICH], migrate_all, lambda _text: None))
         desks = {unit: await _sign_in(stack, folder, unit) for unit in UNITS}
-        scene = Scene(group, collector, desks)
+        scene = Scene(group, collector, reactions_spans, desks)
         await _publish_policy(scene)
         await _admit_partner(scene, stack)
         # What headquarters' desk is told stays in its queues, where it is looked for too.
@@ -438,6 +442,9 @@ def test_no_process_logs_any_text(scene: Scene) -> None:
 def test_no_span_has_any_text(scene: Scene) -> None:
     assert b"TicketService/ResolveTicket" in scene.collector.content
     assert found_in(scene.collector.content) == set()
+    of_reactions = b"".join(scene.reactions_spans)
+    assert b"receive knowledge.delivery" in of_reactions
+    assert found_in(of_reactions) == set()
 
 
 def test_no_refusal_repeats_what_was_sent(scene: Scene) -> None:

@@ -1,0 +1,36 @@
+"""A collector of spans over HTTP, as the reactions' process exports them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+from hanse.local.ports import LOOPBACK
+from hanse.otlp_http import TRACES_PATH
+
+
+@contextmanager
+def collecting_http() -> Iterator[tuple[list[bytes], str]]:
+    """Run a collector; give what it has taken, export by export, and its address."""
+    taken: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            taken.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(HTTPStatus.OK if self.path == TRACES_PATH else HTTPStatus.NOT_FOUND)
+            self.end_headers()
+
+        def log_request(self, *_request: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield taken, f"http://{LOOPBACK}:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
