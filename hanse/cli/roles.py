@@ -30,7 +30,7 @@ from hanse.pruning import Pruner
 from hanse.rpc import dead_letter_servicer, log_servicer
 from hanse.rpc.server import RpcServer, Served, by_token
 from hanse.runtime import Runtime
-from hanse.telemetry import start_metrics, start_telemetry
+from hanse.telemetry import grpc_exporter, start_metrics, start_telemetry
 from hanse.telling.dead_letters import Effects
 from hanse.telling.relay import FollowedLog, Relay
 from hanse.work import CommandExecutor
@@ -48,6 +48,7 @@ from hanse_gateway.serving import admin_served, gateway_server
 from hanse_services.knowledge import servicer as knowledge_servicer
 from hanse_services.knowledge.effects import EFFECTS as KNOWLEDGE_EFFECTS
 from hanse_services.knowledge.model import SCHEMA as KNOWLEDGE
+from hanse_services.knowledge.restoring import RESTORES as KNOWLEDGE_RESTORES
 from hanse_services.policy import servicer as policy_servicer
 from hanse_services.policy.commands import EFFECTS as POLICY_EFFECTS
 from hanse_services.policy.model import SCHEMA as POLICY
@@ -78,7 +79,11 @@ EFFECTS: Mapping[str, Effects] = {
 """What the reactions of each service do: a dead letter that is retried has just that effect."""
 
 
-RESTORES: Restores = {TICKET.name: TICKET_RESTORES, SETTLEMENT.name: SETTLEMENT_RESTORES}
+RESTORES: Restores = {
+    TICKET.name: TICKET_RESTORES,
+    KNOWLEDGE.name: KNOWLEDGE_RESTORES,
+    SETTLEMENT.name: SETTLEMENT_RESTORES,
+}
 """What comes back of each service's state with its events, when a unit is re-seeded from headquarters' copy."""
 
 
@@ -149,7 +154,7 @@ async def running(settings: Settings, roles: Sequence[Role]) -> AsyncIterator[Ru
     """Run roles of a unit for the length of a block. A role that fails ends the process: it is started again whole."""
     configure_logging(settings.log_level)
     runtime = Runtime(settings)
-    start_telemetry(settings.unit, "-".join(roles), settings.otlp_endpoint)
+    start_telemetry(settings.unit, "-".join(roles), grpc_exporter(settings.otlp_endpoint))
     async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
         process = _Process(runtime, group, stack)
         stack.push_async_callback(runtime.close)

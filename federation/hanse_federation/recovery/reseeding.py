@@ -3,7 +3,8 @@
 They are fetched over the unit's own identity, and checked as they come: each follows from the last record that both
 have. Then, in one transaction, they are put back verbatim at their places, so that both logs agree again without a new
 epoch; each service restores what they say to its tables; and what the unit has written since the restore follows them,
-the same events at later places, since nobody has taken those yet.
+the same events at later places, since nobody has taken those yet. A long stream comes back in rounds, each of which
+leaves a log that is whole: what breaks off between two is gone on with by the same command.
 
 What a record says is restored by the service that wrote it (`Restores`). Texts that never left the unit are lost, and
 so is what stands in no event: the answer says which texts, ticket by ticket. Readers of the log go on from the last
@@ -37,9 +38,10 @@ from hanse_protos.federation.v1 import recovery_pb2 as pb
 from hanse_protos.federation.v1.link_pb2 import BatchedRecord, FetchRecordsRequest, FetchRecordsResponse, RecordBatch
 from hanse_protos.log.v1.log_pb2 import Event, SealedFields
 
-MAX_RECORDS = 50_000
-"""How many records come back at a time, in memory and in one transaction: give the command again for more."""
+ROUND_RECORDS = 50_000
+"""How many records come back in one round, in memory and in one transaction: as many rounds follow as it takes."""
 MAX_LISTED = 5_000
+"""How many tickets and other resources the answer names, so that it stays below the size of a message."""
 PAGE_RECORDS = 1_000
 
 Restore = Callable[[Work, Fact], None]
@@ -59,11 +61,14 @@ class Place:
     record: BatchedRecord
 
 
-async def fetch(unit: str, stream: str, after: Head, ask: Ask) -> list[RecordBatch]:
-    """Return what headquarters has of a stream behind a record, checked. Raises LogFork."""
+async def fetch(unit: str, stream: str, after: Head, ask: Ask, limit: int) -> list[RecordBatch]:
+    """Return what headquarters has of a stream behind a record, checked, until it is `limit` records or more.
+
+    Raises LogFork.
+    """
     batches: list[RecordBatch] = []
     head, count = after, 0
-    while count < MAX_RECORDS:
+    while count < limit:
         batch = (await ask(FetchRecordsRequest(stream=stream, after=stream_head(stream, head)))).batch
         if not batch.records:
             break
@@ -124,6 +129,21 @@ def reseed(
         records=len(places),
         carried=len(tail),
         resources=list(report.lines.values())[:MAX_LISTED],
+    )
+
+
+def combine(rounds: Sequence[pb.ReseedStreamResponse]) -> pb.ReseedStreamResponse:
+    """Return one answer for all rounds: each names what came back in it."""
+    lines: dict[str, pb.ReseededResource] = {}
+    for line in (line for answer in rounds for line in answer.resources):
+        known = lines.setdefault(line.resource, pb.ReseededResource(resource=line.resource, skipped=line.skipped))
+        known.records += line.records
+        known.lost_texts.extend(text for text in line.lost_texts if text not in known.lost_texts)
+    return pb.ReseedStreamResponse(
+        head=rounds[-1].head,
+        records=sum(answer.records for answer in rounds),
+        carried=rounds[-1].carried,
+        resources=list(lines.values())[:MAX_LISTED],
     )
 
 

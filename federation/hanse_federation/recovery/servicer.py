@@ -2,6 +2,7 @@
 
 from functools import partial
 from typing import Any
+from uuid import UUID, uuid5
 
 from hanse.names import HEADQUARTERS
 from hanse.rpc.call import cause_of
@@ -18,7 +19,7 @@ from hanse_federation.link.sending import Source
 from hanse_federation.model import LOG
 from hanse_federation.recovery import decisions as recovery
 from hanse_federation.recovery.quarantine import release
-from hanse_federation.recovery.reseeding import Restores, fetch, reseed, service_of
+from hanse_federation.recovery.reseeding import ROUND_RECORDS, Restores, combine, fetch, reseed, service_of
 from hanse_protos.federation.v1 import recovery_pb2 as pb
 from hanse_protos.federation.v1 import recovery_pb2_grpc as rpc
 from hanse_protos.federation.v1.link_pb2 import CompareStreamRequest
@@ -30,8 +31,12 @@ SERVICE = pb.DESCRIPTOR.services_by_name["StreamService"].full_name
 class StreamServicer(rpc.StreamServiceServicer):
     """What a person decides about the streams in quarantine at this end."""
 
-    def __init__(self, runtime: Runtime, executor: CommandExecutor, restores: Restores) -> None:
+    def __init__(
+        self, runtime: Runtime, executor: CommandExecutor, restores: Restores, *, round_records: int = ROUND_RECORDS
+    ) -> None:
+        """Serve; a re-seeding puts back `round_records` or a few more in one transaction."""
         self._restores = restores
+        self._round_records = round_records
         self._runtime = runtime
         self._database = runtime.database
         self._executor = executor
@@ -43,6 +48,17 @@ class StreamServicer(rpc.StreamServiceServicer):
         return await self._executor.execute(recovery.accept, request, cause_of(request), pb.AcceptEpochResponse)
 
     async def ReseedStream(self, request: pb.ReseedStreamRequest, context: Context) -> pb.ReseedStreamResponse:
+        rounds = [await self._reseed_round(request)]
+        while rounds[-1].records >= self._round_records:
+            # A repeat of the whole finds each round's answer again by its own id.
+            round_id = str(uuid5(UUID(request.request_id), f"round {len(rounds) + 1}"))
+            rounds.append(await self._reseed_round(pb.ReseedStreamRequest(stream=request.stream, request_id=round_id)))
+        if await self._agree(request.stream):
+            await self._database.write(release, request.stream)
+        return combine(rounds)
+
+    async def _reseed_round(self, request: pb.ReseedStreamRequest) -> pb.ReseedStreamResponse:
+        """Put back what follows the last common record, as far as one round goes."""
         stream, unit = request.stream, self._runtime.unit
         service = service_of(unit, stream)
         async with await hub_channel(self._runtime.settings) as channel:
@@ -51,18 +67,16 @@ class StreamServicer(rpc.StreamServiceServicer):
             with remote_errors():
                 source = Source(ServiceSchema(service).log, stream)
                 common, _ = await last_common(self._database, source, ask)
-                batches = await fetch(unit, stream, common, partial(stub.FetchRecords, timeout=COMPARE_TIMEOUT_SECONDS))
+                fetch_records = partial(stub.FetchRecords, timeout=COMPARE_TIMEOUT_SECONDS)
+                batches = await fetch(unit, stream, common, fetch_records, self._round_records)
 
         def put_back(work: Work, _request: pb.ReseedStreamRequest) -> pb.ReseedStreamResponse:
             return reseed(work, stream, common, batches, self._restores)
 
-        answer = await self._executor.execute(put_back, request, cause_of(request), pb.ReseedStreamResponse)
-        if await self._agree(stream):
-            await self._database.write(release, stream)
-        return answer
+        return await self._executor.execute(put_back, request, cause_of(request), pb.ReseedStreamResponse)
 
     async def ReleaseStream(self, request: pb.ReleaseStreamRequest, context: Context) -> pb.ReleaseStreamResponse:
-        if self._runtime.unit != HEADQUARTERS:
+        if self._runtime.unit != HEADQUARTERS and not recovery.is_between_peers(request.stream):
             await self._agree(request.stream)
         return await self._executor.execute(
             recovery.release_stream, request, cause_of(request), pb.ReleaseStreamResponse

@@ -23,7 +23,7 @@ from hanse_federation.headquarters.views import list_group_tickets
 from hanse_federation.model import LOG, SCHEMA, GroupEngagement
 from hanse_federation.recovery import decisions as recovery
 from hanse_federation.recovery.quarantine import read_quarantines
-from hanse_federation.recovery.reseeding import Restores
+from hanse_federation.recovery.reseeding import ROUND_RECORDS, Restores
 from hanse_federation.recovery.servicer import StreamServicer
 from hanse_protos.federation.v1 import group_pb2 as group_pb
 from hanse_protos.federation.v1 import recovery_pb2 as pb
@@ -290,11 +290,17 @@ async def test_a_release_is_refused_while_the_logs_disagree(munich: Unit) -> Non
     assert raised.value.reason == "LOGS_DISAGREE"
 
 
-async def reseeded(munich: Unit, restores: Restores | None = None) -> pb.ReseedStreamResponse:
+async def reseeded(
+    munich: Unit,
+    restores: Restores | None = None,
+    *,
+    round_records: int = ROUND_RECORDS,
+    request_id: str = "",
+) -> pb.ReseedStreamResponse:
     """Give the command at Munich."""
     executor = CommandExecutor(munich.runtime.database, SCHEMA, munich.runtime.unit)
-    servicer: Any = StreamServicer(munich.runtime, executor, restores or {})
-    request = pb.ReseedStreamRequest(stream=TICKETS, request_id=str(uuid4()))
+    servicer: Any = StreamServicer(munich.runtime, executor, restores or {}, round_records=round_records)
+    request = pb.ReseedStreamRequest(stream=TICKETS, request_id=request_id or str(uuid4()))
     set_caller(Caller(OPERATOR, munich.name, frozenset(), datetime.now(UTC)))
     try:
         answer: pb.ReseedStreamResponse = await servicer.ReseedStream(request, None)
@@ -304,14 +310,25 @@ async def reseeded(munich: Unit, restores: Restores | None = None) -> pb.ReseedS
 
 
 async def test_a_restored_unit_gets_its_records_back_and_both_logs_agree_without_a_new_epoch(munich: Unit) -> None:
-    await restored(munich, lost=2_500)
+    await restored(munich, lost=5)
     before = await munich.taken()
     answer = await reseeded(munich)
-    assert (answer.records, answer.carried, answer.head.epoch, answer.head.sequence) == (2_500, 0, 1, 2_503)
+    assert (answer.records, answer.carried, answer.head.epoch, answer.head.sequence) == (5, 0, 1, 8)
     await healed(munich, TICKETS)
     assert await munich.sent() == before
     await munich.open_tickets(2, first=20_000)
     await munich.caught_up()
+
+
+async def test_a_long_stream_comes_back_in_rounds_and_a_repeat_is_answered_alike(munich: Unit) -> None:
+    await restored(munich, lost=2_500, since=2)
+    before, since = await munich.taken(), (await munich.sent())[3:]
+    request_id = str(uuid4())
+    answer = await reseeded(munich, round_records=1_000, request_id=request_id)
+    assert (answer.records, answer.carried, answer.head.sequence, len(answer.resources)) == (2_500, 2, 2_505, 2_500)
+    await healed(munich, TICKETS)
+    assert [record.event for record in await munich.sent()] == [record.event for record in (*before, *since)]
+    assert await reseeded(munich, round_records=1_000, request_id=request_id) == answer
 
 
 async def test_what_the_unit_has_written_since_follows_what_came_back(munich: Unit) -> None:
