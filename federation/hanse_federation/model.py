@@ -44,10 +44,14 @@ class Base(DeclarativeBase):
 
 
 class End(StrEnum):
-    """The two ends of a link. At headquarters one database holds both, since its own desk has an agent too."""
+    """The two ends of a link. At headquarters one database holds both, since its own desk has an agent too.
+
+    A line to a peer has an end of its own in each of the two units: its row names the peer.
+    """
 
     AGENT = "AGENT"
     HUB = "HUB"
+    PEER = "PEER"
 
 
 class LinkState(Base):

@@ -43,7 +43,7 @@ class LinkServicer(rpc.LinkServiceServicer):
         return await self._runtime.database.read(linking.get_link, self._runtime.unit)
 
     async def ListLinks(self, request: pb.ListLinksRequest, context: Context) -> pb.ListLinksResponse:
-        return await self._runtime.database.read(linking.list_links, request)
+        return await self._runtime.database.read(linking.list_links, self._runtime.unit)
 
     async def ListAlarms(self, request: pb.ListAlarmsRequest, context: Context) -> pb.ListAlarmsResponse:
         return await self._runtime.database.read(linking.list_alarms, request)

@@ -1,4 +1,4 @@
-"""`hanse link`: how every link that ends at a unit is doing, stream by stream."""
+"""`hanse link`: how every link that ends at a unit is doing, stream by stream; lines to peers among them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def show(unit: str, reply: pb.ListLinksResponse) -> None:
     output.table(f"Links of {unit}", COLUMNS, rows)
     for report in reply.links:
         if report.last_error:
-            name = output.unit(report.unit)
+            name = _name(report)
             again = f"opened again {report.reconnects} times, ended last with {report.last_error}"
             output.console.print(f"{name}: {again}", style="dim", markup=False)
         for stream in report.streams:
@@ -42,11 +42,15 @@ def show(unit: str, reply: pb.ListLinksResponse) -> None:
                 output.console.print(f"{stream.stream}: {stream.problem}", style="red", markup=False)
 
 
+def _name(report: pb.LinkReport) -> str:
+    return f"{output.unit(report.unit)} (peer)" if report.peer else output.unit(report.unit)
+
+
 def _row(report: pb.LinkReport, stream: pb.StreamReport) -> list[str | Text]:
     position = stream.position
     return [
-        output.unit(report.unit),
-        # A stream of a link is the unit's own or the one to it: its last word says which.
+        _name(report),
+        # Both ends of a link and a column beside it say whose stream it is: its last word says which.
         stream.stream.rsplit("/", 1)[-1],
         "sends" if stream.sent else "takes",
         f"{position.epoch}/{position.sequence}",

@@ -129,6 +129,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
     "hanse_protos.federation.v1.PeerService": {
         "GetPeerHead": BY_CERTIFICATE,
         "DeliverPeerRecords": BY_CERTIFICATE,
+        "ComparePeerStream": BY_CERTIFICATE,
     },
     "hanse_protos.federation.v1.GroupService": {
         "ListUnits": HEADQUARTERS,

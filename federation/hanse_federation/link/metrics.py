@@ -50,7 +50,7 @@ def read_snapshot(session: Session, unit: str) -> Snapshot:
         source.stream: read_head(session, source.log, source.stream).sequence for source in upstream_sources(unit)
     }
     return Snapshot(
-        links=list_links(session, pb.ListLinksRequest()),
+        links=list_links(session, unit),
         alarms=list_alarms(session, pb.ListAlarmsRequest()),
         heads=heads,
         dead_letters={service: _dead_letters(session, service) for service in (*UPSTREAM_SERVICES, SCHEMA.name)},
@@ -71,6 +71,8 @@ class LinkMetrics:
         self._snapshot = NOTHING
         gauges: list[tuple[str, str, str, Observer]] = [
             ("hanse.link.up", "1", "Whether the link is up: 1 or 0.", _up),
+            ("hanse.link.health", "1", "1 for the state of health that the link is in.", _health),
+            ("hanse.link.acknowledged", "{event}", "How far the other end has a stream.", _acknowledged),
             ("hanse.link.credit", "{record}", "Records that may still be sent unacknowledged.", _credit),
             ("hanse.link.lag.events", "{event}", "Events that the receiver of a stream lacks.", _lag_events),
             ("hanse.link.lag.duration", "s", "For how long it has lacked the first of them.", _lag_duration),
@@ -109,7 +111,8 @@ Observer = Callable[[Snapshot], Iterator[Observation]]
 
 
 def _of_link(link: pb.LinkReport) -> dict[str, str]:
-    return {"hanse.link.unit": link.unit, "hanse.link.end": "hub" if link.hub else "agent"}
+    end = "peer" if link.peer else "hub" if link.hub else "agent"
+    return {"hanse.link.unit": link.unit, "hanse.link.end": end}
 
 
 def _streams(snapshot: Snapshot) -> Iterator[tuple[pb.StreamReport, dict[str, str]]]:
@@ -121,6 +124,20 @@ def _streams(snapshot: Snapshot) -> Iterator[tuple[pb.StreamReport, dict[str, st
 
 def _up(snapshot: Snapshot) -> Iterator[Observation]:
     return (Observation(int(link.connected), _of_link(link)) for link in snapshot.links.links)
+
+
+def _health(snapshot: Snapshot) -> Iterator[Observation]:
+    for link in snapshot.links.links:
+        attributes = {**_of_link(link), "hanse.link.health": pb.LinkHealth.Name(link.health)}
+        if link.last_error and not link.connected:
+            attributes["error.type"] = link.last_error.split(":", 1)[0]
+        yield Observation(1, attributes)
+
+
+def _acknowledged(snapshot: Snapshot) -> Iterator[Observation]:
+    for stream, attributes in _streams(snapshot):
+        if stream.sent:
+            yield Observation(stream.other_sequence, attributes)
 
 
 def _credit(snapshot: Snapshot) -> Iterator[Observation]:

@@ -1,4 +1,4 @@
-"""What may be asked about the links that end here: in a unit its one link, at headquarters those of all units."""
+"""What may be asked about the links that end here: a unit's link and its lines to peers, at headquarters all links."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from hanse.clock import utc_now
 from hanse.errors import HanseError, UnitUnreachable
 from hanse.log.follow import Position, read_cursor, read_head
-from hanse.names import downstream_name
+from hanse.names import downstream_name, stream_to
 from hanse.times import duration, put_time, timestamp
 from hanse_federation.link.frames import stream_head
 from hanse_federation.link.sending import Source, upstream_sources
@@ -50,10 +50,10 @@ def get_link(session: Session, unit: str) -> pb.Link:
 # Links with their streams.
 
 
-def list_links(session: Session, _request: pb.ListLinksRequest) -> pb.ListLinksResponse:
-    """Return every link that ends here, and how each of its streams is doing."""
+def list_links(session: Session, unit: str) -> pb.ListLinksResponse:
+    """Return every link that ends at this unit, and how each of its streams is doing."""
     now = utc_now()
-    return pb.ListLinksResponse(links=[_report(session, link, now) for link in _links(session)])
+    return pb.ListLinksResponse(links=[_report(session, unit, link, now) for link in _links(session)])
 
 
 def _links(session: Session) -> list[LinkState]:
@@ -63,12 +63,19 @@ def _links(session: Session) -> list[LinkState]:
     return [link for link in links if link.unit not in gone]
 
 
-def _report(session: Session, link: LinkState, now: datetime) -> pb.LinkReport:
+def _streams_of(unit: str, link: LinkState) -> tuple[list[Source], list[str]]:
+    """Return the streams that this unit sends over a link, and those that it receives."""
+    if link.end == End.PEER:
+        return [Source(LOG, stream_to(unit, link.unit))], [stream_to(link.unit, unit)]
     upstream, downstream = upstream_sources(link.unit), Source(LOG, downstream_name(link.unit))
-    hub = link.end == End.HUB
-    sent = [downstream] if hub else upstream
-    received = [source.stream for source in upstream] if hub else [downstream.stream]
-    problems = _problems(session, [downstream.stream, *(source.stream for source in upstream)])
+    if link.end == End.HUB:
+        return [downstream], [source.stream for source in upstream]
+    return upstream, [downstream.stream]
+
+
+def _report(session: Session, unit: str, link: LinkState, now: datetime) -> pb.LinkReport:
+    sent, received = _streams_of(unit, link)
+    problems = _problems(session, [*(source.stream for source in sent), *received])
     streams = [_sent(session, source, now) for source in sent] + [_received(session, name, now) for name in received]
     up = is_up(link, now)
     for stream in streams:
@@ -76,7 +83,8 @@ def _report(session: Session, link: LinkState, now: datetime) -> pb.LinkReport:
         stream.health = _stream_health(stream, up=up)
     report = pb.LinkReport(
         unit=link.unit,
-        hub=hub,
+        hub=link.end == End.HUB,
+        peer=link.end == End.PEER,
         connected=up,
         health=max([pb.OK if up else pb.UNREACHABLE, *(stream.health for stream in streams)]),
         change_time=timestamp(link.change_time),
@@ -168,7 +176,7 @@ def _quarantine_alarm(row: Quarantine) -> pb.Alarm:
 
 
 def _unreachable_alarm(link: LinkState) -> pb.Alarm:
-    subject = link.unit if link.end == End.HUB else "headquarters"
+    subject = "headquarters" if link.end == End.AGENT else link.unit
     return pb.Alarm(
         reason=UnitUnreachable.reason,
         subject=subject,

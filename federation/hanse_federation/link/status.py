@@ -1,9 +1,9 @@
 """How links are doing, kept in the database so that any process of the unit can show it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import text, update
+from sqlalchemy import delete, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -61,8 +61,12 @@ def save_contact(
             forget_arrived(session, stream, head)
         save_cursor(session, LOG, LINK_FOLLOWER, stream, Position(head.epoch, head.sequence))
     for stream, head in known.items():
-        known_head = {"stream": stream, "unit": unit, "sequence": head.sequence, "now": contact_time}
-        session.execute(SAVE_KNOWN, known_head)
+        save_known(session, unit, stream, head.sequence, contact_time)
+
+
+def save_known(session: Session, unit: str, stream: str, sequence: int, now: datetime) -> None:
+    """Note how far the other end said that a stream goes which this end receives."""
+    session.execute(SAVE_KNOWN, {"stream": stream, "unit": unit, "sequence": sequence, "now": now})
 
 
 SAVE_KNOWN = text("""
@@ -77,6 +81,11 @@ SAVE_KNOWN = text("""
     )
 """)
 """Notes how far the other end said that a stream goes; the mark moves on once it is here."""
+
+
+def forget_other_peers(session: Session, peers: Collection[str]) -> None:
+    """Forget the lines to units that are no peers any more, by this unit's settings."""
+    session.execute(delete(LinkState).where(LinkState.end == End.PEER, LinkState.unit.not_in(list(peers))))
 
 
 def is_up(row: LinkState | None, now: datetime) -> bool:

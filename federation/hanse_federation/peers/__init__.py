@@ -22,15 +22,16 @@ Everything goes up to headquarters as well, as soon as it can be reached, in the
 what the units did (`hanse_federation.headquarters.engagements`) and passes it on as usual. So a unit may hear of a fact
 twice, over two ways; the inbox applies it once, by its id, and on each way facts are in order.
 
-What fails how: a peer that can't be reached is not asked, and the stream to it waits. A stream that contradicts the
-copy goes into quarantine at the reader, and headquarters' way carries on. Where all lines are down the unit works on
-alone, as ever.
+What fails how: a peer that can't be reached is not asked, and the stream to it waits. A stream that contradicts its
+copy goes into quarantine at both ends until a person has decided (`healing`), and headquarters' way carries on. Where
+all lines are down the unit works on alone, as ever. How each line is doing is kept where `hanse link` finds it.
 """
 
 import asyncio
 from dataclasses import dataclass
 
 from hanse.runtime import Runtime
+from hanse_federation.link.status import forget_other_peers
 from hanse_federation.peers.line import PeerLine
 from hanse_federation.peers.outbox import Outbox
 from hanse_federation.peers.routing import PeerRouting
@@ -60,6 +61,7 @@ class Peering:
 
     def __init__(self, runtime: Runtime, *, timing: PeerTiming | None = None) -> None:
         timing = timing or PeerTiming()
+        self._database = runtime.database
         self._outbox = Outbox(runtime)
         self.lines = [
             PeerLine(
@@ -80,6 +82,7 @@ class Peering:
 
     async def run(self) -> None:
         """Run until cancelled."""
+        await self._database.write(forget_other_peers, [line.peer for line in self.lines])
         async with asyncio.TaskGroup() as group:
             group.create_task(self._outbox.run(), name="outbox to the peers")
             group.create_task(self._routing.run(), name="routing to the peers")

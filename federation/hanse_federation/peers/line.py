@@ -2,19 +2,29 @@
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
+from sqlalchemy.orm import Session
 
-from hanse.errors import HanseError
+from hanse.clock import utc_now
+from hanse.database import DATABASE_ERRORS
+from hanse.errors import HanseError, LogFork, LogQuarantined
 from hanse.log.append import Head
+from hanse.log.epochs import holds
+from hanse.log.follow import read_head
 from hanse.names import stream_to
+from hanse.rpc.client import RemoteError
 from hanse.runtime import Runtime
 from hanse_federation.link.dialling import peer_channel
-from hanse_federation.link.frames import MAX_BATCH_RECORDS
+from hanse_federation.link.frames import MAX_BATCH_RECORDS, stream_head
 from hanse_federation.link.problems import in_words, known_problem
-from hanse_federation.link.sending import Source, end_of, everything, read_batches
-from hanse_federation.model import LOG
+from hanse_federation.link.sending import Source, end_of, everything, fork, read_batches
+from hanse_federation.link.status import save_connected, save_contact, save_lost
+from hanse_federation.model import LOG, End
+from hanse_federation.peers.healing import refuse_quarantined
+from hanse_federation.recovery.quarantine import save_quarantine
 from hanse_protos.federation.v1.peer_pb2 import DeliverPeerRecordsRequest, GetPeerHeadRequest
 from hanse_protos.federation.v1.peer_pb2_grpc import PeerServiceStub
 from hanse_protos.log.v1.log_pb2 import StreamHead
@@ -49,21 +59,32 @@ class PeerLine:
                 async with dialled as channel:
                     await self._keep_up(PeerServiceStub(channel))
             except Exception as error:
-                if known_problem(error) is None:
+                problem = known_problem(error)
+                if problem is None:
                     raise
-                self._note(error)
+                await self._note(problem)
             await asyncio.sleep(self._retry_seconds)
 
-    def _note(self, error: Exception) -> None:
+    async def _note(self, problem: HanseError | RemoteError) -> None:
+        """Note that the peer can't be reached, or that the two disagree about the stream."""
         if self.reachable:
-            logger.info("a peer is out of reach", peer=self.peer, problem=in_words(error))
+            logger.info("a peer is out of reach", peer=self.peer, problem=in_words(problem))
         self.reachable = False
+        with contextlib.suppress(*DATABASE_ERRORS):
+            # Where the database is away nobody can be shown anything; the next try notes it again.
+            await self._database.write(self._save_problem, problem)
+
+    def _save_problem(self, session: Session, problem: HanseError | RemoteError) -> None:
+        if problem.reason in (LogFork.reason, LogQuarantined.reason):
+            save_quarantine(session, self._source.stream, problem, found_here=isinstance(problem, HanseError))
+        save_lost(session, End.PEER, self.peer, in_words(problem), utc_now())
 
     async def _keep_up(self, stub: "PeerServiceAsyncStub") -> None:
         with self._wakeup.subscription([self._source.stream]) as waiter:
             while True:
                 waiter.clear()
-                await self._deliver(stub)
+                there = await self._deliver(stub)
+                await self._database.write(self._save_contact, there)
                 if not self.reachable:
                     logger.info("a peer can be reached", peer=self.peer)
                 self.reachable = True
@@ -71,20 +92,39 @@ class PeerLine:
                     async with asyncio.timeout(self._probe_seconds):
                         await waiter.wait()
 
-    async def _deliver(self, stub: "PeerServiceAsyncStub") -> None:
-        """Send what follows from where the peer's copy ends; asking for that is also the sign of life."""
-        there = await stub.GetPeerHead(GetPeerHeadRequest(), timeout=self._call_seconds)
-        more = True
+    def _save_contact(self, session: Session, there: Head) -> None:
+        now, stream = utc_now(), self._source.stream
+        if not self.reachable:
+            save_connected(session, End.PEER, self.peer, now)
+        # Calls are answered one by one, so there is no credit.
+        save_contact(session, End.PEER, self.peer, contact_time=now, credit=0, acknowledged={stream: there}, known={})
+
+    async def _deliver(self, stub: "PeerServiceAsyncStub") -> Head:
+        """Send what follows from where the peer's copy ends, and return where it ends then.
+
+        Asking for that is also the sign of life. Raises LogFork where the peer has a record that is not in our log,
+        LogQuarantined until a person has decided about that.
+        """
+        stream = self._source.stream
+        await refuse_quarantined(
+            self._database, self._source, partial(stub.ComparePeerStream, timeout=self._call_seconds)
+        )
+        own = await self._database.read(read_head, LOG, stream)
+        there = await stub.GetPeerHead(GetPeerHeadRequest(head=stream_head(stream, own)), timeout=self._call_seconds)
+        head, more = _head_of(there), True
+        if not await self._database.read(holds, LOG, stream, head):
+            raise fork(stream, head, "is at the receiver and not in the sender's log")
         while more:
-            head = _head_of(there)
             reading = await self._database.read(read_batches, self._source, head, MAX_BATCH_RECORDS, everything)
             for batch in reading.batches:
                 there = await stub.DeliverPeerRecords(
                     DeliverPeerRecordsRequest(batch=batch), timeout=self._call_seconds
                 )
-                if _head_of(there) != end_of(batch):
-                    raise HanseError(f"{self.peer} took {self._source.stream} and says that it ends elsewhere")
+                head = _head_of(there)
+                if head != end_of(batch):
+                    raise HanseError(f"{self.peer} took {stream} and says that it ends elsewhere")
             more = reading.more
+        return head
 
 
 def _head_of(message: StreamHead) -> Head:

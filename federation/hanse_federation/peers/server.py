@@ -3,6 +3,7 @@
 import structlog
 from sqlalchemy.orm import Session
 
+from hanse.clock import utc_now
 from hanse.errors import FrameForeign, LogFork, PeerUnknown
 from hanse.identity import peer_certificate
 from hanse.log.follow import read_head
@@ -14,18 +15,23 @@ from hanse.runtime import Runtime
 from hanse_federation.erasing import erase, tickets_erased_before
 from hanse_federation.link.frames import stream_head
 from hanse_federation.link.receiving import OpenedBatch, open_batch, store_all
+from hanse_federation.link.status import save_known
 from hanse_federation.model import LOG, SCHEMA
+from hanse_federation.peers.healing import compare_with_writer
 from hanse_federation.recovery.quarantine import save_quarantine
 from hanse_protos.federation.v1 import peer_pb2 as pb
 from hanse_protos.federation.v1 import peer_pb2_grpc as rpc
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
-from hanse_protos.log.v1.log_pb2 import Event, StreamHead
+from hanse_protos.log.v1.log_pb2 import EpochStarted, Event, StreamHead
 from hanse_protos.ticket.v1 import events_pb2
 
 SERVICE = pb.DESCRIPTOR.services_by_name["PeerService"].full_name
 
 EXCHANGED = f"{events_pb2.DESCRIPTOR.package}."
 """What peers tell each other is of the desk. A policy, say, comes from headquarters or not at all."""
+
+EPOCH_STARTED = EpochStarted.DESCRIPTOR.full_name
+"""The first record of a stream's new epoch says so."""
 
 logger = structlog.get_logger(__name__)
 
@@ -64,7 +70,10 @@ class PeerServicer(rpc.PeerServiceServicer):
     async def GetPeerHead(  # noqa: N802 - named as in the contract.
         self, request: pb.GetPeerHeadRequest, context: Context
     ) -> StreamHead:
-        stream = stream_to(await self._peer(context), self._unit)
+        peer = await self._peer(context)
+        stream = stream_to(peer, self._unit)
+        if request.HasField("head"):
+            await self._database.write(save_known, peer, stream, request.head.sequence, utc_now())
         return stream_head(stream, await self._database.read(read_head, LOG, stream))
 
     async def DeliverPeerRecords(  # noqa: N802 - named as in the contract.
@@ -83,6 +92,12 @@ class PeerServicer(rpc.PeerServiceServicer):
             raise
         return stream_head(stream, opened.end)
 
+    async def ComparePeerStream(  # noqa: N802 - named as in the contract.
+        self, request: pb.ComparePeerStreamRequest, context: Context
+    ) -> pb.ComparePeerStreamResponse:
+        peer = await self._peer(context)
+        return await self._database.write(compare_with_writer, stream_to(peer, self._unit), request)
+
     async def _peer(self, context: Context) -> str:
         """Return the peer in the client's certificate. Raises PeerUnknown for anybody else."""
         unit = peer_certificate(context.auth_context()).unit
@@ -100,7 +115,7 @@ def _refuse_foreign(peer: str, batch: RecordBatch) -> None:
     """Raise FrameForeign where a batch holds what is not told among peers."""
     for record in batch.records:
         event = Event.FromString(record.event)
-        if not event.type.startswith(EXCHANGED):
+        if not event.type.startswith(EXCHANGED) and event.type != EPOCH_STARTED:
             raise FrameForeign(f"{peer} sent {event.type}", unit=peer, event=event.event_id)
 
 

@@ -67,6 +67,12 @@ def _quarantined(session: Session, stream: str) -> tuple[Quarantine, Head]:
     return row, common
 
 
+def is_between_peers(stream: str) -> bool:
+    """Return whether a stream is what one unit writes for another: headquarters has nothing to say about it."""
+    service = stream.rsplit("/", 1)[-1]
+    return home_of(stream) != HEADQUARTERS and service not in UPSTREAM_SERVICES
+
+
 # The writer.
 
 
@@ -208,16 +214,17 @@ def note_agreement(session: Session, stream: str, common: Head) -> None:
 def release_stream(work: Work, request: pb.ReleaseStreamRequest) -> pb.ReleaseStreamResponse:
     """End a quarantine whose two logs agree: in a unit that was checked just now, with headquarters.
 
-    At headquarters it is checked by what the unit has shown, and only for a stream that headquarters receives. Raises
-    ResourceNotFound where it is not in quarantine; NothingToDecide where it was not compared; LogsDisagree.
+    Where nobody could be asked it is checked by what the other end has shown, and only where the stream is received: at
+    headquarters, and between peers. Raises ResourceNotFound where it is not in quarantine; NothingToDecide where it was
+    not compared; LogsDisagree.
     """
     stream = request.stream
     _, common = _quarantined(work.session, stream)
-    if work.unit == HEADQUARTERS:
+    if work.unit == HEADQUARTERS or is_between_peers(stream):
         if own_log(work.unit, stream) is not None:
             raise NothingToDecide(
                 f"only the receiver knows what it has of {stream}",
-                hint="Give this command at the unit: it asks headquarters.",
+                hint="Give this command at the unit that receives it.",
                 stream=stream,
             )
         refuse_disagreement(stream, common, own_head(work.session, stream))

@@ -205,7 +205,7 @@ async def test_links_show_each_stream_at_both_ends(munich: Unit) -> None:
     await munich.caught_up()
 
     async def shown(runtime: Runtime) -> pb.StreamReport:
-        links = (await runtime.database.read(list_links, pb.ListLinksRequest())).links
+        links = (await runtime.database.read(list_links, runtime.unit)).links
         [stream] = [stream for link in links for stream in link.streams if stream.stream == TICKETS]
         return stream
 
@@ -222,7 +222,7 @@ async def test_a_cut_unit_shows_what_headquarters_lacks_and_for_how_long(munich:
     await munich.open_tickets(7)
 
     async def behind() -> bool:
-        [link] = (await munich.runtime.database.read(list_links, pb.ListLinksRequest())).links
+        [link] = (await munich.runtime.database.read(list_links, munich.runtime.unit)).links
         [stream] = [stream for stream in link.streams if stream.stream == TICKETS]
         return link.health == pb.UNREACHABLE and stream.lag_events == 7 and stream.lag_duration.ToNanoseconds() > 0
 
@@ -236,7 +236,7 @@ async def test_a_stream_in_quarantine_shows_on_its_link(munich: Unit) -> None:
     await lose_tail(munich, 3)
     munich.start()
     await alarmed(munich, TICKETS)
-    [link] = (await munich.hq.database.read(list_links, pb.ListLinksRequest())).links
+    [link] = (await munich.hq.database.read(list_links, munich.hq.unit)).links
     health = {stream.stream: stream.health for stream in link.streams}
     assert (link.health, health[TICKETS]) == (pb.QUARANTINED, pb.QUARANTINED)
     assert health["units/munich/streams/knowledge"] != pb.QUARANTINED

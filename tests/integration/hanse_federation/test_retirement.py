@@ -12,7 +12,7 @@ from hanse_federation.link.showing import list_links
 from hanse_federation.membership.retirement import retire_unit
 from hanse_federation.model import LOG, GroupEngagement
 from hanse_protos.federation.v1 import membership_pb2 as pb
-from hanse_protos.federation.v1.group_pb2 import ListLinksRequest, ListUnitsRequest
+from hanse_protos.federation.v1.group_pb2 import ListUnitsRequest
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
 from tests.integration.hanse_federation.group import (
@@ -99,7 +99,7 @@ async def test_its_link_is_refused_and_its_copy_verifies(group: Group, munich: U
 
 async def test_its_link_is_shown_no_more(group: Group, munich: Unit) -> None:
     await retire(group)
-    links = (await group.hq.database.read(list_links, ListLinksRequest())).links
+    links = (await group.hq.database.read(list_links, group.hq.unit)).links
     assert MUNICH not in {link.unit for link in links}
 
 

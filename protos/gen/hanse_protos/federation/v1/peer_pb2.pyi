@@ -3,9 +3,12 @@
 isort:skip_file
 What units that trust each other as peers exchange directly: the stream that each writes for the other."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from hanse_protos.federation.v1 import link_pb2 as _link_pb2
+from hanse_protos.log.v1 import log_pb2 as _log_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -23,12 +26,19 @@ class GetPeerHeadRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    HEAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def head(self) -> _log_pb2.StreamHead:
+        """Where the caller's stream ends, so that the other end knows what it lacks."""
+
     def __init__(
         self,
+        *,
+        head: _log_pb2.StreamHead | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -57,3 +67,69 @@ class DeliverPeerRecordsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeliverPeerRecordsRequest: _TypeAlias = DeliverPeerRecordsRequest  # noqa: Y015
+
+@_typing.final
+class ComparePeerStreamRequest(_message.Message):
+    """Request for ComparePeerStream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBES_FIELD_NUMBER: _builtins.int
+    FINAL_FIELD_NUMBER: _builtins.int
+    NEW_EPOCH_FIELD_NUMBER: _builtins.int
+    final: _builtins.bool
+    """Whether the search is over: the last probe that agrees is the last record that both have, and is kept for people."""
+    new_epoch: _builtins.int
+    """The epoch that the caller has started after that record; 0 where it has not."""
+    @_builtins.property
+    def probes(self) -> _containers.RepeatedCompositeFieldContainer[_log_pb2.StreamHead]:
+        """Records of the stream "units/{caller}/streams/to-{unit}" that the caller has."""
+
+    def __init__(
+        self,
+        *,
+        probes: _abc.Iterable[_log_pb2.StreamHead] | None = ...,
+        final: _builtins.bool = ...,
+        new_epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["final", b"final", "new_epoch", b"new_epoch", "probes", b"probes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparePeerStreamRequest: _TypeAlias = ComparePeerStreamRequest  # noqa: Y015
+
+@_typing.final
+class ComparePeerStreamResponse(_message.Message):
+    """Response for ComparePeerStream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMON_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
+    quarantined: _builtins.bool
+    """Whether the stream is in quarantine at the end that keeps the copy: until a person has decided there."""
+    @_builtins.property
+    def common(self) -> _log_pb2.StreamHead:
+        """The last probe that the copy has too; sequence 0 where it has none of them."""
+
+    @_builtins.property
+    def head(self) -> _log_pb2.StreamHead:
+        """Where the copy ends."""
+
+    def __init__(
+        self,
+        *,
+        common: _log_pb2.StreamHead | None = ...,
+        head: _log_pb2.StreamHead | None = ...,
+        quarantined: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["common", b"common", "head", b"head"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["common", b"common", "head", b"head", "quarantined", b"quarantined"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparePeerStreamResponse: _TypeAlias = ComparePeerStreamResponse  # noqa: Y015

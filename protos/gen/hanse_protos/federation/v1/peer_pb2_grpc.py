@@ -46,6 +46,11 @@ class PeerServiceStub:
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_peer__pb2.DeliverPeerRecordsRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_log_dot_v1_dot_log__pb2.StreamHead.FromString,
                 _registered_method=True)
+        self.ComparePeerStream = channel.unary_unary(
+                '/hanse_protos.federation.v1.PeerService/ComparePeerStream',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ComparePeerStreamRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ComparePeerStreamResponse.FromString,
+                _registered_method=True)
 
 
 class PeerServiceServicer:
@@ -66,6 +71,13 @@ class PeerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ComparePeerStream(self, request, context):
+        """Compares the caller's stream with the copy of it while the two disagree, and says how the copy is doing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PeerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +90,11 @@ def add_PeerServiceServicer_to_server(servicer, server):
                     servicer.DeliverPeerRecords,
                     request_deserializer=hanse__protos_dot_federation_dot_v1_dot_peer__pb2.DeliverPeerRecordsRequest.FromString,
                     response_serializer=hanse__protos_dot_log_dot_v1_dot_log__pb2.StreamHead.SerializeToString,
+            ),
+            'ComparePeerStream': grpc.unary_unary_rpc_method_handler(
+                    servicer.ComparePeerStream,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ComparePeerStreamRequest.FromString,
+                    response_serializer=hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ComparePeerStreamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +152,33 @@ class PeerService:
             '/hanse_protos.federation.v1.PeerService/DeliverPeerRecords',
             hanse__protos_dot_federation_dot_v1_dot_peer__pb2.DeliverPeerRecordsRequest.SerializeToString,
             hanse__protos_dot_log_dot_v1_dot_log__pb2.StreamHead.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ComparePeerStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.PeerService/ComparePeerStream',
+            hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ComparePeerStreamRequest.SerializeToString,
+            hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ComparePeerStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,6 +38,8 @@ class PeerServiceStub:
     """Says where the copy of the caller's stream ends: the caller resumes there."""
     DeliverPeerRecords: _grpc.UnaryUnaryMultiCallable[_peer_pb2.DeliverPeerRecordsRequest, _log_pb2.StreamHead]
     """Takes records of the caller's stream, and answers after COMMIT with where the copy ends."""
+    ComparePeerStream: _grpc.UnaryUnaryMultiCallable[_peer_pb2.ComparePeerStreamRequest, _peer_pb2.ComparePeerStreamResponse]
+    """Compares the caller's stream with the copy of it while the two disagree, and says how the copy is doing."""
 
 @_typing.type_check_only
 class PeerServiceAsyncStub(PeerServiceStub):
@@ -48,6 +50,8 @@ class PeerServiceAsyncStub(PeerServiceStub):
     """Says where the copy of the caller's stream ends: the caller resumes there."""
     DeliverPeerRecords: _aio.UnaryUnaryMultiCallable[_peer_pb2.DeliverPeerRecordsRequest, _log_pb2.StreamHead]  # type: ignore[assignment]
     """Takes records of the caller's stream, and answers after COMMIT with where the copy ends."""
+    ComparePeerStream: _aio.UnaryUnaryMultiCallable[_peer_pb2.ComparePeerStreamRequest, _peer_pb2.ComparePeerStreamResponse]  # type: ignore[assignment]
+    """Compares the caller's stream with the copy of it while the two disagree, and says how the copy is doing."""
 
 class PeerServiceServicer(metaclass=_abc_1.ABCMeta):
     """A unit's door for its peers. The caller is the unit in the client certificate, which the policy has to name as a peer."""
@@ -67,5 +71,13 @@ class PeerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_log_pb2.StreamHead, _abc.Awaitable[_log_pb2.StreamHead]]:
         """Takes records of the caller's stream, and answers after COMMIT with where the copy ends."""
+
+    @_abc_1.abstractmethod
+    def ComparePeerStream(
+        self,
+        request: _peer_pb2.ComparePeerStreamRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_peer_pb2.ComparePeerStreamResponse, _abc.Awaitable[_peer_pb2.ComparePeerStreamResponse]]:
+        """Compares the caller's stream with the copy of it while the two disagree, and says how the copy is doing."""
 
 def add_PeerServiceServicer_to_server(servicer: PeerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -3,103 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 import grpc
 import pytest
 
-from hanse.config import Mode
 from hanse.errors import PeerForeign
-from hanse.local.ports import LOOPBACK, free_port
-from hanse.log.append import EMPTY_HEAD, Entry, Head, append
-from hanse.log.events import Origin, new_event
-from hanse.log.follow import START, read_after, read_head
+from hanse.log.append import Entry, append
+from hanse.log.follow import START, read_after
 from hanse.log.sealing import texts_of
 from hanse.log.verify import verify
 from hanse.names import stream_name, stream_to
-from hanse.policy import load_yaml
 from hanse.rpc.client import RemoteError, remote_errors
 from hanse.runtime import Runtime
 from hanse.schema import ServiceSchema
 from hanse_federation.link.dialling import peer_channel
 from hanse_federation.link.frames import stream_head
-from hanse_federation.link.sending import Source, everything, read_batches
-from hanse_federation.model import LOG, MIGRATIONS, SCHEMA
-from hanse_federation.peers import PeerServer
+from hanse_federation.model import LOG
 from hanse_federation.peers.line import PeerLine
 from hanse_federation.peers.outbox import Outbox
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
 from hanse_protos.federation.v1.peer_pb2 import DeliverPeerRecordsRequest, GetPeerHeadRequest
 from hanse_protos.federation.v1.peer_pb2_grpc import PeerServiceStub
-from hanse_protos.policy.v1.policy_pb2 import Policy, PolicyPublished
+from hanse_protos.policy.v1.policy_pb2 import PolicyPublished
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
-from tests.integration.hanse_federation.group import BARE_SERVICE, EVERYTHING, enact, engagement_summary, eventually
+from tests.integration.hanse_federation.group import EVERYTHING, engagement_summary, eventually
 from tests.integration.hanse_federation.group import summary as ticket_summary
-from tests.support import OCCUR_TIME, POLICY_YAML, MakeRuntime
-
-SHANGHAI, MUNICH, OSLO = "units/shanghai", "units/munich", "units/oslo"
-STREAM = stream_to(SHANGHAI, MUNICH)
-NAME = f"{SHANGHAI}/tickets/t1/engagements/e1"
-RULES = """
-peers:
-  - units: [units/shanghai, units/munich]
-sharing:
-  - {events: [EngagementRequested], fields: [title], audience: COUNTERPART}
-"""
-POLICY = Policy(name="policies/1", version=1, document=load_yaml(POLICY_YAML + RULES))
-MakePeer = Callable[..., Awaitable[Runtime]]
-
-
-@pytest.fixture
-def address() -> str:
-    """Where Munich listens to its peers."""
-    return f"{LOOPBACK}:{free_port()}"
-
-
-@pytest.fixture
-def make_peer(make_runtime: MakeRuntime, address: str) -> MakePeer:
-    async def make(unit: str, *known: str) -> Runtime:
-        settings: dict[str, Any] = {
-            "mode": Mode.PEER,
-            "peer_listen_address": address,
-            "peers": dict.fromkeys(known, address),
-        }
-        runtime = make_runtime(unit, (SCHEMA, MIGRATIONS), (ServiceSchema("ticket"), BARE_SERVICE), **settings)
-        await enact(runtime, POLICY)
-        return runtime
-
-    return make
-
-
-@pytest.fixture
-async def munich(make_peer: MakePeer) -> AsyncIterator[Runtime]:
-    """Munich, which listens; it would know Oslo too, but the policy does not name that as a peer."""
-    runtime = await make_peer(MUNICH, SHANGHAI, OSLO)
-    server = PeerServer(runtime)
-    await server.start()
-    yield runtime
-    await server.stop()
-
-
-@pytest.fixture
-async def shanghai(make_peer: MakePeer) -> Runtime:
-    return await make_peer(SHANGHAI, MUNICH)
-
-
-def fact(payload: Any = None, *, unit: str = SHANGHAI, resource: str = NAME) -> Entry:
-    """Return what Shanghai, or somebody else, has written."""
-    payload = payload or told.EngagementRequested(engagement=engagement_summary(NAME))
-    return new_event(Origin(unit, f"{unit}/agents/li"), resource, payload, OCCUR_TIME, {"title": "Dark", "reason": "?"})
-
-
-async def written(shanghai: Runtime, *entries: Entry, stream: str = STREAM) -> RecordBatch:
-    """Append to a stream of Shanghai's, and return all of it as a batch."""
-    await shanghai.database.write(append, LOG, stream, entries)
-    reading = await shanghai.database.read(read_batches, Source(LOG, stream), EMPTY_HEAD, 100, everything)
-    return reading.batches[0]
+from tests.integration.hanse_federation.peers.pair import (
+    MUNICH,
+    NAME,
+    OSLO,
+    POLICY,
+    SHANGHAI,
+    STREAM,
+    MakePeer,
+    fact,
+    head,
+    written,
+)
 
 
 async def call(caller: Runtime, address: str, request: Any) -> Any:
@@ -118,10 +61,6 @@ async def refusal(caller: Runtime, address: str, request: Any) -> str:
     with pytest.raises(RemoteError) as refused:
         await call(caller, address, request)
     return refused.value.reason
-
-
-async def head(runtime: Runtime) -> Head:
-    return await runtime.database.read(read_head, LOG, STREAM)
 
 
 async def test_what_a_peer_brings_is_stored_and_may_come_again(
