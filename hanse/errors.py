@@ -393,7 +393,10 @@ class AmountTooFine(FailedPrecondition):
 class LogGap(FailedPrecondition):
     reason = "LOG_GAP"
     message = "Events are missing between the last known position and this one."
-    hint = "Resume the stream from the position that the receiver names."
+    hint = (
+        "A link resumes from the position that the receiver names. Where the writer's own log lacks them,"
+        " see docs/how-to/resolve-a-quarantine.md."
+    )
 
 
 class LogQuarantined(FailedPrecondition):
@@ -419,7 +422,8 @@ class LogFork(HanseError):
     reason = "LOG_FORK"
     message = "Two different histories claim the same position of one stream."
     hint = (
-        "Find out whether a backup was restored or a row was edited; then re-seed or start a new epoch: hanse stream."
+        "Find out whether a backup was restored or a row was edited; then `hanse stream reseed` or"
+        " `hanse stream start-epoch`: docs/how-to/resolve-a-quarantine.md."
     )
 
 

@@ -76,6 +76,11 @@ def money(value: Money) -> str:
     return f"{value.units + value.nanos / NANOS_PER_UNIT:,.2f} {value.currency_code}"
 
 
+def count(number: int, noun: str) -> str:
+    """Return "1 record", "2 records"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def unit(name: str) -> str:
     """Return a unit for people."""
     return short_unit(name) if name else "–"

@@ -57,7 +57,8 @@ def start_epoch(at: At, stream: StreamArgument) -> None:
         output.print_json(reply)
         return
     output.console.print(
-        f"epoch {reply.head.epoch} of {stream} follows {_place(reply.after)}, with {reply.carried} records taken along;"
+        f"epoch {reply.head.epoch} of {stream} follows {_place(reply.after)},"
+        f" with {output.count(reply.carried, 'record')} taken along;"
         f" the other end accepts it with `hanse stream accept-epoch {stream}`",
         markup=False,
     )
@@ -72,8 +73,8 @@ def accept_epoch(at: At, stream: StreamArgument) -> None:
         output.print_json(reply)
         return
     output.console.print(
-        f"{stream} goes on after {_place(reply.after)}; {reply.orphans} records are set apart:"
-        f" `hanse stream orphans {stream}`",
+        f"{stream} goes on after {_place(reply.after)}, without {output.count(reply.orphans, 'record')} that its writer"
+        f" has lost: `hanse stream orphans {stream}`",
         markup=False,
     )
     for engagement in reply.withdrawn_engagements:
@@ -89,8 +90,8 @@ def reseed(at: At, stream: StreamArgument) -> None:
         output.print_json(reply)
         return
     output.console.print(
-        f"{reply.records} records of {stream} are back; {reply.carried} that were written since follow them;"
-        f" it ends at {_place(reply.head)}",
+        f"{stream} has {output.count(reply.records, 'record')} back, and behind them"
+        f" {output.count(reply.carried, 'record')} written since; it ends at {_place(reply.head)}",
         markup=False,
     )
     rows = (

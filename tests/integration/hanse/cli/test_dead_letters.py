@@ -2,68 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from hanse.config import SETTINGS_FILE_VARIABLE
 from hanse_protos.ticket.v1 import events_pb2 as events
+from tests.integration.command_line import CommandLine, Result
 from tests.integration.hanse.dead_letter_unit import UNIT, LetterUnit, id_of, name_of, refuse
 from tests.integration.hanse.told import SCHEMA
 from tests.support import MakeExecutor, MakeRuntime, Serve
 
-WIDE = {"COLUMNS": "300"}
-
 
 @dataclass
-class Result:
-    """What a command printed, and its exit status."""
-
-    status: int
-    printed: str
-    complained: str
-
-
-@dataclass
-class CommandLine:
-    """The command line of a unit."""
+class Line:
+    """A unit, and its command line."""
 
     unit: LetterUnit
-    settings: Path
+    commands: CommandLine
 
     async def run(self, *arguments: str) -> Result:
-        command = [sys.executable, "-m", "hanse.cli.main", "dead-letters", *arguments, "--as", "wei"]
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=os.environ | WIDE | {SETTINGS_FILE_VARIABLE: str(self.settings)},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        printed, complained = await process.communicate()
-        return Result(process.returncode or 0, printed.decode(), complained.decode())
+        return await self.commands.run("dead-letters", *arguments, "--as", "wei")
 
 
 @pytest.fixture
 async def line(
     make_runtime: MakeRuntime, make_executor: MakeExecutor, serve: Serve, tmp_path: Path
-) -> AsyncIterator[CommandLine]:
+) -> AsyncIterator[Line]:
     """The command line of a unit that can't apply `TicketOpened`, and could after a correction."""
     runtime = make_runtime(UNIT)
     unit = await LetterUnit.create(runtime, make_executor(runtime, SCHEMA), serve)
-    settings = tmp_path / "settings.toml"
-    values = runtime.settings.model_dump(mode="json", exclude_none=True)
-    settings.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
-    yield CommandLine(unit, settings)
+    yield Line(unit, CommandLine(runtime, tmp_path))
     unit.close()
 
 
-async def test_a_person_sees_a_letter_and_retries_it_by_the_beginning_of_its_id(line: CommandLine) -> None:
+async def test_a_person_sees_a_letter_and_retries_it_by_the_beginning_of_its_id(line: Line) -> None:
     poison = await line.unit.tell(events.TicketOpened())
     listed = await line.run("list")
     assert all(
@@ -74,7 +49,7 @@ async def test_a_person_sees_a_letter_and_retries_it_by_the_beginning_of_its_id(
     assert line.unit.effects() == [id_of(poison)]
 
 
-async def test_a_program_reads_json_and_sees_a_retry_fail_by_the_exit_status(line: CommandLine) -> None:
+async def test_a_program_reads_json_and_sees_a_retry_fail_by_the_exit_status(line: Line) -> None:
     poison = await line.unit.tell(events.TicketOpened())
     line.unit.mended[events.TicketOpened] = refuse
     retried = await line.run("retry", "--all", "--json")
@@ -84,13 +59,13 @@ async def test_a_program_reads_json_and_sees_a_retry_fail_by_the_exit_status(lin
     assert (shown["event"]["type"], shown["payload"]) == ("hanse_protos.ticket.v1.TicketOpened", {})
 
 
-async def test_a_discarded_letter_is_listed_only_with_all(line: CommandLine) -> None:
+async def test_a_discarded_letter_is_listed_only_with_all(line: Line) -> None:
     poison = await line.unit.tell(events.TicketOpened())
     assert (await line.run("discard", id_of(poison), "--reason", "by mistake")).status == 0
     assert id_of(poison) not in (await line.run("list", "--service", "told")).printed
     assert "DISCARDED" in (await line.run("list", "--all")).printed
 
 
-async def test_an_id_that_is_not_there_is_an_error_with_a_hint(line: CommandLine) -> None:
+async def test_an_id_that_is_not_there_is_an_error_with_a_hint(line: Line) -> None:
     result = await line.run("show", "0000")
     assert (result.status, "RESOURCE_NOT_FOUND" in result.complained) == (1, True)

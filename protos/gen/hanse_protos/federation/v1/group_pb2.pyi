@@ -136,6 +136,7 @@ class LinkReport(_message.Message):
     RECONNECTS_FIELD_NUMBER: _builtins.int
     STREAMS_FIELD_NUMBER: _builtins.int
     CONNECTED_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
     unit: _builtins.str
     """The unit."""
     hub: _builtins.bool
@@ -150,6 +151,8 @@ class LinkReport(_message.Message):
     """How often it was opened again."""
     connected: _builtins.bool
     """Whether the line is up."""
+    peer: _builtins.bool
+    """Whether this is a direct line to a peer, which `unit` names."""
     @_builtins.property
     def change_time(self) -> _timestamp_pb2.Timestamp:
         """Since when it has been up, or down."""
@@ -175,10 +178,11 @@ class LinkReport(_message.Message):
         reconnects: _builtins.int = ...,
         streams: _abc.Iterable[Global___StreamReport] | None = ...,
         connected: _builtins.bool = ...,
+        peer: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "contact_time", b"contact_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "connected", b"connected", "contact_time", b"contact_time", "credit", b"credit", "health", b"health", "hub", b"hub", "last_error", b"last_error", "reconnects", b"reconnects", "streams", b"streams", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "connected", b"connected", "contact_time", b"contact_time", "credit", b"credit", "health", b"health", "hub", b"hub", "last_error", b"last_error", "peer", b"peer", "reconnects", b"reconnects", "streams", b"streams", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
