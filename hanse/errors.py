@@ -334,6 +334,14 @@ class PolicyMissing(FailedPrecondition):
     hint = "Have headquarters publish the policy; the unit picks it up by itself."
 
 
+class PolicyOverrideInvalid(InvalidArgument):
+    """Raise with `paths`, the places in the override that do not hold."""
+
+    reason = "POLICY_OVERRIDE_INVALID"
+    message = "The policy does not let the unit tune this."
+    hint = "Stay within the floors and ceilings under `tunable` of the policy (hanse policy show current)."
+
+
 class PolicyReviewRequired(FailedPrecondition):
     reason = "POLICY_REVIEW_REQUIRED"
     message = "The policy in force demands that a second person approves of the next version."

@@ -125,6 +125,17 @@ def add_policy_effective_time_v3(op: Operations, schema: str) -> None:
     op.execute(policy.update().values(effective_time=policy.c.enact_time))
 
 
+def create_policy_override_table_v6(op: Operations, schema: str) -> None:
+    """Create the table of what a unit tunes for itself: call it from a migration of the service. It is frozen."""
+    op.create_table(
+        "policy_override",
+        sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("override", sa.LargeBinary, nullable=False),
+        _time_v1("enact_time"),
+        schema=schema,
+    )
+
+
 def _create_log_tables_v1(op: Operations, schema: str) -> None:
     op.create_table(
         "log_record",

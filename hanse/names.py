@@ -53,6 +53,11 @@ def policy_name(version: int) -> str:
     return f"policies/{version}" if version > 0 else f"policies/own-{version - OWN_POLICIES}"
 
 
+def override_name(unit: str, version: int) -> str:
+    """Return the name of a version of what a unit tunes for itself: "units/shanghai/policyOverrides/2"."""
+    return f"{unit}/policyOverrides/{version}"
+
+
 def policy_version(name: str) -> int:
     """Return the version from a validated name of a policy."""
     number = name.removeprefix("policies/")

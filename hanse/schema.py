@@ -18,7 +18,8 @@ NAMING = {
 class ServiceSchema:
     """The schema of one service in its unit's database: its log, and how it stays idempotent."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, tuned: bool = False) -> None:
+        """Describe a schema. `tuned` says whether what the unit tunes for itself counts in this service's answers."""
         self.name = name
         self.metadata = MetaData(schema=name, naming_convention=NAMING)
         self.log = LogTables(self.metadata)
@@ -27,6 +28,7 @@ class ServiceSchema:
         self.dead_letter = _dead_letter_table(self.metadata)
         self.erasure = _erasure_table(self.metadata)
         self.policy = _policy_table(self.metadata)
+        self.policy_override = _policy_override_table(self.metadata) if tuned else None
 
 
 def _request_table(metadata: MetaData) -> Table:
@@ -98,4 +100,15 @@ def _policy_table(metadata: MetaData) -> Table:
         Column("policy", LargeBinary, nullable=False),
         Column("enact_time", Time, nullable=False, server_default=func.now()),
         Column("effective_time", Time, nullable=False, server_default=func.now()),
+    )
+
+
+def _policy_override_table(metadata: MetaData) -> Table:
+    """This service's copy of what its unit has tuned for itself; the newest is in force."""
+    return Table(
+        "policy_override",
+        metadata,
+        Column("version", BigInteger, primary_key=True, autoincrement=False),
+        Column("override", LargeBinary, nullable=False),
+        Column("enact_time", Time, nullable=False, server_default=func.now()),
     )

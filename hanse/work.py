@@ -84,9 +84,12 @@ class Work:
         """The policy in force in this unit. Raises PolicyMissing before the first one."""
         return self.policies.current(self.session)
 
-    def standards_of(self, version: int) -> Standards:
-        """Return the policy of a version that this unit has had in force. Raises PolicyMissing for others."""
-        return self.policies.version(self.session, version)
+    def standards_of(self, version: int, override: int = 0) -> Standards:
+        """Return the policy of a version, with a version of this unit's override over it; 0 lays none.
+
+        Raises PolicyMissing for what this unit has never had in force.
+        """
+        return self.policies.version(self.session, version, override)
 
     def insert(self, row: DeclarativeBase) -> None:
         """Insert a new row that is only made here (see `hanse.session`); those of a group are written together."""

@@ -239,6 +239,16 @@ class PolicyAcknowledgement(Base):
     acknowledge_time: Mapped[datetime] = mapped_column(Time)
 
 
+class UnitOverride(Base):
+    """What a unit has tuned for itself: every version, since each may govern a ticket. The newest is in force."""
+
+    __tablename__ = "unit_override"
+
+    unit: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    override: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class GroupEngagement(Base):
     """An engagement as headquarters' routing knows it. `summary` holds the ticket as its last event had it."""
 

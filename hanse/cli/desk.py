@@ -14,7 +14,7 @@ from hanse_protos.federation.v1 import group_pb2_grpc, membership_pb2_grpc, reco
 from hanse_protos.gateway.v1 import gateway_pb2_grpc
 from hanse_protos.knowledge.v1 import knowledge_pb2_grpc
 from hanse_protos.log.v1 import log_pb2_grpc
-from hanse_protos.policy.v1 import draft_pb2_grpc, policy_pb2_grpc
+from hanse_protos.policy.v1 import draft_pb2_grpc, policy_pb2_grpc, tuning_pb2_grpc
 from hanse_protos.settlement.v1 import settlement_pb2_grpc
 from hanse_protos.telling.v1 import dead_letters_pb2_grpc
 from hanse_protos.ticket.v1 import service_pb2_grpc
@@ -43,6 +43,7 @@ class Desk:
         self.settlement: Any = settlement_pb2_grpc.SettlementServiceStub(channel)
         self.policies: Any = policy_pb2_grpc.PolicyServiceStub(channel)
         self.policy_drafts: Any = draft_pb2_grpc.PolicyDraftServiceStub(channel)
+        self.policy_tuning: Any = tuning_pb2_grpc.PolicyTuningServiceStub(channel)
         self.logs: Any = log_pb2_grpc.LogServiceStub(channel)
         self.dead_letters: Any = dead_letters_pb2_grpc.DeadLetterServiceStub(channel)
         self.link: Any = group_pb2_grpc.LinkServiceStub(channel)

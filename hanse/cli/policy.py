@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import typer
 
-from hanse.cli import output, policy_draft, policy_explain, policy_what_if
+from hanse.cli import output, policy_draft, policy_explain, policy_tuning, policy_what_if
 from hanse.cli.connection import At, command
 from hanse.cli.desk import Desk
 from hanse.cli.policy_draft import read_document
@@ -17,6 +17,7 @@ from hanse.policy import diff, dump_yaml, lint
 from hanse.times import put_time
 from hanse_protos.federation.v1.group_pb2 import ListUnitsRequest, ListUnitsResponse
 from hanse_protos.policy.v1 import policy_pb2 as pb
+from hanse_protos.policy.v1.tuning_pb2 import TunePolicyRequest
 
 app = typer.Typer(help="Check, publish and show the group policy.", no_args_is_help=True)
 
@@ -85,7 +86,8 @@ def show_status(at: At) -> None:
     newest = policies.policies[0].version if policies.policies else 0
     if at.as_json:
         acknowledged = {unit.unit: unit.policy_version for unit in group.units}
-        output.print_json({"published": newest, "acknowledged": acknowledged})
+        overrides = {unit.unit: output.as_dict(unit.override) for unit in group.units if unit.HasField("override")}
+        output.print_json({"published": newest, "acknowledged": acknowledged, "overrides": overrides})
         return
     rows = (
         (
@@ -93,10 +95,19 @@ def show_status(at: At) -> None:
             str(unit.policy_version or "none"),
             output.yes_no(unit.policy_version == newest, "yes", "not yet"),
             output.yes_no(unit.reachable),
+            policy_tuning.in_words(unit.override),
         )
         for unit in group.units
     )
-    output.table(f"Version {newest} is published", ["unit", "acknowledged", "has it", "reachable"], rows)
+    columns = ["unit", "acknowledged", "has it", "reachable", "has tuned"]
+    output.table(f"Version {newest} is published", columns, rows)
+    dropped = (
+        (output.unit(unit.unit), problem.path, problem.message)
+        for unit in group.units
+        for problem in unit.override.dropped
+    )
+    if any(unit.override.dropped for unit in group.units):
+        output.table("Dropped of what units have tuned", ["unit", "place", "why"], dropped)
 
 
 @command(app, "what-if", unit="hq")
@@ -126,6 +137,29 @@ def publish(at: At, file: FileArgument, effective: policy_draft.FromOption = Non
         output.print_json(policy)
     else:
         output.console.print(f"{policy.name} is published; `hanse status` shows who has acknowledged it")
+
+
+@command(app, "tune", unit="shanghai")
+def tune(at: At, file: FileArgument) -> None:
+    """Change the policy for one unit, within the group's bounds. An empty document ({}) takes the change back."""
+    request = TunePolicyRequest(document=policy_tuning.read_override(file), request_id=str(uuid4()))
+    override = at.ask(lambda desk: desk.policy_tuning.TunePolicy(request))
+    if at.as_json:
+        output.print_json(override)
+    else:
+        output.console.print(f"{override.name} is in force for tickets that are opened from now on")
+
+
+@command(app, "tuning", unit="shanghai")
+def show_tuning(at: At) -> None:
+    """Show what a unit has changed of the policy for itself, and which places the version in force drops."""
+    override = policy_tuning.newest_override(at)
+    if at.as_json:
+        output.print_json(override or {})
+    elif override:
+        policy_tuning.show(override)
+    else:
+        output.console.print(f"{at.unit} has changed nothing for itself")
 
 
 @command(app, "services", unit="shanghai")

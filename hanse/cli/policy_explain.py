@@ -13,11 +13,13 @@ from hanse.cli.clocks import clock_name, time_base
 from hanse.cli.connection import At
 from hanse.clock import utc_now
 from hanse.errors import PolicyMissing
-from hanse.names import home_of, policy_name
+from hanse.names import home_of, override_name, policy_name
 from hanse.policy import Standards
 from hanse.policy.explanation import Explanation, Outcome, explain
 from hanse.policy.facts import facts_of
-from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, Policy
+from hanse.policy.tuning import tuned
+from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, Policy, PolicyDocument
+from hanse_protos.policy.v1.tuning_pb2 import GetPolicyOverrideRequest, PolicyOverride
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
@@ -29,8 +31,18 @@ def explain_ticket(at: At, ticket: str) -> tuple[pb.Ticket, Policy, Explanation]
         raise PolicyMissing(f"{found.name} was opened under no policy", resource=found.name)
     request = GetPolicyRequest(name=policy_name(found.policy_version))
     policy: Policy = at.ask(lambda desk: desk.policies.GetPolicy(request))
-    standards = Standards(policy.version, policy.document)
+    standards = Standards(policy.version, _governing_document(at, found, policy), found.policy_override)
     return found, policy, explain(standards, facts_of(standards, found, home_of(found.name)), utc_now())
+
+
+def _governing_document(at: At, ticket: pb.Ticket, policy: Policy) -> PolicyDocument:
+    """Return what governs a ticket: the policy, with what its home unit has tuned laid over it."""
+    home = home_of(ticket.name)
+    if not ticket.policy_override or home != at.parent:
+        return policy.document
+    request = GetPolicyOverrideRequest(name=override_name(home, ticket.policy_override))
+    override: PolicyOverride = at.ask(lambda desk: desk.policy_tuning.GetPolicyOverride(request))
+    return tuned(policy.document, override.document, home)
 
 
 def as_dict(ticket: pb.Ticket, policy: Policy, explanation: Explanation) -> dict[str, Any]:
@@ -38,6 +50,7 @@ def as_dict(ticket: pb.Ticket, policy: Policy, explanation: Explanation) -> dict
     return {
         "ticket": ticket.name,
         "policy": policy.name,
+        "override": ticket.policy_override,
         "facts": output.as_dict(explanation.facts),
         "service": output.as_dict(explanation.service) if explanation.service else None,
         "targets": [asdict(rule) for rule in explanation.targets],
@@ -50,6 +63,8 @@ def as_dict(ticket: pb.Ticket, policy: Policy, explanation: Explanation) -> dict
 def show(ticket: pb.Ticket, policy: Policy, explanation: Explanation) -> None:
     """Print the explanation for people."""
     governed = f" is governed by {policy.name}, in force here since {output.when(policy.acknowledge_time)} UTC"
+    if ticket.policy_override:
+        governed += f", with {override_name(home_of(ticket.name), ticket.policy_override)} over it"
     output.console.print(Text.assemble((ticket.name, "bold"), governed))
     facts = ", ".join(f"{name} {value}" for name, value in output.as_dict(explanation.facts).items() if value)
     output.console.print(facts, style="dim")

@@ -52,6 +52,7 @@ from hanse_services.knowledge.restoring import RESTORES as KNOWLEDGE_RESTORES
 from hanse_services.policy import servicer as policy_servicer
 from hanse_services.policy.commands import EFFECTS as POLICY_EFFECTS
 from hanse_services.policy.model import SCHEMA as POLICY
+from hanse_services.policy.tuning import RESTORES as POLICY_RESTORES
 from hanse_services.settlement import servicer as settlement_servicer
 from hanse_services.settlement.commands import EFFECTS as SETTLEMENT_EFFECTS
 from hanse_services.settlement.model import SCHEMA as SETTLEMENT
@@ -83,6 +84,7 @@ RESTORES: Restores = {
     TICKET.name: TICKET_RESTORES,
     KNOWLEDGE.name: KNOWLEDGE_RESTORES,
     SETTLEMENT.name: SETTLEMENT_RESTORES,
+    POLICY.name: POLICY_RESTORES,
 }
 """What comes back of each service's state with its events, when a unit is re-seeded from headquarters' copy."""
 

@@ -28,6 +28,7 @@ A document goes through three states:
 | `clock` | the sum of segments on different calendars: what is used up, and when it runs out |
 | `standards` | the compiled document and its answers |
 | `facts` | what conditions see of a ticket, gathered from its row, its message or its summary |
+| `tuning` | what a unit changes for itself, laid over the document as far as its bounds allow |
 | `store` | a service's copy of the versions in force; the only module here that knows a database |
 
 When something fails, it fails typed: `PolicyInvalid` while a document is written or compiled, and one of the errors in
@@ -38,7 +39,7 @@ because a ticket that quietly loses its target is worse than one that loudly has
 from hanse.policy.calendar import WorkingCalendar
 from hanse.policy.clock import Segment, due, segment_used, used
 from hanse.policy.diff import Difference, diff
-from hanse.policy.document import dump_yaml, load_yaml
+from hanse.policy.document import dump_yaml, load_override_yaml, load_yaml
 from hanse.policy.errors import (
     CalendarUnknown,
     CategoryNotCovered,
@@ -67,6 +68,7 @@ __all__ = [
     "due",
     "dump_yaml",
     "lint",
+    "load_override_yaml",
     "load_yaml",
     "segment_used",
     "used",

@@ -11,9 +11,10 @@ single day that differs need no `days`: its date says which.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from datetime import date
 from difflib import get_close_matches
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import yaml
 from google.protobuf import json_format
@@ -28,6 +29,7 @@ from hanse.policy import notation
 from hanse.policy.conditions import invalid
 from hanse.policy.lint import lint
 from hanse_protos.policy.v1.policy_pb2 import Calendar, DayException, PolicyDocument
+from hanse_protos.policy.v1.tuning_pb2 import OverrideDocument
 
 __all__ = ["dump_yaml", "lint", "load_yaml"]
 
@@ -47,6 +49,7 @@ _NULL = "tag:yaml.org,2002:null"
 
 # What json_format takes and YAML gives: str, int, list and dict, nested.
 Plain: TypeAlias = Any
+Document = TypeVar("Document", PolicyDocument, OverrideDocument)
 
 
 def load_yaml(text: str) -> PolicyDocument:
@@ -55,9 +58,18 @@ def load_yaml(text: str) -> PolicyDocument:
     Raises `PolicyInvalid` for text over `MAX_TEXT_BYTES`, for text that is not YAML, and for YAML that is not a policy;
     its metadata names the `path` in the document and the `line`, where they are known.
     """
-    plain = _Reader().message(_compose(text), PolicyDocument.DESCRIPTOR, "")
+    return _load(text, PolicyDocument())
+
+
+def load_override_yaml(text: str) -> OverrideDocument:
+    """Read what a unit changes of the policy for itself. Raises `PolicyInvalid` as `load_yaml` does."""
+    return _load(text, OverrideDocument())
+
+
+def _load(text: str, document: Document) -> Document:
+    plain = _Reader().message(_compose(text), document.DESCRIPTOR, "")
     try:
-        document = json_format.ParseDict(plain, PolicyDocument())
+        json_format.ParseDict(plain, document)
     except json_format.ParseError as error:
         raise invalid("document", f"{error}") from error
     for exception in _exceptions(document):
@@ -65,15 +77,14 @@ def load_yaml(text: str) -> PolicyDocument:
     return document
 
 
-def dump_yaml(document: PolicyDocument) -> str:
+def dump_yaml(document: PolicyDocument | OverrideDocument) -> str:
     """Write a policy document for people. `load_yaml` reads the same document back."""
     return yaml.dump(as_plain(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=LINE_CHARACTERS)
 
 
-def as_plain(document: PolicyDocument) -> dict[str, Plain]:
+def as_plain(document: PolicyDocument | OverrideDocument) -> dict[str, Plain]:
     """Return a document as the mappings, lists and texts that people write."""
-    written = PolicyDocument()
-    written.CopyFrom(document)
+    written = deepcopy(document)
     for exception in _exceptions(written):
         _omit_implied_days(exception)
     return _plain(written)
@@ -265,7 +276,10 @@ def _at(node: yaml.Node, path: str, problem: str) -> PolicyInvalid:
     return invalid(path or "document", f"{problem} (line {line})", line=line)
 
 
-def _exceptions(document: PolicyDocument) -> Iterator[DayException]:
+def _exceptions(document: PolicyDocument | OverrideDocument) -> Iterator[DayException]:
+    if isinstance(document, OverrideDocument):
+        yield from document.calendar_exceptions
+        return
     calendars: Sequence[Calendar] = document.calendars
     for calendar in calendars:
         yield from calendar.exceptions

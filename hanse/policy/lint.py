@@ -13,6 +13,8 @@ from itertools import combinations
 from typing import Any, TypeAlias
 
 import protovalidate
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.type.dayofweek_pb2 import DayOfWeek
 from google.type.money_pb2 import Money
 
@@ -27,7 +29,10 @@ from hanse.policy.rehearsal import Finding, condition_problems
 from hanse_protos.knowledge.v1 import knowledge_pb2
 from hanse_protos.policy.v1.policy_pb2 import (
     Calendar,
+    DayException,
+    DurationBounds,
     LadderStep,
+    NumberBounds,
     PolicyDocument,
     PolicyProblem,
     ServiceOffering,
@@ -58,8 +63,9 @@ def lint(document: PolicyDocument) -> list[PolicyProblem]:
     return [PolicyProblem(path=path, message=message) for path, message in list(findings)[:MAX_PROBLEMS]]
 
 
-def _declared_rules(document: PolicyDocument) -> Iterator[Finding]:
-    for violation in protovalidate.collect_violations(document):
+def violations(message: Message) -> Iterator[Finding]:
+    """Give what breaks the contract's own rules."""
+    for violation in protovalidate.collect_violations(message):
         elements = violation.proto.field.elements if violation.proto.field else []
         yield ".".join(_element_text(element) for element in elements) or "document", violation.proto.message
 
@@ -79,9 +85,6 @@ def _duplicates(document: PolicyDocument) -> Iterator[Finding]:
     yield from _repeated((rate.id for rate in document.rates), "rates[{}].id")
     yield from _repeated((desk.id for desk in document.desks), "desks[{}].id")
     yield from _repeated((service.id for service in document.services), "services[{}].id")
-    for i, calendar in enumerate(document.calendars):
-        dates = (exception.date for exception in calendar.exceptions)
-        yield from _repeated(dates, f"calendars[{i}].exceptions[{{}}].date")
 
 
 def _repeated(values: Iterable[str], path: str) -> Iterator[Finding]:
@@ -106,12 +109,17 @@ def _calendars(document: PolicyDocument) -> Iterator[Finding]:
 
 def _calendar_shifts(calendar: Calendar, path: str) -> Iterator[Finding]:
     yield from _shifts(calendar.shifts, f"{path}.shifts", same_day=lambda one, other: bool({*one.days} & {*other.days}))
-    for i, exception in enumerate(calendar.exceptions):
-        place = f"{path}.exceptions[{i}]"
-        yield from _refusal(exception_date, exception.date, f"{place}.date")
-        yield from _shifts(exception.shifts, f"{place}.shifts", same_day=lambda one, other: True)
+    yield from exception_findings(calendar.exceptions, f"{path}.exceptions")
     if not any(shift.days and shift.start < shift.end for shift in calendar.shifts):
         yield f"{path}.shifts", "the calendar has no working time, so nothing on it is ever due: give it a shift"
+
+
+def exception_findings(exceptions: Sequence[DayException], path: str) -> Iterator[Finding]:
+    """Find what is wrong with the single days of a calendar."""
+    yield from _repeated((exception.date for exception in exceptions), f"{path}[{{}}].date")
+    for i, exception in enumerate(exceptions):
+        yield from _refusal(exception_date, exception.date, f"{path}[{i}].date")
+        yield from _shifts(exception.shifts, f"{path}[{i}].shifts", same_day=lambda one, other: True)
 
 
 def _shifts(shifts: Sequence[Shift], path: str, same_day: Callable[[Shift, Shift], bool]) -> Iterator[Finding]:
@@ -239,6 +247,42 @@ def _sharing(document: PolicyDocument) -> Iterator[Finding]:
         yield from _repeated(rule.fields, f"sharing[{i}].fields[{{}}]")
 
 
+def _tunable(document: PolicyDocument) -> Iterator[Finding]:
+    tunable, targets = document.tunable, {target.id: target for target in document.targets}
+    yield from _repeated((each.target for each in tunable.targets), "tunable.targets[{}].target")
+    for i, each in enumerate(tunable.targets):
+        path = f"tunable.targets[{i}]"
+        if each.target not in targets:
+            yield f"{path}.target", f"{each.target!r} is not one of the targets: add it, or name another"
+            continue
+        target = targets[each.target]
+        for name in ("response", "resolution"):
+            if each.HasField(name) and target.HasField(name):
+                yield from _bounds(getattr(each, name), getattr(target, name), f"{path}.{name}")
+        if each.HasField("warn_percents"):
+            yield from _number_bounds(each.warn_percents, f"{path}.warn_percents")
+    if tunable.HasField("offer_timeout"):
+        yield from _bounds(tunable.offer_timeout, document.routing.offer_timeout, "tunable.offer_timeout")
+    if tunable.HasField("capacity"):
+        yield from _number_bounds(tunable.capacity, "tunable.capacity")
+    skills = {category.skill for category in document.categories}
+    for i, skill in enumerate(tunable.skills):
+        if skill not in skills | {EVERYTHING}:
+            yield f"tunable.skills[{i}]", f"no category takes the skill {skill!r}: name one that a category takes"
+
+
+def _bounds(bounds: DurationBounds, own: Duration, path: str) -> Iterator[Finding]:
+    if _nanos(bounds.floor) > _nanos(bounds.ceiling):
+        yield path, "the floor is above the ceiling, so nothing is allowed: swap them"
+    elif not _nanos(bounds.floor) <= _nanos(own) <= _nanos(bounds.ceiling):
+        yield path, "the group's own value is outside: widen the bounds, or change the value"
+
+
+def _number_bounds(bounds: NumberBounds, path: str) -> Iterator[Finding]:
+    if bounds.floor > bounds.ceiling:
+        yield path, "the floor is above the ceiling, so nothing is allowed: swap them"
+
+
 def _desks(document: PolicyDocument) -> Iterator[Finding]:
     units = {unit.unit for unit in document.units}
     for i, desk in enumerate(document.desks):
@@ -265,7 +309,8 @@ def _nanos(duration: Any) -> int:
 
 
 CHECKS: tuple[Check, ...] = (
-    _declared_rules,
+    violations,
+    _tunable,
     _duplicates,
     _calendars,
     _references,

@@ -69,9 +69,13 @@ class DeskCandidate(NamedTuple):
 class Standards:
     """One version of the policy, compiled. Build it once, share it freely."""
 
-    def __init__(self, version: int, document: PolicyDocument) -> None:
-        """Compile a document. Raises `PolicyInvalid` that names the place which does not hold together."""
+    def __init__(self, version: int, document: PolicyDocument, override: int = 0) -> None:
+        """Compile a document. Raises `PolicyInvalid` that names the place which does not hold together.
+
+        `override` is the version of a unit's override that was laid over the document, 0 for none.
+        """
         self.version = version
+        self.override = override
         self.document = PolicyDocument()
         self.document.CopyFrom(document)
         self._skills = {category.id: category.skill for category in self.document.categories}

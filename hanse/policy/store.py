@@ -1,17 +1,26 @@
-"""A service's copy of the policy versions that its unit has."""
+"""A service's copy of the policy versions that its unit has, and of what the unit has tuned for itself."""
 
 from datetime import datetime
-from typing import cast
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from hanse.errors import PolicyMissing
 from hanse.policy.standards import Standards
+from hanse.policy.tuning import tuned
 from hanse.schema import ServiceSchema
 from hanse.times import instant
 from hanse_protos.policy.v1.policy_pb2 import Policy
+from hanse_protos.policy.v1.tuning_pb2 import PolicyOverride
+
+
+class InForce(NamedTuple):
+    """What governs from now on: a version of the policy, and of the unit's override; 0 where there is none."""
+
+    version: int
+    override: int
 
 
 class PolicyStore:
@@ -19,19 +28,26 @@ class PolicyStore:
 
     def __init__(self, schema: ServiceSchema) -> None:
         self._table = schema.policy
-        self._in_force = self.in_force()
-        self._compiled: dict[int, Standards] = {}
+        self._overrides = schema.policy_override
+        newest: Select[tuple[int]] | None = None
+        if self._overrides is not None:
+            newest = select(func.max(self._overrides.c.version))
+        self._query = select(
+            self.in_force().scalar_subquery(), newest.scalar_subquery() if newest is not None else literal(0)
+        )
+        self._compiled: dict[InForce, Standards] = {}
 
     def current_version(self, session: Session) -> int:
-        """Return the version in force, 0 before the first: the greatest whose time has come.
+        """Return the version in force, 0 before the first: the greatest whose time has come."""
+        return self.current_in_force(session).version
 
-        The database's clock decides, and what it says is asked once per transaction.
-        """
-        version = session.info.get(self._key)
-        if version is None:
-            version = session.scalar(self._in_force) or 0
-            session.info[self._key] = version
-        return cast(int, version)
+    def current_in_force(self, session: Session) -> InForce:
+        """Return what is in force. The database's clock decides, and what it says is asked once per transaction."""
+        known: InForce | None = session.info.get(self._key)
+        if known is None:
+            version, override = session.execute(self._query).one()
+            known = session.info[self._key] = InForce(version or 0, override or 0)
+        return known
 
     def in_force(self) -> Select[tuple[int]]:
         """Return the query for the version in force; it gives None before the first."""
@@ -39,17 +55,50 @@ class PolicyStore:
         return select(func.max(columns.version)).where(columns.effective_time <= func.now())
 
     def current(self, session: Session) -> Standards:
-        """Return the policy in force. Raises PolicyMissing before the first."""
-        return self.version(session, self.current_version(session))
+        """Return the policy in force, with the unit's override over it. Raises PolicyMissing before the first."""
+        return self.version(session, *self.current_in_force(session))
 
-    def version(self, session: Session, version: int) -> Standards:
-        """Return the policy of a version. Raises PolicyMissing where this unit has never had it in force."""
-        if version not in self._compiled:
-            content = session.scalar(select(self._table.c.policy).where(self._table.c.version == version))
-            if content is None:
-                raise PolicyMissing(version=str(version))
-            self._compiled[version] = Standards(version, Policy.FromString(content).document)
-        return self._compiled[version]
+    def version(self, session: Session, version: int, override: int = 0) -> Standards:
+        """Return the policy of a version, with a version of the unit's override laid over it; 0 lays none.
+
+        Raises PolicyMissing where this unit has never had one of the two in force.
+        """
+        key = InForce(version, override)
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(session, key)
+        return self._compiled[key]
+
+    def _compile(self, session: Session, key: InForce) -> Standards:
+        content = session.scalar(select(self._table.c.policy).where(self._table.c.version == key.version))
+        if content is None:
+            raise PolicyMissing(version=str(key.version))
+        document = Policy.FromString(content).document
+        if key.override:
+            laid = self.override(session, key.override)
+            document = tuned(document, laid.document, laid.unit)
+        return Standards(key.version, document, key.override)
+
+    def override(self, session: Session, version: int) -> PolicyOverride:
+        """Return a version of the unit's override. Raises PolicyMissing where this unit has never had it in force."""
+        table = self._overrides
+        content = None if table is None else session.scalar(select(table.c.override).where(table.c.version == version))
+        if content is None:
+            raise PolicyMissing(override=str(version))
+        return PolicyOverride.FromString(content)
+
+    def newest_override(self, session: Session) -> int:
+        """Return the newest version of the unit's override, as the database has it now; 0 where it has none."""
+        return next((override.version for override in self.list_overrides(session, limit=1)), 0)
+
+    def list_overrides(self, session: Session, *, limit: int, before: int | None = None) -> list[PolicyOverride]:
+        """Return versions of the unit's override, the newest first, or those before one."""
+        if self._overrides is None:
+            return []
+        version = self._overrides.c.version
+        query = select(self._overrides.c.override).order_by(version.desc()).limit(limit)
+        if before is not None:
+            query = query.where(version < before)
+        return [PolicyOverride.FromString(content) for content in session.scalars(query)]
 
     def enact(self, session: Session, policy: Policy) -> bool:
         """Keep a version, which is in force from its time on, and return whether that is new."""
@@ -59,6 +108,14 @@ class PolicyStore:
         inserted = session.execute(statement.on_conflict_do_nothing().returning(self._table.c.version)).one_or_none()
         session.info.pop(self._key, None)
         return inserted is not None
+
+    def tune(self, session: Session, override: PolicyOverride) -> None:
+        """Keep a version of the unit's override, which is in force from now on."""
+        if self._overrides is None:
+            raise TypeError(f"the schema {self._table.schema} keeps no overrides")
+        statement = upsert(self._overrides).values(version=override.version, override=override.SerializeToString())
+        session.execute(statement.on_conflict_do_nothing())
+        session.info.pop(self._key, None)
 
     @property
     def _key(self) -> str:

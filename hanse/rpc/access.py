@@ -93,6 +93,11 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "GetPolicy": READERS,
         "ListPolicies": READERS,
     },
+    "hanse_protos.policy.v1.PolicyTuningService": {
+        "TunePolicy": STANDARDS | LEADS,
+        "GetPolicyOverride": READERS,
+        "ListPolicyOverrides": READERS,
+    },
     "hanse_protos.policy.v1.PolicyDraftService": {
         "CreatePolicyDraft": STANDARDS,
         "UpdatePolicyDraft": STANDARDS,

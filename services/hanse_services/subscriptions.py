@@ -21,6 +21,7 @@ SUBSCRIPTIONS = (
     Subscription("ticket", "federation", "engagement.*", "on_engagement"),
     Subscription("ticket", "federation", "ticket.*", "on_ticket"),
     Subscription("ticket", "policy", "policy.acknowledged", "on_policy"),
+    Subscription("ticket", "policy", "policy.tuned", "on_tuning"),
     Subscription("knowledge", "ticket", "engagement.delivered", "delivery"),
     Subscription("knowledge", "ticket", "ticket.erased", "erased_here"),
     Subscription("knowledge", "federation", "ticket.erased", "erased_elsewhere"),

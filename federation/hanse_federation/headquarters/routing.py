@@ -25,6 +25,7 @@ from hanse.times import timestamp
 from hanse.work import Work
 from hanse_federation.headquarters.engagements import offers_of, release, request_of, summary_of
 from hanse_federation.headquarters.messages import offer_to_proto
+from hanse_federation.headquarters.overrides import routing_standards
 from hanse_federation.membership.register import units_that_left
 from hanse_federation.model import SEEKING, GroupEngagement, GroupTicket, HandOver, Offer
 from hanse_protos.federation.v1 import group_pb2 as group
@@ -59,7 +60,7 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
     offers = offers_of(work.session, [engagement.name])[engagement.name]
     if offers and offers[-1].state == group.OPEN:
         return group.OfferEngagementResponse(offer=offer_to_proto(offers[-1]))
-    standards = work.standards
+    standards = routing_standards(work.session, work.standards, engagement.home)
     if request_of(work.session, engagement.name) is None:
         # A peer of the home unit told of it first; the home unit's request starts the search anew.
         return group.OfferEngagementResponse(settled=True)

@@ -13,6 +13,7 @@ from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.times import duration
 from hanse_federation.headquarters.engagements import offers_of
 from hanse_federation.headquarters.messages import charge_to_proto, engagement_to_proto, ticket_to_proto
+from hanse_federation.headquarters.overrides import newest_override, with_dropped
 from hanse_federation.link.frames import stream_head
 from hanse_federation.link.status import is_up
 from hanse_federation.membership.register import newest_certificate
@@ -65,6 +66,8 @@ def _unit_status(session: Session, link: LinkState, now: datetime) -> pb.UnitSta
     )
     if link.contact_time:
         status.contact_time.FromDatetime(link.contact_time)
+    if override := newest_override(session, link.unit):
+        status.override.CopyFrom(with_dropped(session, override, status.policy_version))
     if certificate := newest_certificate(session, link.unit):
         status.certificate_expire_time.FromDatetime(certificate.expire_time)
     return status

@@ -22,12 +22,15 @@ from hanse.names import home_of
 from hanse.policy import CategoryUnknown, HorizonExceeded, Standards, UnitUnknown, lint
 from hanse.policy.conditions import invalid
 from hanse.policy.store import PolicyStore
+from hanse.policy.tuning import tuned
 from hanse.policy.what_if import History, Verdict, judge
 from hanse.times import instant, put_time
 from hanse_federation.headquarters.histories import Histories, TicketHistory
+from hanse_federation.headquarters.overrides import overrides_of
 from hanse_federation.model import LOG, SCHEMA
 from hanse_protos.federation.v1 import what_if_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import PolicyDocument
+from hanse_protos.policy.v1.tuning_pb2 import PolicyOverride
 
 PAGE_RECORDS = 5_000
 """How many records are read at a time: a tenth of a second, and a few megabytes."""
@@ -53,7 +56,9 @@ async def compare_policy(database: Database, request: pb.ComparePolicyRequest) -
             await asyncio.to_thread(histories.take_all, page)
             progress.records += len(page)
             yield News(progress=progress)
-        comparison = Comparison(home_of(stream), before, document, utc_now())
+        unit = home_of(stream)
+        governing = Governing(before, await database.read(overrides_of, unit))
+        comparison = Comparison(unit, governing, governing.newest_over(document), utc_now())
         tickets = _opened_since(histories, instant(request.since) if request.HasField("since") else None)
         for first in range(0, len(tickets), JUDGED_TICKETS):
             different = await asyncio.to_thread(comparison.judge_all, tickets[first : first + JUDGED_TICKETS])
@@ -103,12 +108,38 @@ def _opened_since(histories: Histories, since: datetime | None) -> list[TicketHi
 
 
 @dataclass
+class Governing:
+    """What governed one unit's tickets: versions of the policy, each with a version of the unit's override over it."""
+
+    policies: dict[int, Standards]
+    overrides: dict[int, PolicyOverride]
+    _laid: dict[tuple[int, int], Standards] = field(default_factory=dict)
+
+    def standards(self, version: int, override: int) -> Standards:
+        """Return what governed a ticket; what headquarters was never told of is left out."""
+        policy = self.policies.get(version, self.policies[0])
+        if override not in self.overrides:
+            return policy
+        key = policy.version, override
+        if key not in self._laid:
+            self._laid[key] = _over(policy, self.overrides[override])
+        return self._laid[key]
+
+    def newest_over(self, policy: Standards) -> Standards:
+        """Return a policy with what the unit has tuned last laid over it."""
+        return _over(policy, self.overrides[max(self.overrides)]) if self.overrides else policy
+
+
+def _over(policy: Standards, override: PolicyOverride) -> Standards:
+    return Standards(policy.version, tuned(policy.document, override.document, override.unit), override.version)
+
+
+@dataclass
 class Comparison:
     """What two policies make of one unit's tickets."""
 
     unit: str
-    before: dict[int, Standards]
-    """The policies that governed, by version."""
+    before: Governing
     after: Standards
     now: datetime
     summary: pb.WhatIfSummary = field(default_factory=pb.WhatIfSummary)
@@ -123,9 +154,9 @@ class Comparison:
     def _judge(self, ticket: TicketHistory) -> pb.WhatIfDifference | None:
         self.summary.tickets += 1
         history = ticket.finished()
-        version = ticket.policy_version if ticket.policy_version in self.before else 0
+        governed = self.before.standards(ticket.policy_version, ticket.opened.policy_override)
         try:
-            before = judge(self.before[version], history, self.now)
+            before = judge(governed, history, self.now)
             after = judge(self.after, history, self.now)
         except (CategoryUnknown, UnitUnknown, HorizonExceeded):
             self.summary.unknown += 1

@@ -24,6 +24,11 @@ under the version that it has, and catches up in order. A document that does not
 `PolicyInvalid`, which names every place; nothing of it is stored. Two publications at once take two numbers, one after
 the other.
 
-`model` holds the tables, `drafting` writes and reviews, `commands` publishes and enacts, `queries` shows. The two doors
-are `servicer` and `reactions`.
+A unit may **tune** a version for itself, within the bounds that the version sets: an override is numbered, told
+(`PolicyTuned`) and laid over the group's document for the tickets that the unit opens from then on. Places that a later
+version does not allow are dropped while it is in force, which is told as well (`TuningCurtailed`); see
+`hanse.policy.tuning`.
+
+`model` holds the tables, `tuning` puts overrides in force, `drafting` writes and reviews, `commands` publishes and
+enacts, `queries` shows. The two doors are `servicer` and `reactions`.
 """

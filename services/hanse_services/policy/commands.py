@@ -24,15 +24,8 @@ from hanse_protos.policy.v1.policy_pb2 import (
     PublishPolicyRequest,
 )
 from hanse_services.policy.model import PublishedPolicy
-
-MAX_NAMED_PROBLEMS = 30
-"""How many problems an error names by their path: it travels in HTTP/2 trailers, which hold about 8 kB."""
-MAX_QUOTED_PROBLEMS = 5
-"""How many problems an error describes, for the same reason. LintPolicy describes them all."""
-MAX_PROBLEM_CHARACTERS = 160
-"""How much an error quotes of one problem."""
-MAX_PATH_CHARACTERS = 60
-"""How much an error quotes of one path; hardly any is longer."""
+from hanse_services.policy.problems import named, quoted
+from hanse_services.policy.tuning import tell_curtailed
 
 
 def publish_policy(work: Work, request: PublishPolicyRequest) -> Policy:
@@ -128,14 +121,10 @@ def check_document(document: PolicyDocument) -> None:
 
 
 def _policy_invalid(problems: Sequence[PolicyProblem]) -> PolicyInvalid:
-    quoted = [f"{problem.path}: {problem.message}"[:MAX_PROBLEM_CHARACTERS] for problem in problems]
-    left_out = len(problems) - MAX_QUOTED_PROBLEMS
-    ending = f"; and {left_out} more" if left_out > 0 else ""
     return PolicyInvalid(
-        f"the policy does not hold together: {'; '.join(quoted[:MAX_QUOTED_PROBLEMS])}{ending}",
+        f"the policy does not hold together: {quoted(problems)}",
         hint="Correct the places that are named, check the document with LintPolicy, and publish it again.",
-        paths=", ".join(problem.path[:MAX_PATH_CHARACTERS] for problem in problems[:MAX_NAMED_PROBLEMS]),
-        problems=str(len(problems)),
+        **named(problems),
     )
 
 
@@ -158,6 +147,7 @@ def policy_published(work: Work, fact: Fact) -> None:
 def _enact(work: Work, policy: Policy) -> None:
     if work.policies.enact(work.session, policy):
         work.tell(policy.name, PolicyAcknowledged(policy=policy))
+        tell_curtailed(work, policy)
 
 
 EFFECTS: dict[type, Effect] = {PolicyPublished: policy_published}

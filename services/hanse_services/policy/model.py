@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
     State = int
 
-SCHEMA = ServiceSchema("policy")
+SCHEMA = ServiceSchema("policy", tuned=True)
 
 TRANSITIONS: dict[str, dict[State, State]] = {
     # What was approved of is approved of as it is: writing on it begins the review anew.

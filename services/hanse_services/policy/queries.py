@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 from hanse.errors import PolicyMissing, ResourceNotFound
 from hanse.names import policy_version
 from hanse.policy.store import PolicyStore
+from hanse.policy.tuning import dropped
 from hanse.rpc.paging import decode_token, encode_token, page_size
-from hanse_protos.policy.v1 import draft_pb2
+from hanse_protos.policy.v1 import draft_pb2, tuning_pb2
 from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, ListPoliciesRequest, ListPoliciesResponse, Policy
 from hanse_services.policy.messages import draft_overview, draft_to_proto
 from hanse_services.policy.model import SCHEMA, Draft, PublishedPolicy
@@ -17,6 +18,7 @@ from hanse_services.policy.model import SCHEMA, Draft, PublishedPolicy
 CURRENT = "policies/current"
 
 _enacted = SCHEMA.policy.c
+_policies = PolicyStore(SCHEMA)
 _version = func.coalesce(PublishedPolicy.version, _enacted.version)
 
 
@@ -26,7 +28,7 @@ def get_policy(session: Session, request: GetPolicyRequest) -> Policy:
     Raises ResourceNotFound for a version that this unit does not know, and PolicyMissing before the first.
     """
     if request.name == CURRENT:
-        current = PolicyStore(SCHEMA).in_force().scalar_subquery()
+        current = _policies.in_force().scalar_subquery()
         row = session.execute(_versions().where(_enacted.version == current)).one_or_none()
         if row is None:
             raise PolicyMissing
@@ -70,6 +72,35 @@ def list_policy_drafts(
     page = drafts[:size]
     token = encode_token(page[-1].name) if len(drafts) > size else ""
     return draft_pb2.ListPolicyDraftsResponse(drafts=map(draft_overview, page), next_page_token=token)
+
+
+def get_policy_override(session: Session, request: tuning_pb2.GetPolicyOverrideRequest) -> tuning_pb2.PolicyOverride:
+    """Return an override of this unit. Raises ResourceNotFound."""
+    version = int(request.name.rsplit("/", 1)[-1])
+    override = next(iter(_policies.list_overrides(session, limit=1, before=version + 1)), None)
+    if override is None or override.name != request.name:
+        raise ResourceNotFound(resource=request.name)
+    return _with_dropped(session, override)
+
+
+def list_policy_overrides(
+    session: Session, request: tuning_pb2.ListPolicyOverridesRequest
+) -> tuning_pb2.ListPolicyOverridesResponse:
+    """Return the overrides of this unit, the newest first. Raises PageTokenInvalid."""
+    size = page_size(request.page_size)
+    [before] = decode_token(request.page_token, [int]) or [None]
+    overrides = _policies.list_overrides(session, limit=size + 1, before=before)
+    page = overrides[:size]
+    token = encode_token(page[-1].version) if len(overrides) > size else ""
+    shown = (_with_dropped(session, override) for override in page)
+    return tuning_pb2.ListPolicyOverridesResponse(overrides=shown, next_page_token=token)
+
+
+def _with_dropped(session: Session, override: tuning_pb2.PolicyOverride) -> tuning_pb2.PolicyOverride:
+    """Add the places that the version in force drops."""
+    document = _policies.version(session, _policies.current_version(session)).document
+    override.dropped.extend(dropped(document, override.document, override.unit))
+    return override
 
 
 def _versions() -> Select[tuple[bytes, object]]:

@@ -15,10 +15,14 @@ from hanse_protos.policy.v1 import draft_pb2 as draft_pb
 from hanse_protos.policy.v1 import draft_pb2_grpc as draft_rpc
 from hanse_protos.policy.v1 import policy_pb2 as pb
 from hanse_protos.policy.v1 import policy_pb2_grpc as rpc
+from hanse_protos.policy.v1 import tuning_pb2 as tuning_pb
+from hanse_protos.policy.v1 import tuning_pb2_grpc as tuning_rpc
 from hanse_services.policy import drafting, queries
 from hanse_services.policy.commands import publish_own_policy, publish_policy
+from hanse_services.policy.tuning import tune_policy
 
 DRAFT_SERVICE = draft_pb.DESCRIPTOR.services_by_name["PolicyDraftService"].full_name
+TUNING_SERVICE = tuning_pb.DESCRIPTOR.services_by_name["PolicyTuningService"].full_name
 SERVICE = pb.DESCRIPTOR.services_by_name["PolicyService"].full_name
 
 
@@ -97,10 +101,32 @@ class PolicyDraftServicer(draft_rpc.PolicyDraftServiceServicer):
         return await self._database.read(queries.list_policy_drafts, request)
 
 
+class PolicyTuningServicer(tuning_rpc.PolicyTuningServiceServicer):
+    """Changes the policy for one unit, within the policy's bounds."""
+
+    def __init__(self, runtime: Runtime, executor: CommandExecutor) -> None:
+        self._database = runtime.database
+        self._executor = executor
+
+    async def TunePolicy(self, request: tuning_pb.TunePolicyRequest, context: Context) -> tuning_pb.PolicyOverride:
+        return await self._executor.execute(tune_policy, request, cause_of(request), tuning_pb.PolicyOverride)
+
+    async def GetPolicyOverride(
+        self, request: tuning_pb.GetPolicyOverrideRequest, context: Context
+    ) -> tuning_pb.PolicyOverride:
+        return await self._database.read(queries.get_policy_override, request)
+
+    async def ListPolicyOverrides(
+        self, request: tuning_pb.ListPolicyOverridesRequest, context: Context
+    ) -> tuning_pb.ListPolicyOverridesResponse:
+        return await self._database.read(queries.list_policy_overrides, request)
+
+
 def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
     """Return what a unit's server serves of this service."""
-    drafts = PolicyDraftServicer(runtime, executor)
+    drafts, tuning = PolicyDraftServicer(runtime, executor), PolicyTuningServicer(runtime, executor)
     return [
         Served(SERVICE, rpc.add_PolicyServiceServicer_to_server, PolicyServicer(runtime, executor)),
+        Served(TUNING_SERVICE, tuning_rpc.add_PolicyTuningServiceServicer_to_server, tuning),
         Served(DRAFT_SERVICE, draft_rpc.add_PolicyDraftServiceServicer_to_server, drafts),
     ]

@@ -82,6 +82,7 @@ def _values(work: Work, name: str, asked: pb.Ticket, partner: str, customer: Cus
         "open_time": work.now,
         "update_time": work.now,
         "policy_version": work.standards.version,
+        "policy_override": work.standards.override,
         "target": "",
         "waiting_for": "",
         "waiting_duration": timedelta(0),

@@ -12,6 +12,7 @@ from hanse.telling.inbox import Effect
 from hanse.times import instant
 from hanse.work import Work
 from hanse_protos.policy.v1.policy_pb2 import PolicyAcknowledged
+from hanse_protos.policy.v1.tuning_pb2 import PolicyTuned
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.erasing import ticket_erased
@@ -24,6 +25,11 @@ from hanse_services.ticket.peers import withdraw_from_peer
 def policy_acknowledged(work: Work, fact: Fact) -> None:
     """Put the policy version in force that this unit has acknowledged."""
     work.policies.enact(work.session, fact.payload.policy)  # type: ignore[attr-defined]
+
+
+def policy_tuned(work: Work, fact: Fact) -> None:
+    """Put an override of this unit in force, for the tickets to come."""
+    work.policies.tune(work.session, fact.payload.override)  # type: ignore[attr-defined]
 
 
 # As the provider: what the home unit tells.
@@ -194,6 +200,7 @@ def _step(work: Work, name: str, verb: str) -> Engagement | None:
 
 EFFECTS: dict[type, Effect] = {
     PolicyAcknowledged: policy_acknowledged,
+    PolicyTuned: policy_tuned,
     told.EngagementRequested: engagement_requested,
     told.EngagementConfirmed: engagement_confirmed,
     told.EngagementRejected: engagement_rejected,

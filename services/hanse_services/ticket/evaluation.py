@@ -29,7 +29,7 @@ def evaluate_clocks(work: Work, request: rpc.EvaluateClocksRequest) -> rpc.Evalu
     ticket = own_ticket(work, request.name)
     if not ticket.clocks:
         return rpc.EvaluateClocksResponse(ended=True)
-    standards = work.standards_of(ticket.policy_version)
+    standards = work.standards_of(ticket.policy_version, ticket.policy_override)
     actions = [
         action for clock in ticket.clocks if clock.stop_time is None for action in _do(work, standards, ticket, clock)
     ]

@@ -16,7 +16,7 @@ from hanse_services.ticket.rules import ENDED_BY_AN_ANSWER, Applied, Ruling
 
 def standards_of(work: Work, ticket: Ticket) -> Standards | None:
     """Return the policy that the ticket was opened under; None where it promises nothing (an imported ticket)."""
-    return work.standards_of(ticket.policy_version) if ticket.target else None
+    return work.standards_of(ticket.policy_version, ticket.policy_override) if ticket.target else None
 
 
 def settle_clocks(work: Work, ticket: Ticket, at: datetime) -> None:

@@ -78,7 +78,7 @@ def kept(work: Work, ticket: Ticket) -> pb.Ticket:
     settle_clocks(work, ticket, work.now)
     ticket.version += 1
     ticket.update_time = work.now
-    standards = work.standards_of(ticket.policy_version) if ticket.policy_version else None
+    standards = work.standards_of(ticket.policy_version, ticket.policy_override) if ticket.policy_version else None
     return ticket_to_proto(ticket, standards, work.now)
 
 

@@ -28,6 +28,7 @@ def summary_of(ticket: Ticket) -> pb.TicketSummary:
         language=ticket.language,
         service=ticket.service,
         customer_class=ticket.customer_class,
+        policy_override=ticket.policy_override,
         returns=ticket.returns,
     )
     put_time(message.resolve_time, ticket.resolve_time)
@@ -65,6 +66,7 @@ def opened_ticket_to_proto(ticket: Ticket, clocks: Iterable[pb.Clock]) -> pb.Tic
         clocks=clocks,
         service=ticket.service,
         customer_class=ticket.customer_class,
+        policy_override=ticket.policy_override,
     )
     put_time(message.respond_time, ticket.respond_time)
     put_time(message.resolve_time, ticket.resolve_time)
@@ -157,4 +159,5 @@ def shared_ticket_to_proto(engagement: Engagement) -> pb.Ticket:
         policy_version=engagement.policy_version,
         service=summary.service,
         customer_class=summary.customer_class,
+        policy_override=summary.policy_override,
     )

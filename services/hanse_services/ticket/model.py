@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ARRAY, ForeignKey, Index, Interval, SmallInteger, Text
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, Interval, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -15,7 +15,7 @@ from hanse.schema import ServiceSchema
 from hanse.transitions import next_state
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
-SCHEMA = ServiceSchema("ticket")
+SCHEMA = ServiceSchema("ticket", tuned=True)
 
 TICKET_TRANSITIONS: dict[str, dict[pb.TicketState.ValueType, pb.TicketState.ValueType]] = {
     "AssignTicket": {pb.NEW: pb.IN_PROGRESS, pb.IN_PROGRESS: pb.IN_PROGRESS, pb.WAITING: pb.WAITING},
@@ -130,6 +130,8 @@ class Ticket(Base):
     resolve_time: Mapped[datetime | None]
     close_time: Mapped[datetime | None]
     policy_version: Mapped[int]
+    policy_override: Mapped[int] = mapped_column(BigInteger)
+    """The version of this unit's override that is laid over the policy; 0 for none."""
     target: Mapped[str]
     """The id of the service target that applies; empty where none does, as for an imported ticket: it has no clocks."""
     respond_time: Mapped[datetime | None]

@@ -55,7 +55,9 @@ class TicketQueries:
         return shared_ticket_to_proto(engagement)
 
     def _to_proto(self, session: Session, ticket: Ticket) -> pb.Ticket:
-        standards = self._policies.version(session, ticket.policy_version) if ticket.target else None
+        if not ticket.target:
+            return ticket_to_proto(ticket, None, utc_now())
+        standards = self._policies.version(session, ticket.policy_version, ticket.policy_override)
         return ticket_to_proto(ticket, standards, utc_now())
 
     def list_tickets(self, session: Session, request: rpc.ListTicketsRequest) -> rpc.ListTicketsResponse:

@@ -25,3 +25,8 @@ class TicketReactions:
     def on_policy(self, message: bytes) -> None:
         """This unit put a policy version in force."""
         self.inbox.receive(message, EFFECTS)
+
+    @event_handler("policy", "policy.tuned")
+    def on_tuning(self, message: bytes) -> None:
+        """This unit tuned the policy for itself."""
+        self.inbox.receive(message, EFFECTS)

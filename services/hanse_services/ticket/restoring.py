@@ -70,6 +70,7 @@ def _ticket_of(summary: pb.TicketSummary, fact: Fact) -> Ticket:
         open_time=instant(summary.open_time),
         update_time=fact.occur_time,
         policy_version=fact.event.policy_version,
+        policy_override=summary.policy_override,
         target="",
         waiting_for="",
         waiting_duration=summary.waiting_duration.ToTimedelta(),
@@ -83,7 +84,7 @@ def _ticket_of(summary: pb.TicketSummary, fact: Fact) -> Ticket:
 def _start_clocks(work: Work, ticket: Ticket) -> None:
     """Start a ticket's clocks as they were, where the policy that they run under is here."""
     try:
-        standards = work.standards_of(ticket.policy_version)
+        standards = work.standards_of(ticket.policy_version, ticket.policy_override)
     except PolicyMissing:
         return
     started = new_clocks(standards, ticket, work.unit)

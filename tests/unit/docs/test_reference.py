@@ -18,7 +18,7 @@ from hanse_protos.federation.v1 import membership_pb2
 from hanse_protos.gateway.v1 import gateway_pb2
 from hanse_protos.knowledge.v1 import knowledge_pb2
 from hanse_protos.log.v1 import log_pb2
-from hanse_protos.policy.v1 import draft_pb2, policy_pb2
+from hanse_protos.policy.v1 import draft_pb2, policy_pb2, tuning_pb2
 from hanse_protos.settlement.v1 import settlement_pb2
 from hanse_protos.telling.v1 import dead_letters_pb2
 from hanse_protos.ticket.v1 import events_pb2
@@ -26,7 +26,7 @@ from hanse_protos.ticket.v1 import events_pb2
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
-PAST_TENSE = re.compile(r"(Article|Policy|Charge|Partner|DeadLetter|Unit|Epoch)[A-Z]\w*(ed|d|wn)")
+PAST_TENSE = re.compile(r"(Article|Policy|Tuning|Charge|Partner|DeadLetter|Unit|Epoch)[A-Z]\w*(ed|d|wn)")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 CODE = re.compile(r"`([\w./-]+\.(?:py|proto|yaml|toml|lock|sh|csv))`")
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -53,6 +53,7 @@ def events() -> set[str]:
         policy_pb2,
         draft_pb2,
         settlement_pb2,
+        tuning_pb2,
         gateway_pb2,
         dead_letters_pb2,
         membership_pb2,

@@ -13,6 +13,7 @@ batch are never opened, and neither is an event that concerns no projection.
 | `hand_over` | TicketHandedOver | who gave what to whom, and what came back |
 | `group_charge` | ChargePosted | whether the legs of a charge match |
 | `policy_acknowledgement` | PolicyAcknowledged | which unit works under which version |
+| `unit_override` | PolicyTuned | what each unit has tuned for itself |
 
 What routing needs is not a projection, since it decides something: see `hanse_federation.headquarters.engagements`.
 
@@ -28,7 +29,13 @@ from typing import NamedTuple
 from google.protobuf.message import Message
 from sqlalchemy.orm import Session
 
-from hanse_federation.headquarters.projections import group_charge, group_ticket, hand_over, policy_acknowledgement
+from hanse_federation.headquarters.projections import (
+    group_charge,
+    group_ticket,
+    hand_over,
+    policy_acknowledgement,
+    unit_override,
+)
 from hanse_federation.link.receiving import Arrival
 
 
@@ -49,6 +56,7 @@ PROJECTIONS = (
     Projection(hand_over.PAYLOADS, hand_over.project, hand_over.forget),
     Projection(group_charge.PAYLOADS, group_charge.project, group_charge.forget),
     Projection(policy_acknowledgement.PAYLOADS, policy_acknowledgement.project, policy_acknowledgement.forget),
+    Projection(unit_override.PAYLOADS, unit_override.project, unit_override.forget),
 )
 
 PROJECTED = frozenset[type[Message]]().union(*(projection.payloads for projection in PROJECTIONS))

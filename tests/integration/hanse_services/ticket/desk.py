@@ -64,6 +64,7 @@ routing:
   {eligible: ticket.skill in provider.skills, score: 0 - load, offer_timeout: 15m, rounds: 1, final_owner: units/hq}
 peers: [{units: [units/shanghai, units/munich]}]
 rates: [{id: every, amount: 100.00 EUR}]
+tunable: {targets: [{target: every, resolution: {floor: 5h, ceiling: 20h}}]}
 """
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import ParseDict
 from google.type.dayofweek_pb2 import FRIDAY, MONDAY, SATURDAY, SUNDAY, DayOfWeek
 from google.type.money_pb2 import Money
 from hypothesis import given, settings
@@ -15,7 +16,14 @@ from hypothesis import strategies as st
 from hanse.errors import PolicyInvalid
 from hanse.policy import notation
 from hanse.policy.document import MAX_TEXT_BYTES, dump_yaml, lint, load_yaml
-from hanse_protos.policy.v1.policy_pb2 import DayException, LadderStep, PolicyDocument, Shift
+from hanse_protos.policy.v1.policy_pb2 import (
+    DayException,
+    DurationBounds,
+    LadderStep,
+    NumberBounds,
+    PolicyDocument,
+    Shift,
+)
 
 POLICIES = Path(__file__).parents[4] / "policies"
 EVERY_POLICY = pytest.mark.parametrize("name", ["group", "demo"])
@@ -275,6 +283,16 @@ def _set(path: str, field: str, value: object) -> Change:
     return change
 
 
+def _tunable(**fields: object) -> Change:
+    """Let units tune a target."""
+    return lambda document: document.tunable.targets.add(**({"target": "all"} | fields))
+
+
+def _bounds(floor: str, ceiling: str) -> DurationBounds:
+    written = {name: notation.duration_to_json(value) for name, value in (("floor", floor), ("ceiling", ceiling))}
+    return ParseDict(written, DurationBounds())
+
+
 def _service(**fields: object) -> Change:
     """Add a service to the catalogue."""
     return lambda document: document.services.add(**({"id": "displays", "owner": "units/hq"} | fields))
@@ -358,6 +376,17 @@ def _desk(*units: str, when: str = "") -> Change:
         (_desk("units/hq", "units/hq", when="provider.capacity > 1"), "desks[0].when", "undeclared"),
         (lambda d: (_desk()(d), _desk()(d)), "desks[1].id", "twice"),
         (lambda d: (_service()(d), _service()(d)), "services[1].id", "twice"),
+        (_tunable(target="none"), "tunable.targets[0].target", "not one of the targets"),
+        (_tunable(response=_bounds("2h", "1h")), "tunable.targets[0].response", "floor is above"),
+        (_tunable(response=_bounds("2h", "4h")), "tunable.targets[0].response", "own value is outside"),
+        (_tunable(response=_bounds("0s", "4h")), "tunable.targets[0].response.floor", "greater than 0s"),
+        (_tunable(response=_bounds("1h", "4h")), None, ""),
+        (lambda d: d.tunable.skills.append("sorcery"), "tunable.skills[0]", "no category takes"),
+        (
+            lambda d: d.tunable.capacity.MergeFrom(NumberBounds(floor=3, ceiling=2)),
+            "tunable.capacity",
+            "floor is above",
+        ),
         (_service(owner="units/oslo"), "services[0].owner", "not one of the units"),
         (_service(categories=["weather"]), "services[0].categories[0]", "not one of the categories"),
         (_service(targets=["weather"]), "services[0].targets[0]", "not one of the targets"),

@@ -12,6 +12,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.type import money_pb2 as _money_pb2
 from hanse_protos.log.v1 import log_pb2 as _log_pb2
+from hanse_protos.policy.v1 import tuning_pb2 as _tuning_pb2
 from hanse_protos.ticket.v1 import ticket_pb2 as _ticket_pb2
 import builtins as _builtins
 import sys
@@ -392,6 +393,7 @@ class UnitStatus(_message.Message):
     LAST_ERROR_FIELD_NUMBER: _builtins.int
     RECONNECTS_FIELD_NUMBER: _builtins.int
     CERTIFICATE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    OVERRIDE_FIELD_NUMBER: _builtins.int
     unit: _builtins.str
     """The unit."""
     reachable: _builtins.bool
@@ -418,6 +420,10 @@ class UnitStatus(_message.Message):
     def certificate_expire_time(self) -> _timestamp_pb2.Timestamp:
         """When its newest certificate expires that headquarters knows and has not revoked; unset without one."""
 
+    @_builtins.property
+    def override(self) -> _tuning_pb2.PolicyOverride:
+        """What the unit has tuned for itself, with the places that the version which it acknowledged last drops; unset where it never tuned."""
+
     def __init__(
         self,
         *,
@@ -431,10 +437,11 @@ class UnitStatus(_message.Message):
         last_error: _builtins.str = ...,
         reconnects: _builtins.int = ...,
         certificate_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        override: _tuning_pb2.PolicyOverride | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "contact_time", b"contact_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "contact_time", b"contact_time", "override", b"override"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "contact_time", b"contact_time", "downstream_lag", b"downstream_lag", "lag", b"lag", "last_error", b"last_error", "policy_version", b"policy_version", "reachable", b"reachable", "reconnects", b"reconnects", "streams", b"streams", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "contact_time", b"contact_time", "downstream_lag", b"downstream_lag", "lag", b"lag", "last_error", b"last_error", "override", b"override", "policy_version", b"policy_version", "reachable", b"reachable", "reconnects", b"reconnects", "streams", b"streams", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

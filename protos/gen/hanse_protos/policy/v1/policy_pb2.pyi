@@ -94,6 +94,7 @@ class PolicyDocument(_message.Message):
     RATES_FIELD_NUMBER: _builtins.int
     DESKS_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
+    TUNABLE_FIELD_NUMBER: _builtins.int
     SERVICES_FIELD_NUMBER: _builtins.int
     RETURN_LIMIT_FIELD_NUMBER: _builtins.int
     REVIEWS_REQUIRED_FIELD_NUMBER: _builtins.int
@@ -142,6 +143,10 @@ class PolicyDocument(_message.Message):
         """Which units trust each other: while headquarters is out of reach they exchange engagements directly."""
 
     @_builtins.property
+    def tunable(self) -> Global___Tunable:
+        """What a unit may tune for itself, and how far. What is not here stays as the group says."""
+
+    @_builtins.property
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceOffering]:
         """The service catalogue, in the order in which a category's service is looked for."""
 
@@ -163,13 +168,14 @@ class PolicyDocument(_message.Message):
         rates: _abc.Iterable[Global___Rate] | None = ...,
         desks: _abc.Iterable[Global___SharedDesk] | None = ...,
         peers: _abc.Iterable[Global___PeerGroup] | None = ...,
+        tunable: Global___Tunable | None = ...,
         services: _abc.Iterable[Global___ServiceOffering] | None = ...,
         return_limit: Global___ReturnLimit | None = ...,
         reviews_required: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["return_limit", b"return_limit", "routing", b"routing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["return_limit", b"return_limit", "routing", b"routing", "tunable", b"tunable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "categories", b"categories", "desks", b"desks", "ladder", b"ladder", "peers", b"peers", "rates", b"rates", "return_limit", b"return_limit", "reviews_required", b"reviews_required", "routing", b"routing", "services", b"services", "sharing", b"sharing", "targets", b"targets", "title", b"title", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "categories", b"categories", "desks", b"desks", "ladder", b"ladder", "peers", b"peers", "rates", b"rates", "return_limit", b"return_limit", "reviews_required", b"reviews_required", "routing", b"routing", "services", b"services", "sharing", b"sharing", "targets", b"targets", "title", b"title", "tunable", b"tunable", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -894,6 +900,154 @@ class SharedDesk(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SharedDesk: _TypeAlias = SharedDesk  # noqa: Y015
+
+@_typing.final
+class Tunable(_message.Message):
+    """What a unit may tune for itself, and how far."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGETS_FIELD_NUMBER: _builtins.int
+    OFFER_TIMEOUT_FIELD_NUMBER: _builtins.int
+    CAPACITY_FIELD_NUMBER: _builtins.int
+    CALENDAR_EXCEPTIONS_FIELD_NUMBER: _builtins.int
+    SKILLS_FIELD_NUMBER: _builtins.int
+    LANGUAGES_FIELD_NUMBER: _builtins.int
+    calendar_exceptions: _builtins.int
+    """How many single days of the unit's calendar may differ."""
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___TunableTarget]:
+        """The targets, for tickets whose home the unit is."""
+
+    @_builtins.property
+    def offer_timeout(self) -> Global___DurationBounds:
+        """How long an offer of an engagement that the unit asks for stands."""
+
+    @_builtins.property
+    def capacity(self) -> Global___NumberBounds:
+        """How many engagements the unit works on at once, at most."""
+
+    @_builtins.property
+    def skills(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The skills that a unit may say it has, or lacks at present; "*" is every one."""
+
+    @_builtins.property
+    def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The languages that a unit may say it speaks, or does not at present; "*" is every one."""
+
+    def __init__(
+        self,
+        *,
+        targets: _abc.Iterable[Global___TunableTarget] | None = ...,
+        offer_timeout: Global___DurationBounds | None = ...,
+        capacity: Global___NumberBounds | None = ...,
+        calendar_exceptions: _builtins.int = ...,
+        skills: _abc.Iterable[_builtins.str] | None = ...,
+        languages: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "offer_timeout", b"offer_timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_exceptions", b"calendar_exceptions", "capacity", b"capacity", "languages", b"languages", "offer_timeout", b"offer_timeout", "skills", b"skills", "targets", b"targets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tunable: _TypeAlias = Tunable  # noqa: Y015
+
+@_typing.final
+class TunableTarget(_message.Message):
+    """How far a unit may tune a target. What has no bounds can't be tuned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    WARN_PERCENTS_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    """The target's id."""
+    @_builtins.property
+    def response(self) -> Global___DurationBounds:
+        """The time until the first response."""
+
+    @_builtins.property
+    def resolution(self) -> Global___DurationBounds:
+        """The time until the solution."""
+
+    @_builtins.property
+    def warn_percents(self) -> Global___NumberBounds:
+        """The percents at which to warn."""
+
+    def __init__(
+        self,
+        *,
+        target: _builtins.str = ...,
+        response: Global___DurationBounds | None = ...,
+        resolution: Global___DurationBounds | None = ...,
+        warn_percents: Global___NumberBounds | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["resolution", b"resolution", "response", b"response", "warn_percents", b"warn_percents"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolution", b"resolution", "response", b"response", "target", b"target", "warn_percents", b"warn_percents"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TunableTarget: _TypeAlias = TunableTarget  # noqa: Y015
+
+@_typing.final
+class DurationBounds(_message.Message):
+    """A stretch of times, both ends included."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FLOOR_FIELD_NUMBER: _builtins.int
+    CEILING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def floor(self) -> _duration_pb2.Duration:
+        """The shortest."""
+
+    @_builtins.property
+    def ceiling(self) -> _duration_pb2.Duration:
+        """The longest."""
+
+    def __init__(
+        self,
+        *,
+        floor: _duration_pb2.Duration | None = ...,
+        ceiling: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ceiling", b"ceiling", "floor", b"floor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ceiling", b"ceiling", "floor", b"floor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DurationBounds: _TypeAlias = DurationBounds  # noqa: Y015
+
+@_typing.final
+class NumberBounds(_message.Message):
+    """A stretch of whole numbers, both ends included."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FLOOR_FIELD_NUMBER: _builtins.int
+    CEILING_FIELD_NUMBER: _builtins.int
+    floor: _builtins.int
+    """The smallest."""
+    ceiling: _builtins.int
+    """The greatest."""
+    def __init__(
+        self,
+        *,
+        floor: _builtins.int = ...,
+        ceiling: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ceiling", b"ceiling", "floor", b"floor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NumberBounds: _TypeAlias = NumberBounds  # noqa: Y015
 
 @_typing.final
 class PeerGroup(_message.Message):

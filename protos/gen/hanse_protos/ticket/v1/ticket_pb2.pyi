@@ -233,6 +233,7 @@ class Ticket(_message.Message):
     RESPOND_TIME_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     CUSTOMER_CLASS_FIELD_NUMBER: _builtins.int
+    POLICY_OVERRIDE_FIELD_NUMBER: _builtins.int
     RETURNS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, "units/shanghai/tickets/3k9m2x-4t7qzd". It never changes, wherever the ticket travels."""
@@ -272,6 +273,8 @@ class Ticket(_message.Message):
     """The id of the service in the policy's catalogue. Where none is named it is the one that covers the category, or empty."""
     customer_class: Global___CustomerClass.ValueType
     """The class that the customer was of when it was opened."""
+    policy_override: _builtins.int
+    """The version of its home unit's override that is laid over the policy, 0 for none."""
     returns: _builtins.int
     """How often it has come back to a unit that it had left, its home among them."""
     @_builtins.property
@@ -331,11 +334,12 @@ class Ticket(_message.Message):
         respond_time: _timestamp_pb2.Timestamp | None = ...,
         service: _builtins.str = ...,
         customer_class: Global___CustomerClass.ValueType = ...,
+        policy_override: _builtins.int = ...,
         returns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time", "open_time", b"open_time", "resolve_time", b"resolve_time", "respond_time", b"respond_time", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "category", b"category", "clocks", b"clocks", "close_time", b"close_time", "customer", b"customer", "customer_class", b"customer_class", "description", b"description", "etag", b"etag", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "policy_version", b"policy_version", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "respond_time", b"respond_time", "returns", b"returns", "service", b"service", "solution", b"solution", "state", b"state", "target", b"target", "tier", b"tier", "title", b"title", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "category", b"category", "clocks", b"clocks", "close_time", b"close_time", "customer", b"customer", "customer_class", b"customer_class", "description", b"description", "etag", b"etag", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "policy_override", b"policy_override", "policy_version", b"policy_version", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "respond_time", b"respond_time", "returns", b"returns", "service", b"service", "solution", b"solution", "state", b"state", "target", b"target", "tier", b"tier", "title", b"title", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -587,6 +591,7 @@ class TicketSummary(_message.Message):
     LANGUAGE_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     CUSTOMER_CLASS_FIELD_NUMBER: _builtins.int
+    POLICY_OVERRIDE_FIELD_NUMBER: _builtins.int
     RETURNS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The ticket's name."""
@@ -612,6 +617,8 @@ class TicketSummary(_message.Message):
     """The id of the service in the policy's catalogue, or empty."""
     customer_class: Global___CustomerClass.ValueType
     """The class that the customer was of when it was opened."""
+    policy_override: _builtins.int
+    """The version of its home unit's override that is laid over the policy, 0 for none."""
     returns: _builtins.int
     """How often it has come back to a unit that it had left, its home among them."""
     @_builtins.property
@@ -644,11 +651,12 @@ class TicketSummary(_message.Message):
         language: _builtins.str = ...,
         service: _builtins.str = ...,
         customer_class: Global___CustomerClass.ValueType = ...,
+        policy_override: _builtins.int = ...,
         returns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["open_time", b"open_time", "resolve_time", b"resolve_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breached", b"breached", "category", b"category", "customer_class", b"customer_class", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "returns", b"returns", "service", b"service", "state", b"state", "tier", b"tier", "waiting_duration", b"waiting_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breached", b"breached", "category", b"category", "customer_class", b"customer_class", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "policy_override", b"policy_override", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "returns", b"returns", "service", b"service", "state", b"state", "tier", b"tier", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

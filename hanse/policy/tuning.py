@@ -1,0 +1,296 @@
+"""A unit's own changes of the policy, laid over the group's document as far as its floors and ceilings allow.
+
+Whoever has the two documents lays one over the other and gets the same third one: the desk, headquarters, a provider,
+today or in a year. The result governs the tickets of that unit alone, so what several units change never mixes.
+
+Every place of an override is judged by itself, under the version of the policy at hand. One that the version does not
+allow is dropped, the rest holds; which ones were dropped and why is as certain as the rest (`dropped`). So a new
+version of the policy may take a place out of force, and a later one puts it back.
+
+A unit whose days differ from its calendar's gets a calendar of its own: others may work by the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeAlias
+
+from google.protobuf.duration_pb2 import Duration
+
+from hanse.names import short_unit
+from hanse.policy.lint import exception_findings, lint, violations
+from hanse.policy.notation import duration_to_text
+from hanse_protos.policy.v1.policy_pb2 import (
+    DayException,
+    DurationBounds,
+    NumberBounds,
+    PolicyDocument,
+    PolicyProblem,
+    ServiceTarget,
+    TunableTarget,
+    UnitProfile,
+)
+from hanse_protos.policy.v1.tuning_pb2 import OverrideDocument, TargetOverride
+
+TUNED_SUFFIX = "-tuned"
+"""How the calendar of a unit ends whose days differ."""
+ANY = "*"
+
+Lay: TypeAlias = Callable[[PolicyDocument], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One place of an override: what is wrong with it, empty where nothing is, and what it does otherwise."""
+
+    path: str
+    problem: str
+    lay: Lay
+
+
+def tuned(document: PolicyDocument, override: OverrideDocument, unit: str) -> PolicyDocument:
+    """Return the document that governs a unit's own tickets. Places that the group does not allow are left out."""
+    return _laid(document, _changes(document, override, unit))
+
+
+def with_profile(document: PolicyDocument, override: OverrideDocument, unit: str) -> PolicyDocument:
+    """Return the document with what a unit says of itself: skills, languages, capacity, days. Routing asks by them."""
+    changes = chain(_profile_changes(document, override, unit), _calendar_changes(document, override, unit))
+    return _laid(document, changes)
+
+
+def _laid(document: PolicyDocument, changes: Iterator[Change]) -> PolicyDocument:
+    laid = PolicyDocument()
+    laid.CopyFrom(document)
+    for change in changes:
+        if not change.problem:
+            change.lay(laid)
+    return laid
+
+
+def dropped(document: PolicyDocument, override: OverrideDocument, unit: str) -> list[PolicyProblem]:
+    """List the places of an override that a version of the policy does not allow, with the reason."""
+    changes = _changes(document, override, unit)
+    return [PolicyProblem(path=change.path, message=change.problem) for change in changes if change.problem]
+
+
+def override_problems(document: PolicyDocument, override: OverrideDocument, unit: str) -> list[PolicyProblem]:
+    """List all that keeps an override from being put in force: its own rules, the bounds, and what would come of it."""
+    broken = [PolicyProblem(path=path, message=message) for path, message in violations(override)]
+    if broken := broken or dropped(document, override, unit):
+        return broken
+    return [
+        PolicyProblem(
+            path="document", message=f"with it, {problem.path} of the policy would not hold: {problem.message}"
+        )
+        for problem in lint(tuned(document, override, unit))
+    ]
+
+
+def _changes(document: PolicyDocument, override: OverrideDocument, unit: str) -> Iterator[Change]:
+    yield from _target_changes(document, override)
+    yield from _offer_timeout(document, override)
+    yield from _profile_changes(document, override, unit)
+    yield from _calendar_changes(document, override, unit)
+
+
+# Targets
+
+
+def _target_changes(document: PolicyDocument, override: OverrideDocument) -> Iterator[Change]:
+    bounds = {tunable.target: tunable for tunable in document.tunable.targets}
+    targets = {target.id: target for target in document.targets}
+    seen: set[str] = set()
+    for i, wanted in enumerate(override.targets):
+        path = f"targets[{i}]"
+        if wanted.target in seen:
+            yield _refused(f"{path}.target", f"{wanted.target!r} is here twice: keep one of the two")
+        elif wanted.target not in targets:
+            yield _refused(f"{path}.target", f"the policy has no target {wanted.target!r}")
+        else:
+            yield from _one_target(targets[wanted.target], bounds.get(wanted.target, TunableTarget()), wanted, path)
+        seen.add(wanted.target)
+
+
+def _one_target(group: ServiceTarget, bounds: TunableTarget, wanted: TargetOverride, path: str) -> Iterator[Change]:
+    problems = {
+        name: _duration_problem(getattr(wanted, name), getattr(bounds, name))
+        for name in ("response", "resolution")
+        if wanted.HasField(name)
+    }
+    _check_order(group, wanted, problems)
+    for name, problem in problems.items():
+        yield Change(f"{path}.{name}", problem, _set_duration(wanted.target, name, getattr(wanted, name)))
+    if wanted.warn_percents:
+        problem = next(filter(None, (_number_problem(each, bounds.warn_percents) for each in wanted.warn_percents)), "")
+        yield Change(f"{path}.warn_percents", problem, _set_warnings(wanted.target, wanted.warn_percents))
+
+
+def _check_order(group: ServiceTarget, wanted: TargetOverride, problems: dict[str, str]) -> None:
+    """Note a problem where the response would come after the solution; the solution goes first, then the response."""
+    for name in ("response", "resolution"):
+        response, resolution = (
+            _length(getattr(wanted if problems.get(each) == "" else group, each)) for each in ("response", "resolution")
+        )
+        if response > resolution and problems.get(name) == "":
+            problems[name] = "the response would be due after the solution"
+
+
+def _set_duration(target: str, name: str, value: Duration) -> Lay:
+    return lambda document: getattr(_target(document, target), name).CopyFrom(value)
+
+
+def _set_warnings(target: str, percents: Sequence[int]) -> Lay:
+    def lay(document: PolicyDocument) -> None:
+        _target(document, target).warn_percents[:] = percents
+
+    return lay
+
+
+def _target(document: PolicyDocument, name: str) -> ServiceTarget:
+    return next(target for target in document.targets if target.id == name)
+
+
+# Offers
+
+
+def _offer_timeout(document: PolicyDocument, override: OverrideDocument) -> Iterator[Change]:
+    if override.HasField("offer_timeout"):
+        problem = _duration_problem(override.offer_timeout, document.tunable.offer_timeout)
+        yield Change("offer_timeout", problem, lambda laid: laid.routing.offer_timeout.CopyFrom(override.offer_timeout))
+
+
+# What a unit says of itself
+
+
+def _profile_changes(document: PolicyDocument, override: OverrideDocument, unit: str) -> Iterator[Change]:
+    profile = next((each for each in document.units if each.unit == unit), None)
+    if profile is None:
+        yield from ([_refused("document", f"the policy does not list {unit}")] if override.ListFields() else [])
+        return
+    if override.HasField("capacity"):
+        problem = _number_problem(override.capacity, document.tunable.capacity)
+        yield Change("capacity", problem, lambda laid: setattr(_profile(laid, unit), "capacity", override.capacity))
+    skills, languages = document.tunable.skills, document.tunable.languages
+    yield from _added("add_skills", override.add_skills, skills, profile.skills, lambda d: _profile(d, unit).skills)
+    yield from _left("drop_skills", override.drop_skills, skills, profile.skills, lambda d: _profile(d, unit).skills)
+    yield from _added(
+        "add_languages", override.add_languages, languages, profile.languages, lambda d: _profile(d, unit).languages
+    )
+    yield from _left(
+        "drop_languages", override.drop_languages, languages, profile.languages, lambda d: _profile(d, unit).languages
+    )
+
+
+def _profile(document: PolicyDocument, unit: str) -> UnitProfile:
+    return next(profile for profile in document.units if profile.unit == unit)
+
+
+Values: TypeAlias = Callable[[PolicyDocument], Any]
+
+
+def _added(
+    name: str, wanted: Sequence[str], allowed: Sequence[str], had: Sequence[str], of: Values
+) -> Iterator[Change]:
+    for i, value in enumerate(wanted):
+        problem = _choice_problem(value, allowed) or (
+            f"the unit has {value!r} already" if value in had or value in wanted[:i] else ""
+        )
+        yield Change(f"{name}[{i}]", problem, _append(of, value))
+
+
+def _left(name: str, wanted: Sequence[str], allowed: Sequence[str], had: Sequence[str], of: Values) -> Iterator[Change]:
+    left = [*had]
+    for i, value in enumerate(wanted):
+        problem = _choice_problem(value, allowed)
+        if not problem and value not in left:
+            problem = f"the unit has no {value!r} that it could do without"
+        if not problem and len(left) == 1:
+            problem = f"{value!r} is the last one that the unit has"
+        if not problem:
+            left.remove(value)
+        yield Change(f"{name}[{i}]", problem, _remove(of, value))
+
+
+def _append(of: Values, value: str) -> Lay:
+    return lambda document: of(document).append(value)
+
+
+def _remove(of: Values, value: str) -> Lay:
+    return lambda document: of(document).remove(value)
+
+
+# Days
+
+
+def _calendar_changes(document: PolicyDocument, override: OverrideDocument, unit: str) -> Iterator[Change]:
+    most = document.tunable.calendar_exceptions
+    if all(profile.unit != unit for profile in document.units):
+        return
+    wrong = dict(exception_findings(override.calendar_exceptions, "calendar_exceptions"))
+    for i, exception in enumerate(override.calendar_exceptions):
+        path = f"calendar_exceptions[{i}]"
+        problem = next((message for place, message in wrong.items() if place.startswith(path)), "")
+        if not problem and exception.note:
+            problem = "a note would leave the unit: write it as a comment of the file"
+        if not problem and i >= most:
+            problem = f"a unit may have {most} days differ at most" if most else "a unit may not have its days differ"
+        yield Change(path, problem, _set_day(unit, exception))
+
+
+def _set_day(unit: str, exception: DayException) -> Lay:
+    def lay(document: PolicyDocument) -> None:
+        calendar = _own_calendar(document, unit)
+        others = [each for each in calendar.exceptions if each.date != exception.date]
+        del calendar.exceptions[:]
+        calendar.exceptions.extend([*others, exception])
+
+    return lay
+
+
+def _own_calendar(document: PolicyDocument, unit: str) -> Any:
+    """Return the unit's own calendar, made of the one that it works by when there is none yet."""
+    profile, own = _profile(document, unit), f"{short_unit(unit)}{TUNED_SUFFIX}"
+    works_by = next(calendar for calendar in document.calendars if calendar.id == profile.calendar)
+    if works_by.id == own:
+        return works_by
+    calendar = document.calendars.add()
+    calendar.CopyFrom(works_by)
+    calendar.id = profile.calendar = own
+    return calendar
+
+
+# Bounds
+
+
+def _refused(path: str, problem: str) -> Change:
+    return Change(path, problem, lambda document: None)
+
+
+def _duration_problem(value: Duration, bounds: DurationBounds) -> str:
+    if not bounds.HasField("floor"):
+        return "the group does not let units tune this"
+    if _length(bounds.floor) <= _length(value) <= _length(bounds.ceiling):
+        return ""
+    floor, ceiling = duration_to_text(bounds.floor), duration_to_text(bounds.ceiling)
+    return f"{duration_to_text(value)} is outside of the group's bounds, {floor} to {ceiling}"
+
+
+def _number_problem(value: int, bounds: NumberBounds) -> str:
+    if not bounds.ceiling:
+        return "the group does not let units tune this"
+    if bounds.floor <= value <= bounds.ceiling:
+        return ""
+    return f"{value} is outside of the group's bounds, {bounds.floor} to {bounds.ceiling}"
+
+
+def _choice_problem(value: str, allowed: Sequence[str]) -> str:
+    if value in allowed or ANY in allowed:
+        return ""
+    return f"the group does not let units tune {value!r}" if allowed else "the group does not let units tune this"
+
+
+def _length(duration: Duration) -> tuple[int, int]:
+    return duration.seconds, duration.nanos
