@@ -1,16 +1,15 @@
 """Appending to a stream: the last thing that a transaction does."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Text, bindparam, func, select, update
+from sqlalchemy import ARRAY, Select, Text, TextClause, any_, bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from hanse.log.chain import EMPTY_HASH, chain_hash
 from hanse.log.tables import NOTIFY_CHANNEL, LogTables
@@ -75,33 +74,63 @@ def append(session: Session, log: LogTables, stream: str, entries: Sequence[Entr
 
 def lock_head(session: Session, log: LogTables, stream: str) -> Head:
     """Lock the head of a stream until the transaction ends, and return it. A new stream gets an empty head."""
-    query, of_stream = _locked_head(log), {"of_stream": stream}
-    row = session.execute(query, of_stream).one_or_none()
-    if row is None:
-        empty = {"stream": stream, "epoch": FIRST_EPOCH, "sequence": 0, "hash": EMPTY_HASH}
+    return lock_heads(session, log, [stream])[stream]
+
+
+def lock_heads(session: Session, log: LogTables, streams: Collection[str]) -> dict[str, Head]:
+    """Lock the heads of some streams until the transaction ends, in the order of their names, and return them."""
+    heads = _lock_there(session, log, streams)
+    if new := sorted(set(streams) - heads.keys()):
+        empty = [{"stream": stream, "epoch": FIRST_EPOCH, "sequence": 0, "hash": EMPTY_HASH} for stream in new]
         session.execute(upsert(log.head).values(empty).on_conflict_do_nothing())
-        row = session.execute(query, of_stream).one()
-    return Head(*row)
+        heads |= _lock_there(session, log, new)
+    return heads
+
+
+def _lock_there(session: Session, log: LogTables, streams: Collection[str]) -> dict[str, Head]:
+    rows = session.execute(_locked_heads(log), {"of_streams": list(streams)})
+    return {stream: Head(*head) for stream, *head in rows}
 
 
 def move_head(session: Session, log: LogTables, stream: str, head: Head) -> Head:
     """Store the new head of a stream, wake its followers at COMMIT, and return it."""
-    place = {"epoch": head.epoch, "sequence": head.sequence, "hash": head.hash}
-    session.execute(_moved_head(log), {"of_stream": stream, **place})
+    move_heads(session, log, {stream: head})
     return head
 
 
-# Every transaction needs these two statements, and building one takes SQLAlchemy about as long as running it.
+def move_heads(session: Session, log: LogTables, heads: Mapping[str, Head]) -> None:
+    """Store the new heads of some streams, which are locked, and wake their followers at COMMIT."""
+    session.execute(
+        _moved_heads(log),
+        {
+            "streams": list(heads),
+            "epochs": [head.epoch for head in heads.values()],
+            "sequences": [head.sequence for head in heads.values()],
+            "hashes": [head.hash for head in heads.values()],
+        },
+    )
+
+
+# Every transaction needs these two statements, and building one takes SQLAlchemy about as long as running it. They name
+# streams in arrays: so one statement does for any number of them.
 
 
 @lru_cache
-def _locked_head(log: LogTables) -> Select[Any]:
+def _locked_heads(log: LogTables) -> Select[Any]:
     head = log.head.c
-    return select(head.epoch, head.sequence, head.hash).where(head.stream == bindparam("of_stream")).with_for_update()
+    query = select(head.stream, head.epoch, head.sequence, head.hash)
+    query = query.where(head.stream == any_(bindparam("of_streams", type_=ARRAY(Text))))
+    return query.order_by(head.stream).with_for_update()
 
 
 @lru_cache
-def _moved_head(log: LogTables) -> ReturningUpdate[Any]:
-    of_stream = bindparam("of_stream", type_=Text)
-    statement = update(log.head).where(log.head.c.stream == of_stream).values(append_time=func.now())
-    return statement.returning(func.pg_notify(NOTIFY_CHANNEL, of_stream))
+def _moved_heads(log: LogTables) -> TextClause:
+    # The name of the schema is ours, never a caller's.
+    return text(f"""
+        UPDATE "{log.schema}".log_head AS head
+        SET epoch = moved.epoch, sequence = moved.sequence, hash = moved.hash, append_time = now()
+        FROM unnest(CAST(:streams AS text[]), CAST(:epochs AS integer[]), CAST(:sequences AS bigint[]),
+                    CAST(:hashes AS bytea[])) AS moved (stream, epoch, sequence, hash)
+        WHERE head.stream = moved.stream
+        RETURNING pg_notify('{NOTIFY_CHANNEL}', head.stream)
+    """)  # noqa: S608

@@ -30,7 +30,8 @@ from hanse.migrations import service_migrations
 from hanse.names import stream_name
 from hanse.policy.store import PolicyStore
 from hanse.telling.inbox import Inbox
-from hanse_federation.headquarters.absorbing import absorb, open_from_unit
+from hanse_federation.headquarters.absorbing import absorb, opening_from_unit
+from hanse_federation.link.receiving import at_once
 from hanse_federation.link.sending import Source, end_of, everything, read_batches
 from hanse_federation.model import SCHEMA as FEDERATION
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
@@ -78,7 +79,7 @@ def _apply(session: Session, inbox: Inbox, record: LogRecord, crashes: bool) -> 
 
 
 def _absorb(session: Session, unit: str, batch: RecordBatch, crashes: bool) -> None:
-    absorb(session, [open_from_unit(unit, batch)], PolicyStore(FEDERATION), utc_now)
+    absorb(session, [at_once(opening_from_unit(unit, batch))], PolicyStore(FEDERATION), utc_now)
     if crashes:
         raise Crash
 

@@ -2,16 +2,17 @@
 
 ## What headquarters does with a batch
 
-In one transaction: it copies the records into its log, brings its views up to date (`projections`), lets the facts
-take effect on engagements (`engagements`), appends what concerns other units to the streams to them (`forwarding`),
-and moves the head of the stream. Then it acknowledges. So a fact is never seen without its consequences, and a batch
-that is sent twice has them once. Routing's decisions are commands (`routing`), which append to headquarters' own stream
-and to those of the units that they concern, in one transaction too.
+In one transaction, which batches of several links may share (`intake`): it copies the records into its log, brings its
+views up to date (`projections`), lets the facts take effect on engagements (`engagements`), appends what concerns other
+units to the streams to them (`forwarding`), and moves the heads of the streams. Then it acknowledges. So a fact is
+never seen without its consequences, and a batch that is sent twice has them once. Routing's decisions are commands
+(`routing`), which append to headquarters' own stream and to those of the units that they concern, in one transaction
+too.
 
 
 ## Where to read on
 
-- `absorbing` is that transaction; `projections`, `engagements`, `forwarding` and `passing` are its parts.
+- `intake` is where what the links bring comes together, and `absorbing` is that transaction; `projections`, `engagements`, `forwarding` and `passing` are its parts.
 - `routing` decides who is asked for an engagement.
 - `views` answers what headquarters may ask about the group, and `messages` puts its rows into words.
 - `histories` reads tickets' lives from the copies of the logs, for `what_if`: what another policy would have made of

@@ -11,7 +11,7 @@ from hanse_federation.erasing import erase, tickets_erased_before, tickets_erase
 from hanse_federation.headquarters.forwarding import RULES, forward_facts
 from hanse_federation.headquarters.passing import Passing
 from hanse_federation.headquarters.projections import EVERY_ONE, PROJECTED, project
-from hanse_federation.link.receiving import Interest, OpenedBatch, open_batch, store_all
+from hanse_federation.link.receiving import Interest, OpenedBatch, Steps, opening, store_all
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
 
 INTERESTS = {
@@ -21,15 +21,16 @@ INTERESTS = {
 """The payloads that headquarters opens."""
 
 
-def open_from_unit(unit: str, batch: RecordBatch) -> OpenedBatch:
-    """Open a batch of a unit. Raises what `open_batch` raises, and FrameForeign where it holds what is another's."""
+def opening_from_unit(unit: str, batch: RecordBatch) -> Steps:
+    """Open a batch of a unit, in steps. Raises what `opening` raises; FrameForeign where it holds what is another's."""
     if not batch.stream.startswith(f"{unit}/streams/"):
         raise FrameForeign(f"{batch.stream} is not a stream of {unit}", unit=unit, stream=batch.stream)
-    return open_batch(batch, INTERESTS, writer=unit)
+    return opening(batch, INTERESTS, writer=unit)
 
 
 def absorb(session: Session, batches: Sequence[OpenedBatch], policies: PolicyStore, clock: Clock) -> None:
-    """Store batches of one unit, and all that follows from them. Raises what `store` raises; nothing is stored then."""
+    """Store batches of some units, and all that follows from them. Raises what `store_all` raises, and stores nothing
+    then."""
     erased = tickets_erased_before(session, batches)
     facts = without_texts_about(erased, store_all(session, batches))
     if facts:

@@ -140,7 +140,7 @@ COUNTERPART_FACTS = STEPS | {told.TicketCommented}
 
 
 def forward_facts(session: Session, policies: PolicyStore, facts: Sequence[Arrival], now: datetime) -> None:
-    """Let the facts of a unit take effect on engagements, and pass them on to whom they concern."""
+    """Let the facts of units take effect on engagements, and pass them on to whom they concern."""
     concerned = [fact for fact in facts if type(fact.payload) in RULES and _may_say(fact)]
     if not concerned:
         return
@@ -149,12 +149,17 @@ def forward_facts(session: Session, policies: PolicyStore, facts: Sequence[Arriv
     answers: list[Entry] = []
     for fact in concerned:
         payload: Any = fact.payload
-        ruling = scene.engagements.take(fact) if type(payload) in STEPS else Ruling(counts=True)
+        kind = type(payload)
+        if kind is told.TicketCommented and not engagements.provider_at_work(payload.ticket.name):
+            # Most comments are nobody else's business, and in a catch-up there are hundreds of them.
+            continue
+        ruling = engagements.take(fact) if kind in STEPS else Ruling(counts=True)
         taken_back = ruling.taken_back
         # Whether an acceptance of its own offer came too late, a home unit says itself.
         if isinstance(payload, told.EngagementAccepted) and not ruling.counts and not payload.engagement.peer:
             taken_back += (TakenBack(fact.event.unit, payload.engagement.offer),)
-        answers += _withdraw_offers(session, policies, fact, taken_back, now)
+        if taken_back:
+            answers += _withdraw_offers(session, policies, fact, taken_back, now)
         is_offer = isinstance(payload, told.EngagementOffered) and ruling.counts
         if is_offer and (request := request_of(session, payload.engagement.name)):
             scene.forwarding.add(request, ruling.counterparts, ruling.counterparts)

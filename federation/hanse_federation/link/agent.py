@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import grpc
 import structlog
+from sqlalchemy.orm import Session
 
 from hanse.clock import utc_now
 from hanse.errors import FrameForeign, LogFork, LogGap, LogQuarantined, ValidationFailed
@@ -23,7 +24,7 @@ from hanse_federation.link.dialling import hub_channel
 from hanse_federation.link.end import LinkEnd, Timing, next_frame
 from hanse_federation.link.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_stream, stream_head
 from hanse_federation.link.problems import in_words, known_problem
-from hanse_federation.link.receiving import OpenedBatch, open_batch, store_all
+from hanse_federation.link.receiving import OpenedBatch, Steps, opening, store_all
 from hanse_federation.link.sending import CreditWindow, Sender, Source, read_heads, upstream_sources
 from hanse_federation.link.status import save_lost
 from hanse_federation.model import LOG, SCHEMA, End, Quarantine
@@ -161,11 +162,11 @@ class Agent:
             timing=self._timing,
             sender=sender,
             wrap=partial(UnitFrame, unit=self.unit),
-            open=self._open,
+            opening=self._opening,
             store=self._store,
             takes=lambda stream: stream == self._downstream,
             on_fork=self._quarantine,
-            own_heads=lambda: self._database.read(read_heads, sources),
+            own_heads=lambda session: read_heads(session, sources),
             still_welcome=partial(self._still_quarantined, begun),
             received={} if self._downstream in {row.stream for row in quarantined} else {self._downstream: received},
             outgoing=outgoing,
@@ -186,14 +187,14 @@ class Agent:
                 else:
                     await self._database.write(save_common, row.stream, common)
 
-    async def _still_quarantined(self, begun: State) -> None:
+    def _still_quarantined(self, begun: State, session: Session) -> None:
         """Raise Unavailable where a quarantine has ended: the next link, in a moment, takes that stream up again."""
-        refuse_ended(begun, await self._database.read(read_state, self._streams))
+        refuse_ended(begun, read_state(session, self._streams))
 
-    def _open(self, batch: RecordBatch) -> OpenedBatch:
+    def _opening(self, batch: RecordBatch) -> Steps:
         if batch.stream != self._downstream:
             raise FrameForeign(f"headquarters sent {batch.stream}", stream=batch.stream, unit=self.unit)
-        return open_batch(batch, {})
+        return opening(batch, {})
 
     async def _store(self, batches: Sequence[OpenedBatch]) -> None:
         await self._database.write(store_all, batches)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import structlog
+from sqlalchemy.orm import Session
 
 from hanse.clock import utc_now
 from hanse.database import DATABASE_ERRORS, Database
@@ -20,7 +21,7 @@ from hanse.errors import CreditExceeded, LogFork, LogGap, LogQuarantined, UnitUn
 from hanse.log.append import Head
 from hanse.log.follow import Wakeup
 from hanse_federation.link.frames import CREDIT_RECORDS, MAX_BATCH_RECORDS, heads_by_stream, stream_head
-from hanse_federation.link.receiving import OpenedBatch, check_not_behind
+from hanse_federation.link.receiving import OpenedBatch, Steps, check_not_behind, in_turns
 from hanse_federation.link.sending import Sender
 from hanse_federation.link.status import save_connected, save_contact
 from hanse_federation.model import End
@@ -69,17 +70,17 @@ class LinkEnd(Generic[Frame]):
     sender: Sender
     wrap: Callable[..., Frame]
     """Makes a frame of this end."""
-    open: Callable[[RecordBatch], OpenedBatch]
-    """Opens a batch while the one before it is being committed."""
+    opening: Callable[[RecordBatch], Steps]
+    """Opens a batch, in steps, while the ones before it are being committed."""
     store: Callable[[Sequence[OpenedBatch]], Awaitable[None]]
     """Stores batches in one transaction; they are acknowledged when this returns."""
     takes: Callable[[str], bool]
     """Says whether this end takes a stream: what the other end says about any other is not listened to."""
     on_fork: Callable[[str, LogFork | LogQuarantined | LogGap], Awaitable[None]]
     """Is told of a stream that may be neither taken nor sent; the link ends with that, and begins without it."""
-    own_heads: Callable[[], Awaitable[Mapping[str, Head]]]
+    own_heads: Callable[[Session], Mapping[str, Head]]
     """Returns where the streams end that this end sends."""
-    still_welcome: Callable[[], Awaitable[None]]
+    still_welcome: Callable[[Session], None]
     """Raises at a heartbeat where the link may not go on as it began."""
     received: Mapping[str, Head]
     """Where this end's copies ended when the link began."""
@@ -127,7 +128,7 @@ class LinkEnd(Generic[Frame]):
         if self._not_acknowledged > CREDIT_RECORDS:
             raise CreditExceeded(credit=str(CREDIT_RECORDS), stream=batch.stream)
         try:
-            opened = self.open(batch)
+            opened = await in_turns(self.opening(batch))
         except LogFork as fork:
             await self.on_fork(batch.stream, fork)
         else:
@@ -174,16 +175,23 @@ class LinkEnd(Generic[Frame]):
 
     async def _beat(self) -> None:
         while True:
-            await self.still_welcome()
-            heads = [stream_head(stream, head) for stream, head in (await self.own_heads()).items()]
-            self.outgoing.put_nowait(self.wrap(heartbeat=Heartbeat(heads=heads)))
-            await self._save_contact()
+            heads = await self.database.write(self._look)
+            told = [stream_head(stream, head) for stream, head in heads.items()]
+            self.outgoing.put_nowait(self.wrap(heartbeat=Heartbeat(heads=told)))
             await asyncio.sleep(self.timing.heartbeat_seconds)
 
-    async def _save_contact(self) -> None:
+    def _look(self, session: Session) -> Mapping[str, Head]:
+        """Check that the link may go on, note how it is doing, and return what a heartbeat says: in one transaction,
+        since headquarters has heartbeats of all units."""
+        self.still_welcome(session)
+        heads = self.own_heads(session)
+        self._note_contact(session)
+        return heads
+
+    def _note_contact(self, session: Session) -> None:
         window = self.sender.window
-        await self.database.write(
-            save_contact,
+        save_contact(
+            session,
             self.end,
             self.unit,
             contact_time=self._contact_time,
@@ -198,7 +206,7 @@ class LinkEnd(Generic[Frame]):
         Least of all where its task was cancelled: it would go on as if nobody had asked it to end.
         """
         try:
-            await self._save_contact()
+            await self.database.write(self._note_contact)
         except DATABASE_ERRORS as error:
             logger.warning("the last contact could not be kept", unit=self.unit, error=discreet(error))
 

@@ -1,7 +1,7 @@
 """Headquarters' end of the links: it takes every unit's, stores what comes, and sends what concerns the unit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,9 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hanse.clock import utc_now
-from hanse.database import DATABASE_ERRORS, as_hanse_error
+from hanse.database import DATABASE_ERRORS
 from hanse.errors import (
-    DatabaseUnavailable,
     FrameForeign,
     HanseError,
     LogFork,
@@ -27,18 +26,17 @@ from hanse.errors import (
 from hanse.identity import UnitCertificate, peer_certificate
 from hanse.log.append import Head
 from hanse.names import downstream_name, stream_name
-from hanse.policy.store import PolicyStore
 from hanse.rpc.interceptor import Context
 from hanse.rpc.server import RpcServer, Served, by_token
 from hanse.runtime import Runtime
 from hanse.work import CommandExecutor
-from hanse_federation.headquarters.absorbing import absorb, open_from_unit
+from hanse_federation.headquarters.absorbing import opening_from_unit
 from hanse_federation.headquarters.forwarding import forward_decisions
+from hanse_federation.headquarters.intake import Intake
 from hanse_federation.link.comparing import compare_stream, fetch_records, streams_of
 from hanse_federation.link.end import LinkEnd, Timing, next_frame
 from hanse_federation.link.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_stream, stream_head
 from hanse_federation.link.problems import in_words
-from hanse_federation.link.receiving import OpenedBatch
 from hanse_federation.link.sending import CreditWindow, Sender, Source, everything, read_heads
 from hanse_federation.link.status import save_lost
 from hanse_federation.membership import servicer as enrolment_servicer
@@ -62,8 +60,6 @@ SERVICE = link_pb2.DESCRIPTOR.services_by_name["FederationService"].full_name
 
 FOUNDING_PAUSE_SECONDS = 1.0
 """Between two tries to admit the founding units while the database is away."""
-MAX_STORE_TRIES = 3
-"""How often a batch is tried: a deadlock with a routing decision passes."""
 
 logger = structlog.get_logger(__name__)
 
@@ -120,11 +116,12 @@ class FederationServicer(link_pb2_grpc.FederationServiceServicer):
         self._timing = timing
         self._links: dict[str, asyncio.Task[None]] = {}
         self._gaps = Gaps()
+        self._intake = Intake(runtime.database)
 
     async def Exchange(  # noqa: N802 - named as in the contract.
         self, request_iterator: AsyncIterator[UnitFrame], context: Context
     ) -> AsyncIterator[HubFrame]:
-        link = UnitLink(self._runtime, self._timing, peer_certificate(context.auth_context()), self._gaps)
+        link = UnitLink(self._runtime, self._timing, peer_certificate(context.auth_context()), self._gaps, self._intake)
         task = asyncio.create_task(self._converse(link, request_iterator), name=f"link of {link.unit}")
         task.add_done_callback(lambda _: link.outgoing.put_nowait(None))
         try:
@@ -208,12 +205,12 @@ class UnitLink:
     timing: Timing
     certificate: UnitCertificate
     gaps: Gaps
+    intake: Intake
     outgoing: asyncio.Queue[HubFrame | None] = field(default_factory=asyncio.Queue)
 
     def __post_init__(self) -> None:
         self.unit = self.certificate.unit
         self._database = self.runtime.database
-        self._policies = PolicyStore(SCHEMA)
         self._downstream = Source(LOG, downstream_name(self.unit))
 
     async def greeted(self, requests: AsyncIterator[UnitFrame]) -> Hello:
@@ -258,11 +255,11 @@ class UnitLink:
             timing=self.timing,
             sender=sender,
             wrap=HubFrame,
-            open=partial(open_from_unit, self.unit),
-            store=self._store,
+            opening=partial(opening_from_unit, self.unit),
+            store=self.intake.store,
             takes=lambda stream: stream.startswith(f"{self.unit}/streams/"),
             on_fork=self._quarantine,
-            own_heads=lambda: self._database.read(read_heads, sources),
+            own_heads=lambda session: read_heads(session, sources),
             still_welcome=partial(self._still_welcome, begun),
             received={stream: head for stream, head in received.items() if stream not in waiting},
             outgoing=self.outgoing,
@@ -273,13 +270,13 @@ class UnitLink:
     def _streams(self) -> set[str]:
         return streams_of(self.unit)
 
-    async def _still_welcome(self, begun: State) -> None:
+    def _still_welcome(self, begun: State, session: Session) -> None:
         """Check at a heartbeat that the unit is a member still, and that no quarantine has ended.
 
         Raises what `require_member` raises; Unavailable where the next link, in a moment, takes a stream up again.
         """
-        await self._database.read(require_member, self.certificate)
-        refuse_ended(begun, await self._database.read(read_state, self._streams))
+        require_member(session, self.certificate)
+        refuse_ended(begun, read_state(session, self._streams))
 
     def _received_heads(self, session: Session) -> dict[str, Head]:
         columns = LOG.head.c
@@ -288,18 +285,6 @@ class UnitLink:
         # Headquarters' own streams stand beside the units' copies: they are sent to nobody but those they are for.
         names = {stream_name(self.unit, service) for service in UPSTREAM_SERVICES}
         return {row.stream: Head(row.epoch, row.sequence, row.hash) for row in rows if row.stream in names}
-
-    async def _store(self, batches: Sequence[OpenedBatch]) -> None:
-        """Store batches, and again where the database refuses it for a reason that passes."""
-        for tries_left in reversed(range(MAX_STORE_TRIES)):
-            try:
-                await self._database.write(absorb, batches, self._policies, utc_now)
-            except DATABASE_ERRORS as error:
-                problem = as_hanse_error(error)
-                if not tries_left or not isinstance(problem, DatabaseUnavailable):
-                    raise problem from error
-            else:
-                return
 
     async def _quarantine(self, stream: str, problem: LogFork | LogQuarantined | LogGap) -> None:
         """Put a stream into quarantine, and end the link with the reason; the agent comes back without the stream."""

@@ -1,7 +1,8 @@
 """Receiving, the same at both ends: a batch is opened, checked against what is there, stored, and then acknowledged.
 
 *Opening* needs no database: every hash is computed anew, so that what is stored is what the writer wrote, and events
-are decoded. It is done while the batches before it are still being committed. *Storing* takes a batch where its first
+are decoded. It is done while the batches before it are still being committed, in small steps between which the
+transaction goes on. *Storing* takes a batch where its first
 record follows from the head that is stored here. What is here already is recognised by its hash and acknowledged
 again: an acknowledgement that got lost costs a repetition, never a double.
 
@@ -12,8 +13,9 @@ where only the last fact on a resource counts, the ones before it don't. All els
 one transaction, one lock of the head, one COPY, one statement for each view.
 """
 
+import asyncio
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
@@ -21,19 +23,24 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Text, any_, bindparam, select
 from sqlalchemy.orm import Session
 
 from hanse.errors import FrameForeign, LogFork, LogGap, LogQuarantined, ValidationFailed
-from hanse.log.append import Head, lock_head, move_head
-from hanse.log.chain import chain_hash
+from hanse.log.append import Head, lock_heads, move_heads
+from hanse.log.chain import chain_hashes
 from hanse.log.follow import StoredRecord
 from hanse.log.sealing import check_sealed
-from hanse_federation.link.copying import RowWriter, copy_rows
+from hanse_federation.link.copying import PARTS_OF_A_ROW, RowWriter, copy_rows
 from hanse_federation.link.frames import MAX_BATCH_RECORDS
 from hanse_federation.model import LOG, Quarantine
 from hanse_protos.federation.v1.link_pb2 import BatchedRecord, RecordBatch
 from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
+
+RECORDS_IN_A_STEP = 100
+"""How many records are opened before others have their turn, about half a millisecond's work. What waits meanwhile is
+above all the transaction of the batches before, a dozen round trips with PostgreSQL and a COPY that has to be fed: a
+whole batch at once would hold up each of them, and the two would take turns instead of working side by side."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -77,7 +84,7 @@ class OpenedBatch:
     previous_hash: bytes
     hashes: Sequence[bytes]
     rows: Sequence[bytes]
-    """The records as they are stored."""
+    """The records as they are stored, each in PARTS_OF_A_ROW parts."""
     facts: Sequence[Arrival]
     """What the receiver asked for, in order."""
     texts_about: frozenset[str] = frozenset()
@@ -100,35 +107,64 @@ def open_batch(batch: RecordBatch, interests: Interests, writer: str | None = No
     Raises LogFork where a hash or a sealed field is not what it says; ValidationFailed where a record holds no event;
     FrameForeign where somebody else than `writer` wrote one, if only that unit may.
     """
-    stream, epoch, sequence, previous = batch.stream, batch.epoch, batch.first_sequence, batch.previous_hash
-    row, hashes, rows = RowWriter(stream, epoch).row, [], []
+    return at_once(opening(batch, interests, writer))
+
+
+Steps = Iterator["OpenedBatch | None"]
+"""A batch that is being opened in steps: None between two of them, where others may have their turn; then the batch."""
+
+
+def at_once(steps: Steps) -> OpenedBatch:
+    """Open a batch without letting anybody else have a turn."""
+    return next(opened for opened in steps if opened is not None)
+
+
+async def in_turns(steps: Steps) -> OpenedBatch:
+    """Open a batch step by step; whatever else waits in this process has its turn in between."""
+    while (opened := next(steps)) is None:  # noqa: ASYNC110 - the next step is not awaited, it is taken.
+        await asyncio.sleep(0)
+    return opened
+
+
+def opening(batch: RecordBatch, interests: Interests, writer: str | None = None) -> Steps:
+    """Open a batch as `open_batch` does, in steps of some records."""
+    stream, epoch, first, place = batch.stream, batch.epoch, batch.first_sequence, batch.first_sequence
+    if not batch.records:
+        raise ValidationFailed(f"a batch of {stream} is empty", stream=stream)
+    parts_of = RowWriter(stream, epoch).parts
+    rows: list[bytes] = []
     texts_about = set()
     wanted: dict[int | str, tuple[Interest, int, Event, BatchedRecord]] = {}
     try:
-        for sequence, record in enumerate(batch.records, batch.first_sequence):
-            content = record.event
-            previous = chain_hash(previous, stream, epoch, sequence, content)
-            if previous != record.hash:
-                raise _fork(stream, epoch, sequence)
-            event, sealed = Event.FromString(content), record.sealed
+        hashes = _checked_hashes(batch)
+        for place, (record, digest) in enumerate(zip(batch.records, hashes, strict=True), first):
+            content, sealed = record.event, record.sealed
+            event = Event.FromString(content)
             if writer and event.unit != writer:
                 raise FrameForeign(f"{writer} sent a fact that {event.unit} wrote", unit=writer, event=event.event_id)
             if sealed:
                 check_sealed(event, sealed)
                 texts_about.add(event.resource)
-            hashes.append(previous)
-            rows.append(row(sequence, previous, event, content, sealed))
+            rows += parts_of(place, digest, event, content, sealed)
             if interest := interests.get(event.type):
                 # Where only the last one counts, a later one takes the place of an earlier one.
-                wanted[sequence if interest.every else event.resource] = (interest, sequence, event, record)
+                wanted[place if interest.every else event.resource] = (interest, place, event, record)
+            if place % RECORDS_IN_A_STEP == 0:
+                yield None
         facts = [_arrival(epoch, *found) for found in sorted(wanted.values(), key=itemgetter(1))]
     except (DecodeError, ValueError, OverflowError, struct.error) as error:
-        raise ValidationFailed(f"{stream} at {epoch}/{sequence} holds no event: {error}", stream=stream) from error
-    if not hashes:
-        raise ValidationFailed(f"a batch of {stream} is empty", stream=stream)
-    return OpenedBatch(
-        stream, epoch, batch.first_sequence, batch.previous_hash, hashes, rows, facts, frozenset(texts_about)
-    )
+        raise ValidationFailed(f"{stream} at {epoch}/{place} holds no event: {error}", stream=stream) from error
+    yield OpenedBatch(stream, epoch, first, batch.previous_hash, hashes, rows, facts, frozenset(texts_about))
+
+
+def _checked_hashes(batch: RecordBatch) -> list[bytes]:
+    """Return the hashes of a batch's records, computed anew. Raises LogFork where one is not what the record says."""
+    said, contents = [record.hash for record in batch.records], [record.event for record in batch.records]
+    hashes = chain_hashes(batch.previous_hash, batch.stream, batch.epoch, batch.first_sequence, contents)
+    if hashes != said:
+        first_wrong = next(index for index, pair in enumerate(zip(hashes, said, strict=True)) if pair[0] != pair[1])
+        raise _fork(batch.stream, batch.epoch, batch.first_sequence + first_wrong)
+    return hashes
 
 
 def _arrival(epoch: int, interest: Interest, sequence: int, event: Event, record: BatchedRecord) -> Arrival:
@@ -151,49 +187,61 @@ def instant_of(timestamp: Timestamp) -> datetime:
     return _EPOCH + timedelta(0, timestamp.seconds, timestamp.nanos // 1_000)
 
 
+class News(NamedTuple):
+    """What batches of one stream bring that is not here yet."""
+
+    head: Head
+    """Where the stream ends with it."""
+    rows: Sequence[bytes]
+    facts: Sequence[Arrival]
+    repeated: Sequence[OpenedBatch]
+    """The batches that brought nothing new: what they say has to be what is here."""
+
+
 def store_all(session: Session, batches: Iterable[OpenedBatch]) -> list[Arrival]:
-    """Store batches in the session's transaction; return the facts that are new. Raises what `store` raises."""
-    streams: dict[str, list[OpenedBatch]] = {}
-    for batch in batches:
-        streams.setdefault(batch.stream, []).append(batch)
-    return [fact for stream, followed in streams.items() for fact in store(session, stream, followed)]
-
-
-def store(session: Session, stream: str, batches: Sequence[OpenedBatch]) -> list[Arrival]:
-    """Store what is new of a stream's batches in the session's transaction, which locks the stream's head.
+    """Store what is new of batches in the session's transaction, which locks the heads of their streams.
 
     Returns the facts that are new. Raises LogGap where records are missing before a batch; LogFork where it contradicts
     what is here; LogQuarantined where something did so before. Then nothing is stored.
     """
-    refuse_quarantined(session, stream)
-    stored = head = lock_head(session, LOG, stream)
+    streams: dict[str, list[OpenedBatch]] = {}
+    for batch in batches:
+        streams.setdefault(batch.stream, []).append(batch)
+    refuse_quarantined(session, streams)
+    stored = lock_heads(session, LOG, streams)
+    news = {stream: _news(stored[stream], followed) for stream, followed in streams.items()}
+    if rows := [part for new in news.values() for part in new.rows]:
+        copy_rows(session, LOG, rows)
+    for new in news.values():
+        # What they repeat may be among what was copied just now.
+        for batch in new.repeated:
+            _check_known(session, batch)
+    if moved := {stream: new.head for stream, new in news.items() if new.head != stored[stream]}:
+        move_heads(session, LOG, moved)
+    return [fact for new in news.values() for fact in new.facts]
+
+
+def _news(head: Head, batches: Iterable[OpenedBatch]) -> News:
+    """Return what is new of a stream's batches behind its head. Raises LogGap and LogFork."""
     rows: list[bytes] = []
     facts: list[Arrival] = []
+    repeated = []
     for batch in batches:
         if batch.epoch == head.epoch and batch.end.sequence <= head.sequence:
-            # What it repeats may be among what is still to be copied.
-            _copy_out(session, rows)
-            _check_known(session, batch)
+            repeated.append(batch)
             continue
         known = _count_known(batch, head)
-        rows += batch.rows[known:]
+        rows += batch.rows[known * PARTS_OF_A_ROW :]
         facts += [fact for fact in batch.facts if fact.sequence >= batch.first_sequence + known]
         head = batch.end
-    _copy_out(session, rows)
-    if head != stored:
-        move_head(session, LOG, stream, head)
-    return facts
+    return News(head, rows, facts, repeated)
 
 
-def _copy_out(session: Session, rows: list[bytes]) -> None:
-    if rows:
-        copy_rows(session, LOG, rows)
-        rows.clear()
-
-
-def refuse_quarantined(session: Session, stream: str) -> None:
-    """Raise LogQuarantined where a stream waits for a person."""
-    if problem := session.scalar(select(Quarantine.problem).where(Quarantine.stream == stream)):
+def refuse_quarantined(session: Session, streams: Collection[str]) -> None:
+    """Raise LogQuarantined where one of some streams waits for a person."""
+    named = bindparam("named", list(streams), ARRAY(Text))
+    query = select(Quarantine.stream, Quarantine.problem).where(Quarantine.stream == any_(named))
+    for stream, problem in session.execute(query.order_by(Quarantine.stream)):
         raise LogQuarantined(f"{stream} is in quarantine: {problem}", stream=stream)
 
 
