@@ -12,7 +12,8 @@ too.
 
 ## Where to read on
 
-- `intake` is where what the links bring comes together, and `absorbing` is that transaction; `projections`, `engagements`, `forwarding` and `passing` are its parts.
+- `intake` is where what the links bring comes together, and `absorbing` is that transaction; `projections`,
+  `engagements`, `forwarding` and `passing` are its parts.
 - `routing` decides who is asked for an engagement.
 - `views` answers what headquarters may ask about the group, and `messages` puts its rows into words.
 - `histories` reads tickets' lives from the copies of the logs, for `what_if`: what another policy would have made of

@@ -143,8 +143,10 @@ class Intake:
 
 
 def _refuse_cancelled() -> None:
-    """Raise CancelledError where this task was told to end: what it awaited may have told of a broken connection instead,
-    and the task would go on."""
+    """Raise CancelledError where this task was told to end.
+
+    What it awaited may have told of a broken connection instead, and then the task would go on.
+    """
     task = asyncio.current_task()
     if task and task.cancelling():
         raise asyncio.CancelledError

@@ -17,8 +17,10 @@ MAX_READ_RECORDS = 4 * MAX_BATCH_RECORDS
 CREDIT_RECORDS = 8_000
 """How many records may be under way without acknowledgement: some batches ahead keep the receiver's database busy,
 and bound what either end has to hold in memory."""
-CREDIT_BYTES = 8 * MAX_BATCH_BYTES
-"""About how many bytes a sender has under way at most, whatever credit it has: where records are large, fewer go."""
+BATCHES_AHEAD = 8
+"""About how many batches of the size that it sends now a sender has under way at most (`pacing`)."""
+CREDIT_BYTES = BATCHES_AHEAD * MAX_BATCH_BYTES
+"""About how many bytes that is at most, whatever credit there is: where records are large, fewer go."""
 
 
 def stream_head(stream: str, head: Head) -> StreamHead:

@@ -5,6 +5,7 @@ does not wait behind it.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ from hanse.log.append import EMPTY_HEAD, Head
 from hanse.log.follow import Wakeup, read_head
 from hanse.log.tables import LogTables
 from hanse.names import stream_name
-from hanse_federation.link.frames import CREDIT_BYTES, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_READ_RECORDS
+from hanse_federation.link.frames import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_READ_RECORDS
+from hanse_federation.link.pacing import Pace
 from hanse_federation.model import UPSTREAM_SERVICES
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
 from hanse_protos.log.v1.log_pb2 import SealedField, SealedFields
@@ -31,8 +33,8 @@ Share = Callable[[Row], Sequence[SealedField]]
 """Says which sealed fields of a record the receiver may have."""
 
 
-FIRST_RECORD_BYTES = CREDIT_BYTES // MAX_BATCH_RECORDS
-"""How large records are taken to be before any was read: so that one batch is read first."""
+FIRST_RECORD_BYTES = 1024
+"""How large records are taken to be before any was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,13 @@ def upstream_sources(unit: str) -> list[Source]:
     return [Source(LogTables(MetaData(schema=service)), stream_name(unit, service)) for service in UPSTREAM_SERVICES]
 
 
+class Sent(NamedTuple):
+    """Where a stream ended with a batch that was sent, and when that was."""
+
+    head: Head
+    time_seconds: float
+
+
 class CreditWindow:
     """How many records are under way, and whether more may be sent.
 
@@ -55,21 +64,23 @@ class CreditWindow:
     there are as many of them at most as records under way, which the credit bounds.
     """
 
-    def __init__(self, credit: int) -> None:
+    def __init__(self, credit: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.pace = Pace()
         self._credit = credit
-        self._sent: dict[str, deque[Head]] = {}
+        self._clock = clock
+        self._sent: dict[str, deque[Sent]] = {}
         self.acknowledged: dict[str, Head] = {}
         self._moved = asyncio.Event()
         self._record_bytes = FIRST_RECORD_BYTES
 
     def begin(self, stream: str, head: Head) -> None:
         """Take up a stream where the receiver has it."""
-        self._sent[stream] = deque([head])
+        self._sent[stream] = deque([Sent(head, self._clock())])
         self.acknowledged[stream] = head
 
     def sent(self, stream: str, head: Head) -> None:
         """Count a batch that was sent, up to its head."""
-        self._sent[stream].append(head)
+        self._sent[stream].append(Sent(head, self._clock()))
 
     def acknowledge(self, stream: str, head: Head) -> None:
         """Free the credit of everything up to a head; an acknowledgement that comes again changes nothing.
@@ -81,20 +92,21 @@ class CreditWindow:
         if sent is None:
             raise FrameForeign(f"{stream} was acknowledged, which is not sent here", stream=stream)
         place = (head.epoch, head.sequence)
-        while len(sent) > 1 and (sent[0].epoch, sent[0].sequence) < place:
+        while len(sent) > 1 and _place(sent[0]) < place:
             sent.popleft()
-        if (sent[0].epoch, sent[0].sequence) > place:
+        if _place(sent[0]) > place:
             return
-        if sent[0] != head:
+        if sent[0].head != head:
             raise fork(stream, head, "was acknowledged and is not what was sent")
         if head != self.acknowledged[stream]:
             self.acknowledged[stream] = head
+            self.pace.acknowledged(self._clock() - sent[0].time_seconds)
             self._moved.set()
 
     @property
     def under_way(self) -> int:
         """How many records wait for their acknowledgement."""
-        return sum(sent[-1].sequence - self.acknowledged[stream].sequence for stream, sent in self._sent.items())
+        return sum(sent[-1].head.sequence - self.acknowledged[stream].sequence for stream, sent in self._sent.items())
 
     def measure(self, records: int, size_bytes: int) -> None:
         """Note how large records are, so that large ones are sent less far ahead."""
@@ -102,7 +114,7 @@ class CreditWindow:
 
     @property
     def _limit(self) -> int:
-        return max(1, min(self._credit, CREDIT_BYTES // self._record_bytes))
+        return max(1, min(self._credit, self.pace.ahead_bytes // self._record_bytes))
 
     @property
     def left(self) -> int:
@@ -115,6 +127,10 @@ class CreditWindow:
             self._moved.clear()
             await self._moved.wait()
         return room
+
+
+def _place(sent: Sent) -> tuple[int, int]:
+    return sent.head.epoch, sent.head.sequence
 
 
 @dataclass
@@ -158,7 +174,8 @@ class Sender:
     async def _read(self, source: Source) -> "Reading":
         """Read what comes next of a stream, and count it as sent."""
         limit = min(await self.window.room(), MAX_READ_RECORDS)
-        reading = await self.database.read(read_batches, source, self._heads[source.stream], limit, self.choose)
+        head, size = self._heads[source.stream], self.window.pace.batch_bytes
+        reading = await self.database.read(read_batches, source, head, limit, self.choose, batch_bytes=size)
         if reading.batches:
             records = sum(len(batch.records) for batch in reading.batches)
             self.window.measure(records, sum(batch.ByteSize() for batch in reading.batches))
@@ -199,9 +216,15 @@ class Reading(NamedTuple):
 
 
 def read_batches(
-    session: Session, source: Source, head: Head, limit: int, choose: Callable[[Session], Share]
+    session: Session,
+    source: Source,
+    head: Head,
+    limit: int,
+    choose: Callable[[Session], Share],
+    *,
+    batch_bytes: int = MAX_BATCH_BYTES,
 ) -> Reading:
-    """Return the records after a head, `limit` at most, in batches.
+    """Return the records after a head, `limit` at most, in batches of so many bytes before their last record.
 
     Raises LogGap where the stream has a hole. The rows come straight from the driver, and events stay as they are
     stored: this is the hot path of a catch-up.
@@ -223,12 +246,12 @@ def read_batches(
             expected=str(head.sequence + 1),
             received=str(rows[0]["sequence"]),
         )
-    batches = _in_batches(source.stream, head, rows, choose(session))
+    batches = _in_batches(source.stream, head, rows, choose(session), batch_bytes)
     # A hole ends the reading before its last row: it is found when the next one begins there.
     return Reading(batches, more=len(rows) == limit or end_of(batches[-1]).sequence < rows[-1]["sequence"])
 
 
-def _in_batches(stream: str, head: Head, rows: Iterable[Any], share: Share) -> list[RecordBatch]:
+def _in_batches(stream: str, head: Head, rows: Iterable[Any], share: Share, batch_bytes: int) -> list[RecordBatch]:
     """Put rows that follow a head into batches, each of one epoch and within its bounds, as far as they are dense."""
     batches: list[RecordBatch] = []
     previous, last, batch_epoch, count, size = head.hash, head.sequence, 0, 0, 0
@@ -236,7 +259,7 @@ def _in_batches(stream: str, head: Head, rows: Iterable[Any], share: Share) -> l
         epoch, sequence, digest, event, sealed, *_ = row
         if sequence != last + 1:
             break
-        if epoch != batch_epoch or count == MAX_BATCH_RECORDS or size > MAX_BATCH_BYTES:
+        if epoch != batch_epoch or count == MAX_BATCH_RECORDS or size > batch_bytes:
             batch = RecordBatch(stream=stream, epoch=epoch, first_sequence=sequence, previous_hash=previous)
             batches.append(batch)
             add, batch_epoch, count, size = batch.records.add, epoch, 0, 0

@@ -1,6 +1,6 @@
 """Everything arrives once, in order, whatever happens to the line."""
 
-from tests.integration.hanse_federation.group import Group, Unit
+from tests.integration.hanse_federation.group import QUICK, Group, Unit
 
 
 async def test_what_a_unit_tells_reaches_headquarters(munich: Unit) -> None:
@@ -35,3 +35,13 @@ async def test_a_backlog_from_before_the_first_contact_arrives(group: Group) -> 
     munich.start()
     await munich.caught_up()
     assert await munich.taken() == await munich.sent()
+
+
+async def test_a_backlog_gets_over_a_line_that_is_too_slow_for_a_full_batch(group: Group) -> None:
+    munich = await group.unit("units/munich", agent=False)
+    await munich.open_tickets(1_000)
+    munich.line.bytes_per_second = 60_000
+    size_bytes = sum(len(record.event) for record in await munich.sent())
+    assert size_bytes > QUICK.silence_seconds * munich.line.bytes_per_second
+    munich.start()
+    await munich.caught_up()

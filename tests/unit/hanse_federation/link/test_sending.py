@@ -6,10 +6,13 @@ import pytest
 
 from hanse.errors import FrameForeign, LogFork
 from hanse.log.append import EMPTY_HEAD, Head
-from hanse_federation.link.frames import CREDIT_BYTES, CREDIT_RECORDS
+from hanse_federation.link.frames import BATCHES_AHEAD, CREDIT_RECORDS
+from hanse_federation.link.pacing import FIRST_BATCH_BYTES, LATE_SECONDS
 from hanse_federation.link.sending import CreditWindow
 
 STREAM = "units/munich/streams/ticket"
+AHEAD_BYTES = BATCHES_AHEAD * FIRST_BATCH_BYTES
+"""How far ahead a sender goes at first."""
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ def test_an_older_acknowledgement_changes_nothing(window: CreditWindow) -> None:
 async def test_large_records_are_sent_less_far_ahead_than_the_credit_allows() -> None:
     window = CreditWindow(CREDIT_RECORDS)
     window.begin(STREAM, EMPTY_HEAD)
-    window.measure(10, 10 * CREDIT_BYTES // 100)
+    window.measure(10, 10 * AHEAD_BYTES // 100)
     window.sent(STREAM, Head(1, 90, b"hash"))
     assert await window.room() == 10
 
@@ -82,5 +85,18 @@ async def test_large_records_are_sent_less_far_ahead_than_the_credit_allows() ->
 async def test_a_record_of_any_size_is_sent_once_nothing_is_under_way() -> None:
     window = CreditWindow(CREDIT_RECORDS)
     window.begin(STREAM, EMPTY_HEAD)
-    window.measure(1, 2 * CREDIT_BYTES)
+    window.measure(1, 2 * AHEAD_BYTES)
     assert await window.room() == 1
+
+
+def test_batches_grow_where_acknowledgements_come_soon_and_shrink_where_they_come_late() -> None:
+    now = 0.0
+    window = CreditWindow(CREDIT_RECORDS, clock=lambda: now)
+    window.begin(STREAM, EMPTY_HEAD)
+    sizes = []
+    for sequence, seconds in enumerate([0.1, 0.1, LATE_SECONDS / 2, 2 * LATE_SECONDS, 0.1], 1):
+        window.sent(STREAM, Head(1, sequence, b"hash"))
+        now += seconds
+        window.acknowledge(STREAM, Head(1, sequence, b"hash"))
+        sizes.append(window.pace.batch_bytes // FIRST_BATCH_BYTES)
+    assert sizes == [2, 4, 4, 2, 4]

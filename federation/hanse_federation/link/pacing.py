@@ -1,0 +1,42 @@
+"""How much a sender sends at once: what the line and the receiver get through in a moment.
+
+Large batches are what makes a catch-up fast. But an end that hears nothing for ten seconds takes the line for dead, and
+it hears of a batch only when the last byte of it is there: over a line of 30 kB/s a full batch takes longer than that,
+and would be begun again and again without ever getting through.
+
+So a link begins with small batches. Each acknowledgement that comes soon doubles them, up to the most that a batch may
+hold: on a good line that takes five of them, some hundredths of a second. One that comes late halves them, whatever
+held it up: the line, or a receiver that has much to do and is helped by smaller bites too. How far ahead a sender goes
+is a number of batches, so it grows and shrinks with them, and an acknowledgement that is waited for says how long
+everything takes that is under way.
+
+With it a link works on a line of 10 kB/s. On one of less than 4 kB/s even the smallest batch takes too long.
+"""
+
+from hanse_federation.link.frames import BATCHES_AHEAD, MAX_BATCH_BYTES
+
+FIRST_BATCH_BYTES = 32 * 1024
+"""Bytes of events in a batch at first, and at least: what a line has to carry in the ten seconds of silence."""
+SOON_SECONDS = 1.0
+"""An acknowledgement that comes in this time lets the next batches be larger."""
+LATE_SECONDS = 4.0
+"""One that takes longer than this makes them smaller: well before the ten seconds of silence that end a link."""
+
+
+class Pace:
+    """How large the batches of one link are now."""
+
+    def __init__(self) -> None:
+        self.batch_bytes = FIRST_BATCH_BYTES
+
+    @property
+    def ahead_bytes(self) -> int:
+        """About how many bytes may be under way, whatever the credit: where records are large, fewer go."""
+        return BATCHES_AHEAD * self.batch_bytes
+
+    def acknowledged(self, after_seconds: float) -> None:
+        """Learn from an acknowledgement how long a batch took to get through and to be stored."""
+        if after_seconds <= SOON_SECONDS:
+            self.batch_bytes = min(2 * self.batch_bytes, MAX_BATCH_BYTES)
+        elif after_seconds > LATE_SECONDS:
+            self.batch_bytes = max(self.batch_bytes // 2, FIRST_BATCH_BYTES)

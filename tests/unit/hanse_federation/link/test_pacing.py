@@ -1,0 +1,18 @@
+"""How large batches get."""
+
+from hanse_federation.link.frames import MAX_BATCH_BYTES
+from hanse_federation.link.pacing import FIRST_BATCH_BYTES, LATE_SECONDS, Pace
+
+
+def test_batches_grow_to_the_most_that_one_may_hold() -> None:
+    pace = Pace()
+    for _ in range(20):
+        pace.acknowledged(0.0)
+    assert pace.batch_bytes == MAX_BATCH_BYTES
+
+
+def test_batches_shrink_no_further_than_they_began() -> None:
+    pace = Pace()
+    for _ in range(20):
+        pace.acknowledged(2 * LATE_SECONDS)
+    assert pace.batch_bytes == FIRST_BATCH_BYTES
