@@ -413,6 +413,30 @@ class LogQuarantined(FailedPrecondition):
     hint = "A person decides, see docs/how-to/resolve-a-quarantine.md: re-seed, a new epoch, or a release."
 
 
+class ProcessPaused(FailedPrecondition):
+    reason = "PROCESS_PAUSED"
+    message = "The process is paused: it does nothing."
+    hint = "Resume it with `hanse workflow resume`."
+
+
+class ProcessNotPaused(FailedPrecondition):
+    reason = "PROCESS_NOT_PAUSED"
+    message = "The process is not paused."
+    hint = "There is nothing to do: it works."
+
+
+class ProcessNotNeeded(FailedPrecondition):
+    reason = "PROCESS_NOT_NEEDED"
+    message = "Nothing is left that the process would wait for."
+    hint = "`hanse workflow list` shows the processes that there are."
+
+
+class NothingToSkip(FailedPrecondition):
+    reason = "NOTHING_TO_SKIP"
+    message = "The process waits for no step that could be skipped."
+    hint = "`hanse workflow show` says what it waits for; the final owner's offer can't be skipped."
+
+
 class NothingToDecide(FailedPrecondition):
     reason = "NOTHING_TO_DECIDE"
     message = "It is not known yet which records both ends have in common."
@@ -491,6 +515,12 @@ class BrokerUnavailable(Unavailable):
     reason = "BROKER_UNAVAILABLE"
     message = "The unit's broker does not answer."
     hint = "Nothing is lost: the log keeps what is to be told until the broker is back."
+
+
+class TemporalUnavailable(Unavailable):
+    reason = "TEMPORAL_UNAVAILABLE"
+    message = "The unit's Temporal does not answer."
+    hint = "Nothing is lost: deadlines are in the database. Try again shortly, with the same request id."
 
 
 class LocalServerFailed(Unavailable):

@@ -99,6 +99,9 @@ class RoutingServicer(rpc.RoutingServiceServicer):
             routing.reassign_engagement, request, cause_of(request), pb.ReassignEngagementResponse
         )
 
+    async def SkipOffer(self, request: pb.SkipOfferRequest, context: Context) -> pb.SkipOfferResponse:
+        return await self._executor.execute(routing.skip_offer, request, cause_of(request), pb.SkipOfferResponse)
+
     async def ListOpenEngagements(
         self, request: pb.ListOpenEngagementsRequest, context: Context
     ) -> pb.ListOpenEngagementsResponse:

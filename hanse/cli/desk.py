@@ -18,6 +18,7 @@ from hanse_protos.policy.v1 import draft_pb2_grpc, policy_pb2_grpc, tuning_pb2_g
 from hanse_protos.settlement.v1 import settlement_pb2_grpc
 from hanse_protos.telling.v1 import dead_letters_pb2_grpc
 from hanse_protos.ticket.v1 import service_pb2_grpc
+from hanse_protos.waiting.v1 import processes_pb2_grpc
 
 TOKEN_LIFETIME = timedelta(hours=8)
 """A shift."""
@@ -52,6 +53,7 @@ class Desk:
         self.routing: Any = group_pb2_grpc.RoutingServiceStub(channel)
         self.what_if: Any = what_if_pb2_grpc.WhatIfServiceStub(channel)
         self.members: Any = membership_pb2_grpc.MembershipServiceStub(channel)
+        self.processes: Any = processes_pb2_grpc.ProcessServiceStub(channel)
         self.partners: Any = gateway_pb2_grpc.PartnerAdminServiceStub(channel)
 
     async def __aenter__(self) -> Self:

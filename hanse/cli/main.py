@@ -24,6 +24,7 @@ from hanse.cli import (
     stream,
     ticket,
     unit,
+    workflow,
 )
 from hanse.cli.output import print_error
 from hanse.errors import HanseError
@@ -50,6 +51,7 @@ app.add_typer(unit.app, name="unit")
 app.add_typer(log_commands.app, name="log")
 app.add_typer(stream.app, name="stream")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(workflow.app, name="workflow")
 replay.register(app)
 
 FAILED = 1

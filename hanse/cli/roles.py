@@ -62,6 +62,8 @@ from hanse_services.ticket import servicer as ticket_servicer
 from hanse_services.ticket.effects import EFFECTS as TICKET_EFFECTS
 from hanse_services.ticket.model import SCHEMA as TICKET
 from hanse_services.ticket.restoring import RESTORES as TICKET_RESTORES
+from hanse_workflows.handling import servicer as handling_servicer
+from hanse_workflows.model import SCHEMA as WAITING
 from hanse_workflows.worker import Waiting
 
 METRIC_SHUTDOWN_MS = 2_000
@@ -103,7 +105,7 @@ def services_of(runtime: Runtime) -> list[Served]:
     """Return every servicer of a unit's own address."""
     executors = {
         schema.name: CommandExecutor(runtime.database, schema, runtime.unit)
-        for schema in (*SERVICES, FEDERATION, GATEWAY)
+        for schema in (*SERVICES, FEDERATION, GATEWAY, WAITING)
     }
     logs = [schema.log for schema in (*SERVICES, FEDERATION)]
     return [
@@ -113,6 +115,7 @@ def services_of(runtime: Runtime) -> list[Served]:
         *policy_servicer.served(runtime, executors["policy"]),
         *federation_servicer.served(runtime, executors["federation"], RESTORES),
         *admin_served(runtime, executors["gateway"]),
+        *handling_servicer.served(runtime, executors["waiting"]),
         log_servicer.served(runtime.database, logs),
         dead_letter_servicer.served(runtime.database, executors, EFFECTS),
     ]
@@ -208,7 +211,7 @@ async def _serve(process: _Process) -> None:
     settings, verifier = runtime.settings, by_token(runtime.verifier)
     await process.serve(RpcServer(settings.serve_address, settings.tls, verifier, services_of(runtime)))
     retention = timedelta(hours=settings.request_retention_hours)
-    process.run("pruner", Pruner(runtime.database, (*SERVICES, FEDERATION, GATEWAY), retention).run())
+    process.run("pruner", Pruner(runtime.database, (*SERVICES, FEDERATION, GATEWAY, WAITING), retention).run())
 
 
 async def _relay(process: _Process) -> None:

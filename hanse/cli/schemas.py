@@ -9,6 +9,7 @@ PACKAGES = (
     "hanse_services.settlement",
     "hanse_federation",
     "hanse_gateway",
+    "hanse_workflows",
 )
 
 

@@ -14,6 +14,8 @@ WORKERS = frozenset({Role.SYSTEM})
 STANDARDS = frozenset({Role.STANDARDS})
 ACCOUNTS = frozenset({Role.CONTROLLER, Role.LEAD, Role.OPERATIONS})
 OPERATIONS = frozenset({Role.OPERATIONS})
+HANDLERS = LEADS | OPERATIONS
+"""Who may handle a waiting process by hand: the desk's lead, and whoever runs the unit's systems."""
 HEADQUARTERS = frozenset({Role.STANDARDS, Role.CONTROLLER, Role.OPERATIONS, Role.LEAD})
 
 
@@ -46,6 +48,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "ListTimelineEntries": READERS,
         "ListPartnerEvents": WORKERS,
         "EvaluateClocks": WORKERS,
+        "SkipClockStep": WORKERS,
         "ListOpenClocks": WORKERS,
         "ImportTickets": OPERATIONS,
     },
@@ -119,6 +122,14 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "RetryDeadLetter": OPERATIONS,
         "DiscardDeadLetter": OPERATIONS,
     },
+    "hanse_protos.waiting.v1.ProcessService": {
+        "ListProcesses": HANDLERS,
+        "GetProcess": HANDLERS,
+        "PauseProcess": HANDLERS,
+        "ResumeProcess": HANDLERS,
+        "SkipProcessStep": HANDLERS,
+        "RetryProcess": HANDLERS,
+    },
     "hanse_protos.federation.v1.FederationService": {
         "Exchange": BY_CERTIFICATE,
         "CompareStream": BY_CERTIFICATE,
@@ -161,6 +172,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "OfferEngagement": WORKERS,
         "ExpireOffer": WORKERS,
         "ReassignEngagement": LEADS | OPERATIONS,
+        "SkipOffer": WORKERS,
         "ListOpenEngagements": WORKERS,
     },
     "hanse_protos.federation.v1.LinkService": {

@@ -58,7 +58,9 @@ async def measure(folder: Path, quick: bool) -> Report:
 
 async def _open_tickets(settings: Settings) -> None:
     database = Database(settings.database_url)
-    await enact_policy(database, *(package for package in PACKAGES if package != "hanse_gateway"))
+    await enact_policy(
+        database, *(package for package in PACKAGES if package not in ("hanse_gateway", "hanse_workflows"))
+    )
     await database.close()
     credentials = grpc.ssl_channel_credentials(settings.tls.authority.read_bytes())
     async with grpc.aio.secure_channel(settings.serve_address, credentials) as channel:

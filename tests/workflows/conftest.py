@@ -1,8 +1,9 @@
-"""The time-skipping server, and a worker on it whose services are in memory."""
+"""Two stages, with services in memory: a worker on the time-skipping server; a whole unit on real servers."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,9 +18,16 @@ from temporalio.api.testservice.v1 import LockTimeSkippingRequest, UnlockTimeSki
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
+from hanse.local.temporal import EmbeddedTemporal
+from hanse.names import HEADQUARTERS
+from hanse.work import CommandExecutor
+from hanse_workflows.handling import servicer as handling
+from hanse_workflows.model import SCHEMA as WAITING_SCHEMA
 from hanse_workflows.processes import Process, Processes
 from hanse_workflows.worker import make_worker
+from tests.support import MakeDatabase, MakeRuntime, Serve
 from tests.workflows.fakes import FakeRouting, FakeTickets, channel_to
+from tests.workflows.unit import NAMESPACE, Unit, create_schemas
 
 UNIT = "units/hq"
 RESULT_SECONDS = 20.0
@@ -86,3 +94,29 @@ async def stage(skipping: WorkflowEnvironment) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
         channel = await stack.enter_async_context(channel_to(tickets, routing))
         yield Stage(skipping, channel, tickets, routing)
+
+
+@pytest.fixture
+async def temporal(tmp_path: Path) -> AsyncIterator[EmbeddedTemporal]:
+    async with EmbeddedTemporal(tmp_path / "temporal", namespaces=[NAMESPACE]) as server:
+        yield server
+
+
+@pytest.fixture
+async def unit(
+    temporal: EmbeddedTemporal, make_database: MakeDatabase, make_runtime: MakeRuntime, serve: Serve
+) -> AsyncIterator[Unit]:
+    url = make_database()
+    create_schemas(url)
+    runtime = make_runtime(
+        HEADQUARTERS, database_url=url, temporal_address=temporal.address, temporal_namespace=NAMESPACE
+    )
+    tickets, routing = FakeTickets(), FakeRouting()
+    executor = CommandExecutor(runtime.database, WAITING_SCHEMA, HEADQUARTERS)
+    caller = await serve(runtime, [tickets.served, routing.served, *handling.served(runtime, executor)])
+    unit = Unit(runtime, temporal, tickets, routing, caller)
+    wakeup = asyncio.create_task(runtime.wakeup.run())
+    yield unit
+    wakeup.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await wakeup

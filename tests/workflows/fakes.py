@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 
-from hanse.errors import HanseError, ResourceNotFound
+from hanse.errors import HanseError, NothingToSkip, ResourceNotFound
 from hanse.identity import Caller, Role
 from hanse.local.ports import LOOPBACK
 from hanse.rpc.interceptor import Gates, Metadata
@@ -103,6 +103,14 @@ class FakeTickets(TicketServiceServicer):
             self._answers[request.request_id] = self.tickets[request.name].evaluate(await self.now())
         await self.gate.wait()
         return self._answers[request.request_id]
+
+    async def SkipClockStep(self, request: service_pb2.SkipClockStepRequest, _context: Any) -> Any:  # noqa: N802
+        deadlines = self.tickets[request.name].deadlines
+        if not deadlines:
+            raise NothingToSkip(resource=request.name)
+        what = min(deadlines, key=deadlines.__getitem__)
+        del deadlines[what]
+        return service_pb2.SkipClockStepResponse(step=what)
 
     async def ListOpenClocks(self, request: service_pb2.ListOpenClocksRequest, _context: Any) -> Any:  # noqa: N802
         """List in pages of two, so that there is more than one."""

@@ -3,158 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-from google.protobuf.message import Message
-from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
-from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError
+from temporalio.client import WorkflowExecutionStatus
 
-from hanse.database import with_driver
-from hanse.local.temporal import EmbeddedTemporal
-from hanse.log.append import append
-from hanse.log.events import Origin, new_event
-from hanse.names import HEADQUARTERS, stream_name
-from hanse.runtime import Runtime
-from hanse.schema import ServiceSchema
+from hanse.names import HEADQUARTERS
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.ticket.v1 import events_pb2, ticket_pb2
-from hanse_workflows.processes import Process, escalation_of, sla_of
-from hanse_workflows.worker import Waiting
-from tests.support import MakeDatabase, MakeRuntime, Serve
-from tests.workflows.fakes import FakeEngagement, FakeRouting, FakeTicket, FakeTickets, eventually
+from hanse_workflows.processes import escalation_of, sla_of
+from tests.support import MakeRuntime
+from tests.workflows.fakes import FakeEngagement, FakeTicket, eventually
+from tests.workflows.unit import (
+    ENGAGEMENT,
+    FEDERATION_SCHEMA,
+    PATIENCE_SECONDS,
+    TICKET,
+    TICKET_SCHEMA,
+    TRACE,
+    Unit,
+    commented,
+    in_seconds,
+    opened,
+    requested,
+)
 
-NAMESPACE = "units-hq"
-TICKET_SCHEMA, FEDERATION_SCHEMA = ServiceSchema("ticket"), ServiceSchema("federation")
-TICKET = "units/hq/tickets/t1"
-SHANGHAI_TICKET = "units/shanghai/tickets/t1"
-ENGAGEMENT = f"{SHANGHAI_TICKET}/engagements/e1"
-TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 PUNCTUAL = timedelta(seconds=1)
-PATIENCE_SECONDS = 20.0
 WAITING_PROCESS = str(Path(__file__).with_name("waiting_process.py"))
-
-
-@dataclass
-class Unit:
-    """Headquarters with a ticket service and a routing in memory, on a real log and a real Temporal."""
-
-    runtime: Runtime
-    temporal: EmbeddedTemporal
-    tickets: FakeTickets
-    routing: FakeRouting
-
-    async def tell(
-        self, payload: Message, resource: str, *, schema: ServiceSchema = TICKET_SCHEMA, unit: str = HEADQUARTERS
-    ) -> None:
-        """Append an event to a unit's ticket log, or to headquarters' copy of it."""
-        entry = new_event(Origin(unit, f"{unit}/agents/li", trace_context=TRACE), resource, payload, datetime.now(UTC))
-        await self.runtime.database.write(_append, schema, stream_name(unit, "ticket"), entry)
-
-    @asynccontextmanager
-    async def waiting(self, *, at_headquarters: bool = True) -> AsyncIterator[None]:
-        """Run the unit's waiting, with a short time between comparisons."""
-        log = FEDERATION_SCHEMA.log if at_headquarters else None
-        work = asyncio.create_task(Waiting(self.runtime, log, reconcile_interval_seconds=1).run())
-        try:
-            yield
-        finally:
-            work.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await work
-
-    async def client(self) -> Client:
-        return await Client.connect(self.temporal.address, namespace=NAMESPACE)
-
-    async def result_of(self, process: Process) -> object:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await (await self.client()).get_workflow_handle(process.id).result()
-
-    async def begin_time_of(self, process: Process) -> datetime:
-        """Return when a process begins, as soon as there is one."""
-        handle = (await self.client()).get_workflow_handle(process.id)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                with contextlib.suppress(RPCError):
-                    execution = await handle.describe()
-                    if execution.status == WorkflowExecutionStatus.RUNNING and execution.execution_time:
-                        return execution.execution_time
-                await asyncio.sleep(0.05)
-
-    async def runs_of(self, process: Process) -> list[WorkflowExecutionStatus | None]:
-        """Return the states of all runs of a process, once Temporal's index has caught up."""
-        await asyncio.sleep(0.5)
-        executions = (await self.client()).list_workflows(f"WorkflowId = '{process.id}'")
-        return [execution.status async for execution in executions]
-
-    async def sees_runs(self, process: Process, states: list[WorkflowExecutionStatus]) -> None:
-        """Return when these are the states of all runs of a process."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while await self.runs_of(process) != states:
-                pass
-
-
-def _append(session: Session, schema: ServiceSchema, stream: str, entry: object) -> None:
-    append(session, schema.log, stream, [entry])
-
-
-def _create_schemas(url: str) -> None:
-    engine = create_engine(with_driver(url, "psycopg"))
-    with engine.begin() as connection:
-        for schema in (TICKET_SCHEMA, FEDERATION_SCHEMA):
-            connection.execute(text(f"CREATE SCHEMA {schema.name}"))
-            schema.metadata.create_all(connection)
-    engine.dispose()
-
-
-@pytest.fixture
-async def temporal(tmp_path: Path) -> AsyncIterator[EmbeddedTemporal]:
-    async with EmbeddedTemporal(tmp_path / "temporal", namespaces=[NAMESPACE]) as server:
-        yield server
-
-
-@pytest.fixture
-async def unit(
-    temporal: EmbeddedTemporal, make_database: MakeDatabase, make_runtime: MakeRuntime, serve: Serve
-) -> AsyncIterator[Unit]:
-    url = make_database()
-    _create_schemas(url)
-    runtime = make_runtime(
-        HEADQUARTERS, database_url=url, temporal_address=temporal.address, temporal_namespace=NAMESPACE
-    )
-    unit = Unit(runtime, temporal, FakeTickets(), FakeRouting())
-    await serve(runtime, [unit.tickets.served, unit.routing.served])
-    wakeup = asyncio.create_task(runtime.wakeup.run())
-    yield unit
-    wakeup.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await wakeup
-
-
-def in_seconds(seconds: float) -> datetime:
-    return datetime.now(UTC) + timedelta(seconds=seconds)
-
-
-def opened(state: ticket_pb2.TicketState = ticket_pb2.NEW, name: str = TICKET) -> events_pb2.TicketOpened:
-    return events_pb2.TicketOpened(ticket=ticket_pb2.TicketSummary(name=name, state=state))
-
-
-def commented() -> events_pb2.TicketCommented:
-    return events_pb2.TicketCommented(ticket=ticket_pb2.TicketSummary(name=TICKET, state=ticket_pb2.IN_PROGRESS))
-
-
-def requested() -> events_pb2.EngagementRequested:
-    summary = ticket_pb2.EngagementSummary(name=ENGAGEMENT, state=ticket_pb2.REQUESTED, home="units/shanghai")
-    return events_pb2.EngagementRequested(engagement=summary)
 
 
 async def test_an_opened_ticket_is_watched_and_its_deadline_met_within_a_second(unit: Unit) -> None:
@@ -319,7 +199,7 @@ async def test_a_lost_store_is_rebuilt_with_the_original_deadlines(unit: Unit) -
             await unit.tell(opened(name=name), name)
             await unit.begin_time_of(sla_of(name))
         await eventually(lambda: engagement.open_offer)
-        await _wipe(unit.temporal)
+        await unit.lose_store()
         await eventually(lambda: all(unit.tickets.tickets[name].done for name in names), seconds=PATIENCE_SECONDS)
         engagement.answer(group_pb2.ACCEPTED)
     done = [done for name in names for done in unit.tickets.tickets[name].done]
@@ -331,7 +211,7 @@ async def test_a_store_that_is_lost_while_nobody_works_is_rebuilt_at_the_start(u
     async with unit.waiting():
         await unit.tell(opened(), TICKET)
         await unit.begin_time_of(sla_of(TICKET))
-    await _wipe(unit.temporal)
+    await unit.lose_store()
     async with unit.waiting():
         await eventually(lambda: ticket.done)
     assert len(ticket.done) == 1
@@ -347,7 +227,7 @@ async def test_a_unit_makes_its_namespace_where_it_is_missing(unit: Unit, make_r
         temporal_namespace="units-new",
     )
     await unit.tell(opened(), TICKET)
-    async with Unit(runtime, unit.temporal, unit.tickets, unit.routing).waiting(at_headquarters=False):
+    async with Unit(runtime, unit.temporal, unit.tickets, unit.routing, unit.caller).waiting(at_headquarters=False):
         await eventually(lambda: ticket.done, seconds=PATIENCE_SECONDS)
 
 
@@ -381,11 +261,3 @@ async def worker_process(unit: Unit) -> AsyncIterator[asyncio.subprocess.Process
 
 def _forget_cursor(session: Session) -> None:
     session.execute(TICKET_SCHEMA.log.cursor.delete())
-
-
-async def _wipe(temporal: EmbeddedTemporal) -> None:
-    """Lose Temporal's store."""
-    await temporal.stop()
-    for file in temporal.data_dir.glob("temporal.sqlite*"):
-        file.unlink()
-    await temporal.start()

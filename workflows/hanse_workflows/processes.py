@@ -11,6 +11,8 @@ There are two ways to have a process ask its service again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -79,19 +81,24 @@ class Processes:
         if process.wake_signal:
             await self._start(process, signal=process.wake_signal)
         else:
-            await self._start(process, begin_time, if_running=WorkflowIDConflictPolicy.TERMINATE_EXISTING)
+            await self.replace(process, begin_time)
+
+    async def replace(self, process: Process, begin_time: datetime | None = None) -> None:
+        """Start a process, and end the one that there is. It asks its service first, at its time."""
+        await self._start(process, begin_time, if_running=WorkflowIDConflictPolicy.TERMINATE_EXISTING)
 
     async def release(self, process: Process) -> None:
         """Tell a process, if it runs, that it is needed no more: it is ended, or finds out when its signal wakes it."""
-        handle = self._client.get_workflow_handle(process.id)
-        try:
-            if process.wake_signal:
-                await handle.signal(process.wake_signal)
-            else:
-                await handle.terminate(reason="nothing is left to wait for")
-        except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:
-                raise
+        if process.wake_signal:
+            with _if_it_runs():
+                await self._client.get_workflow_handle(process.id).signal(process.wake_signal)
+        else:
+            await self.end(process, "nothing is left to wait for")
+
+    async def end(self, process: Process, reason: str) -> None:
+        """End a process, if it runs."""
+        with _if_it_runs():
+            await self._client.get_workflow_handle(process.id).terminate(reason=reason)
 
     async def running(self, workflow: str) -> dict[str, datetime]:
         """Return the processes of one type that run, by id, and when each begins or has begun.
@@ -122,6 +129,16 @@ class Processes:
             # A ticket that was over may be opened again, and needs its process again.
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         )
+
+
+@contextmanager
+def _if_it_runs() -> Iterator[None]:
+    """Do nothing to a process that does not run."""
+    try:
+        yield
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
 
 
 def _delay_until(begin_time: datetime | None) -> timedelta | None:

@@ -15,8 +15,10 @@ import grpc
 import structlog
 from temporalio.service import RPCError
 
+from hanse.database import DATABASE_ERRORS, Database
 from hanse_workflows.backoff import Backoff
 from hanse_workflows.calls import text_of
+from hanse_workflows.handling.interventions import paused_among
 from hanse_workflows.open_work import Needed, OpenWork
 from hanse_workflows.processes import MAX_CONCURRENT_CALLS, Processes
 
@@ -29,11 +31,17 @@ logger = structlog.get_logger(__name__)
 
 
 class Reconciler:
-    """Starts what should run and does not, and what would begin too late."""
+    """Starts what should run and does not, or would begin too late; all but what a person has paused."""
 
     def __init__(
-        self, processes: Processes, works: Sequence[OpenWork], *, interval_seconds: float = INTERVAL_SECONDS
+        self,
+        database: Database,
+        processes: Processes,
+        works: Sequence[OpenWork],
+        *,
+        interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
+        self._database = database
         self._processes = processes
         self._works = works
         self._interval_seconds = interval_seconds
@@ -58,9 +66,11 @@ class Reconciler:
         for work in self._works:
             running = await self._processes.running(work.workflow)
             async for page in work.pages():
+                paused = await self._database.read(paused_among, [needed.process.id for needed in page])
                 async with asyncio.TaskGroup() as calls:
                     for needed in page:
-                        calls.create_task(self._see_to(needed, running, trusts_begun=trusts_begun))
+                        if needed.process.id not in paused:
+                            calls.create_task(self._see_to(needed, running, trusts_begun=trusts_begun))
 
     async def _see_to(self, needed: Needed, running: Mapping[str, datetime], *, trusts_begun: bool) -> None:
         begin_time = running.get(needed.process.id)
@@ -76,7 +86,7 @@ class Reconciler:
         while True:
             try:
                 return await reconcile()
-            except* (RPCError, grpc.RpcError) as errors:
+            except* (RPCError, grpc.RpcError, *DATABASE_ERRORS) as errors:
                 delay_seconds = backoff.after_failure()
                 logger.warning("the reconciler waits", error=text_of(_first(errors)), seconds=round(delay_seconds, 1))
             await asyncio.sleep(delay_seconds)

@@ -35,6 +35,7 @@ from hanse.names import stream_name
 from hanse.telemetry import span
 from hanse_workflows.backoff import Backoff
 from hanse_workflows.calls import text_of
+from hanse_workflows.handling.interventions import paused_among
 from hanse_workflows.hints import Hint, escalation_hint, merged, sla_hint
 from hanse_workflows.open_work import PAGE_SIZE, Needed, OpenClocks, OpenEngagements, OpenWork
 from hanse_workflows.processes import MAX_CONCURRENT_CALLS, Processes
@@ -114,7 +115,8 @@ class Starter:
         needed = await source.work.needed(hint.process for hint in hints if hint.awaited)
         by_process = {one.process.id: one for one in needed}
         # Let every call end before the first failure counts: none may still run when the batch is repeated.
-        calls = [self._tell(hint, by_process.get(hint.process.id)) for hint in hints]
+        paused = await self._database.read(paused_among, [hint.process.id for hint in hints])
+        calls = [self._tell(hint, by_process.get(hint.process.id)) for hint in hints if hint.process.id not in paused]
         results = await asyncio.gather(*calls, return_exceptions=True)
         for failure in results:
             if isinstance(failure, BaseException):

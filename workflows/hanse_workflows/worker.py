@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, Register
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from hanse.log.tables import LogTables
@@ -22,6 +22,8 @@ from hanse.temporal import connect
 from hanse_workflows.backoff import Backoff
 from hanse_workflows.escalation.activities import EscalationActivities
 from hanse_workflows.escalation.workflow import EscalationWorkflow
+from hanse_workflows.handling.interventions import paused_among
+from hanse_workflows.handling.pausing import PausedProcesses
 from hanse_workflows.open_work import OpenClocks, OpenEngagements, OpenWork
 from hanse_workflows.processes import Processes, task_queue_of
 from hanse_workflows.reconciler import INTERVAL_SECONDS, Reconciler
@@ -105,13 +107,25 @@ class Waiting:
         works: list[OpenWork] = [OpenClocks(channel)]
         if self._federation_log:
             works.append(OpenEngagements(channel))
-        return Reconciler(processes, works, interval_seconds=self._reconcile_interval_seconds)
+        return Reconciler(self._runtime.database, processes, works, interval_seconds=self._reconcile_interval_seconds)
 
     def _worker(self, client: Client, channel: grpc.aio.Channel) -> Worker:
-        return make_worker(client, self._runtime.unit, channel, with_escalation=self._federation_log is not None)
+        with_escalation = self._federation_log is not None
+        paused = PausedProcesses(self._is_paused)
+        return make_worker(client, self._runtime.unit, channel, with_escalation=with_escalation, interceptors=[paused])
+
+    async def _is_paused(self, process_id: str) -> bool:
+        return bool(await self._runtime.database.read(paused_among, [process_id]))
 
 
-def make_worker(client: Client, unit: str, channel: grpc.aio.Channel, *, with_escalation: bool) -> Worker:
+def make_worker(
+    client: Client,
+    unit: str,
+    channel: grpc.aio.Channel,
+    *,
+    with_escalation: bool,
+    interceptors: Sequence[Interceptor] = (),
+) -> Worker:
     """Return the worker of a unit, whose activities call services over the channel."""
     workflows: list[type] = [SlaWorkflow]
     activities: list[Callable[..., Any]] = [SlaActivities(channel).evaluate_clocks]
@@ -125,6 +139,7 @@ def make_worker(client: Client, unit: str, channel: grpc.aio.Channel, *, with_es
         workflows=workflows,
         activities=activities,
         workflow_runner=SANDBOX,
+        interceptors=interceptors,
         max_cached_workflows=MAX_CACHED_PROCESSES,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         max_concurrent_activities=MAX_CONCURRENT_ACTIVITIES,

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from hanse.errors import IllegalTransition, ResourceNotFound
+from hanse.errors import IllegalTransition, NothingToSkip, ResourceNotFound
 from hanse.names import HEADQUARTERS
 from hanse.offers import next_offer_number
 from hanse.policy.facts import facts_of
@@ -174,9 +174,7 @@ def expire_offer(work: Work, request: group.ExpireOfferRequest) -> group.ExpireO
         # Nobody else can take the one, and the other is the home unit's to end.
         offer.expire_time = work.now + work.standards.document.routing.offer_timeout.ToTimedelta()
     else:
-        offer.state = group.EXPIRED
-        engagement.state, engagement.update_time = ticket.EXPIRED, work.now
-        work.tell(engagement.name, told.EngagementOfferExpired(engagement=summary_of(engagement)))
+        _end(work, engagement, offer, skipped=False)
     return group.ExpireOfferResponse(offer=offer_to_proto(offer))
 
 
@@ -217,6 +215,27 @@ def take_from_provider(
         withdrawn = told.EngagementOfferWithdrawn(engagement=summary_of(row))
         withdrawn.engagement.provider, withdrawn.engagement.state = provider, ticket.WITHDRAWN
         work.tell(row.name, withdrawn, text=reason)
+
+
+def skip_offer(work: Work, request: group.SkipOfferRequest) -> group.SkipOfferResponse:
+    """End the standing offer before its time. Raises ResourceNotFound, and NothingToSkip.
+
+    The final owner's can't be skipped, since nobody else is left, and one to a peer is the home unit's to end.
+    """
+    engagement = _locked(work.session, request.name)
+    offers = offers_of(work.session, [engagement.name])[engagement.name]
+    last = offers[-1] if offers else None
+    if last is None or last.state != group.OPEN or last.final or last.peer:
+        raise NothingToSkip(resource=request.name)
+    _end(work, engagement, last, skipped=True)
+    return group.SkipOfferResponse(offer=offer_to_proto(last))
+
+
+def _end(work: Work, engagement: GroupEngagement, offer: Offer, *, skipped: bool) -> None:
+    """Note that nobody has taken an offer, and tell it."""
+    offer.state = group.EXPIRED
+    engagement.state, engagement.update_time = ticket.EXPIRED, work.now
+    work.tell(engagement.name, told.EngagementOfferExpired(engagement=summary_of(engagement), skipped=skipped))
 
 
 def _locked(session: Session, name: str) -> GroupEngagement:

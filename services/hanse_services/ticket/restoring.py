@@ -289,6 +289,7 @@ RESTORES: dict[type[Message], Callable[[Work, Fact], None]] = {
     told.SlaWarned: _changing(_nothing_more),
     told.SlaBreached: _changing(_nothing_more),
     told.ClockRuleApplied: _changing(_nothing_more),
+    told.SlaStepSkipped: _changing(_nothing_more),
     told.EngagementRequested: engagement,
     told.EngagementAccepted: engagement,
     told.EngagementDeclined: engagement,

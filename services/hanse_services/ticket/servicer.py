@@ -11,7 +11,17 @@ from hanse.work import Command, CommandExecutor
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import service_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket import commands, customers, engagements, erasing, evaluation, imports, peers, timeline
+from hanse_services.ticket import (
+    commands,
+    customers,
+    engagements,
+    erasing,
+    evaluation,
+    imports,
+    peers,
+    skipping,
+    timeline,
+)
 from hanse_services.ticket.queries import TicketQueries
 
 Context = Any
@@ -91,6 +101,10 @@ class TicketServicer(_Desk, stubs.TicketServiceServicer):
     async def EvaluateClocks(self, request: rpc.EvaluateClocksRequest, context: Context) -> rpc.EvaluateClocksResponse:
         cause = cause_of(request)
         return await self._executor.execute(evaluation.evaluate_clocks, request, cause, rpc.EvaluateClocksResponse)
+
+    async def SkipClockStep(self, request: rpc.SkipClockStepRequest, context: Context) -> rpc.SkipClockStepResponse:
+        cause = cause_of(request)
+        return await self._executor.execute(skipping.skip_clock_step, request, cause, rpc.SkipClockStepResponse)
 
     async def ListOpenClocks(self, request: rpc.ListOpenClocksRequest, context: Context) -> rpc.ListOpenClocksResponse:
         return await self._database.read(self._queries.list_open_clocks, request)

@@ -149,6 +149,10 @@ def _offered(payload: Any) -> str:
     return f"offer {payload.engagement.offer} to {asked}{final}"
 
 
+def _offer_ended(payload: Any) -> str:
+    return f"offer {payload.engagement.offer} " + ("was ended by headquarters" if payload.skipped else "ran out")
+
+
 def _clock(payload: Any) -> str:
     return str(pb.Clock.Kind.Name(payload.kind)).lower().replace("_", " ")
 
@@ -198,11 +202,12 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "ClockRuleApplied": _ruled,
     "EngagementRequested": lambda _payload: "asked headquarters for a provider",
     "EngagementOffered": _offered,
-    "EngagementOfferExpired": lambda payload: f"offer {payload.engagement.offer} ran out",
+    "EngagementOfferExpired": _offer_ended,
     "EngagementReassigned": _reassigned,
     "EngagementReassignmentRequested": lambda payload: (
         f"asked for another provider than {short_unit(payload.engagement.provider)}"
     ),
+    "SlaStepSkipped": lambda payload: f"{payload.requester} had {payload.step} skipped",
     "EngagementOfferWithdrawn": lambda payload: f"offer {payload.engagement.offer} was taken back",
     "EngagementAccepted": lambda payload: f"accepted by {short_unit(payload.engagement.provider)}",
     "EngagementDeclined": lambda payload: f"declined by {short_unit(payload.engagement.provider)}",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hanse.errors import IllegalTransition, ResourceNotFound
+from hanse.errors import IllegalTransition, NothingToSkip, ResourceNotFound
 from hanse.log.sealing import texts_of
 from hanse.names import HEADQUARTERS
 from hanse.policy import load_yaml
@@ -14,6 +14,7 @@ from hanse_federation.headquarters.routing import (
     list_open_engagements,
     offer_engagement,
     reassign_engagement,
+    skip_offer,
 )
 from hanse_federation.headquarters.views import list_group_engagements
 from hanse_protos.federation.v1 import group_pb2 as pb
@@ -342,3 +343,17 @@ async def test_a_policy_that_another_unit_claims_to_publish_goes_nowhere(
     await shanghai.tell(("policies/9", PolicyPublished(policy=small_policy())), service="policy")
     await shanghai.caught_up()
     assert [await unit.told_types() for unit in (munich, hq_desk, shanghai)] == [[], [], []]
+
+
+async def test_a_skipped_offer_ends_before_its_time_and_the_next_candidate_is_asked(
+    group: Group, requested: str, hq_desk: Unit
+) -> None:
+    first = await offer(group)
+    skipped = (await group.execute(skip_offer, pb.SkipOfferRequest(name=NAME), pb.SkipOfferResponse)).offer
+    assert (skipped.number, skipped.state) == (first.number, pb.EXPIRED)
+    assert (await offer(group)).number == first.number + 1
+
+
+async def test_without_a_standing_offer_nothing_can_be_skipped(group: Group, requested: str) -> None:
+    with pytest.raises(NothingToSkip):
+        await group.execute(skip_offer, pb.SkipOfferRequest(name=NAME), pb.SkipOfferResponse)

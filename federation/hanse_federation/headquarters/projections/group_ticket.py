@@ -27,6 +27,7 @@ PAYLOADS = frozenset(
         told.TicketHandedOver,
         told.SlaWarned,
         told.SlaBreached,
+        told.SlaStepSkipped,
     }
 )
 

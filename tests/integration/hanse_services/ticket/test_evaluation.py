@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_protos.ticket.v1.events_pb2 import SlaWarned
+from hanse_protos.ticket.v1.events_pb2 import SlaStepSkipped, SlaWarned
 from tests.integration.hanse_services.ticket.desk import MONDAY, Desk, refused
 
 RESPONSE = 10
@@ -150,3 +150,26 @@ async def test_only_the_open_clocks_that_were_asked_for_are_listed(desk: Desk) -
     resolved, running, _other = [(await desk.open()).name for _ in range(3)]
     await desk.do("ResolveTicket", resolved)
     assert list((await desk.open_clocks(resolved, running)).tickets) == [running]
+
+
+async def test_a_skipped_step_is_never_done_and_the_clocks_go_on(desk: Desk) -> None:
+    name = (await desk.open()).name
+    assert await desk.skip_step(name) == "WARN on RESPONSE at 50 %"
+    assert await at(desk, name, 5) == []
+    assert await at(desk, name, RESPONSE) == ["BREACH on RESPONSE at 100 %"]
+
+
+async def test_a_skipped_step_is_told_with_its_reason_sealed(desk: Desk) -> None:
+    name = (await desk.open()).name
+    await desk.skip_step(name)
+    skipped = SlaStepSkipped.FromString((await desk.records())[-1].decoded().payload)
+    assert (skipped.step, skipped.requester) == ("WARN on RESPONSE at 50 %", "units/shanghai/agents/li")
+    assert {field.field: field.value for field in (await desk.fact(SlaStepSkipped)).sealed} == {"reason": "Agreed"}
+
+
+async def test_nothing_is_skipped_while_the_clocks_stand(desk: Desk) -> None:
+    name = (await desk.open()).name
+    await desk.do("PauseTicket", name)
+    with refused() as refusal:
+        await desk.skip_step(name)
+    assert refusal.reason == "NOTHING_TO_SKIP"

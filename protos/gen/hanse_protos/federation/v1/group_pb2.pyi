@@ -1272,6 +1272,56 @@ class ReassignEngagementResponse(_message.Message):
 Global___ReassignEngagementResponse: _TypeAlias = ReassignEngagementResponse  # noqa: Y015
 
 @_typing.final
+class SkipOfferRequest(_message.Message):
+    """Request for SkipOffer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The engagement."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkipOfferRequest: _TypeAlias = SkipOfferRequest  # noqa: Y015
+
+@_typing.final
+class SkipOfferResponse(_message.Message):
+    """Response for SkipOffer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def offer(self) -> Global___Offer:
+        """The offer after it."""
+
+    def __init__(
+        self,
+        *,
+        offer: Global___Offer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkipOfferResponse: _TypeAlias = SkipOfferResponse  # noqa: Y015
+
+@_typing.final
 class ListOpenEngagementsRequest(_message.Message):
     """Request for ListOpenEngagements."""
 

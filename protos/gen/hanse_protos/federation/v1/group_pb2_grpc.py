@@ -302,6 +302,11 @@ class RoutingServiceStub:
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ReassignEngagementRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ReassignEngagementResponse.FromString,
                 _registered_method=True)
+        self.SkipOffer = channel.unary_unary(
+                '/hanse_protos.federation.v1.RoutingService/SkipOffer',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.SkipOfferRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.SkipOfferResponse.FromString,
+                _registered_method=True)
         self.ListOpenEngagements = channel.unary_unary(
                 '/hanse_protos.federation.v1.RoutingService/ListOpenEngagements',
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListOpenEngagementsRequest.SerializeToString,
@@ -334,6 +339,13 @@ class RoutingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SkipOffer(self, request, context):
+        """Ends the standing offer before its time, because a person wants that: the next candidate is asked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListOpenEngagements(self, request, context):
         """Lists the engagements that still look for a provider, so that a lost escalation can be started again.
         """
@@ -358,6 +370,11 @@ def add_RoutingServiceServicer_to_server(servicer, server):
                     servicer.ReassignEngagement,
                     request_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ReassignEngagementRequest.FromString,
                     response_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ReassignEngagementResponse.SerializeToString,
+            ),
+            'SkipOffer': grpc.unary_unary_rpc_method_handler(
+                    servicer.SkipOffer,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.SkipOfferRequest.FromString,
+                    response_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.SkipOfferResponse.SerializeToString,
             ),
             'ListOpenEngagements': grpc.unary_unary_rpc_method_handler(
                     servicer.ListOpenEngagements,
@@ -447,6 +464,33 @@ class RoutingService:
             '/hanse_protos.federation.v1.RoutingService/ReassignEngagement',
             hanse__protos_dot_federation_dot_v1_dot_group__pb2.ReassignEngagementRequest.SerializeToString,
             hanse__protos_dot_federation_dot_v1_dot_group__pb2.ReassignEngagementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SkipOffer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.RoutingService/SkipOffer',
+            hanse__protos_dot_federation_dot_v1_dot_group__pb2.SkipOfferRequest.SerializeToString,
+            hanse__protos_dot_federation_dot_v1_dot_group__pb2.SkipOfferResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -118,6 +118,8 @@ class RoutingServiceStub:
     """Ends an offer whose time is up. Does nothing to one that was answered."""
     ReassignEngagement: _grpc.UnaryUnaryMultiCallable[_group_pb2.ReassignEngagementRequest, _group_pb2.ReassignEngagementResponse]
     """Takes an engagement from the provider that works on it, because it is stuck there, and offers it to the next candidate."""
+    SkipOffer: _grpc.UnaryUnaryMultiCallable[_group_pb2.SkipOfferRequest, _group_pb2.SkipOfferResponse]
+    """Ends the standing offer before its time, because a person wants that: the next candidate is asked."""
     ListOpenEngagements: _grpc.UnaryUnaryMultiCallable[_group_pb2.ListOpenEngagementsRequest, _group_pb2.ListOpenEngagementsResponse]
     """Lists the engagements that still look for a provider, so that a lost escalation can be started again."""
 
@@ -132,6 +134,8 @@ class RoutingServiceAsyncStub(RoutingServiceStub):
     """Ends an offer whose time is up. Does nothing to one that was answered."""
     ReassignEngagement: _aio.UnaryUnaryMultiCallable[_group_pb2.ReassignEngagementRequest, _group_pb2.ReassignEngagementResponse]  # type: ignore[assignment]
     """Takes an engagement from the provider that works on it, because it is stuck there, and offers it to the next candidate."""
+    SkipOffer: _aio.UnaryUnaryMultiCallable[_group_pb2.SkipOfferRequest, _group_pb2.SkipOfferResponse]  # type: ignore[assignment]
+    """Ends the standing offer before its time, because a person wants that: the next candidate is asked."""
     ListOpenEngagements: _aio.UnaryUnaryMultiCallable[_group_pb2.ListOpenEngagementsRequest, _group_pb2.ListOpenEngagementsResponse]  # type: ignore[assignment]
     """Lists the engagements that still look for a provider, so that a lost escalation can be started again."""
 
@@ -161,6 +165,14 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_group_pb2.ReassignEngagementResponse, _abc.Awaitable[_group_pb2.ReassignEngagementResponse]]:
         """Takes an engagement from the provider that works on it, because it is stuck there, and offers it to the next candidate."""
+
+    @_abc_1.abstractmethod
+    def SkipOffer(
+        self,
+        request: _group_pb2.SkipOfferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_group_pb2.SkipOfferResponse, _abc.Awaitable[_group_pb2.SkipOfferResponse]]:
+        """Ends the standing offer before its time, because a person wants that: the next candidate is asked."""
 
     @_abc_1.abstractmethod
     def ListOpenEngagements(

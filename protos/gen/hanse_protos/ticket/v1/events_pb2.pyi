@@ -529,6 +529,42 @@ class ClockRuleApplied(_message.Message):
 Global___ClockRuleApplied: _TypeAlias = ClockRuleApplied  # noqa: Y015
 
 @_typing.final
+class SlaStepSkipped(_message.Message):
+    """A person had a step of a clock skipped: it is not done. Sealed: reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    REQUESTER_FIELD_NUMBER: _builtins.int
+    kind: _ticket_pb2.Clock.Kind.ValueType
+    """The clock."""
+    step: _builtins.str
+    """The step, "WARN on RESOLUTION at 50 %"."""
+    requester: _builtins.str
+    """Who wanted it, "units/shanghai/agents/li"."""
+    @_builtins.property
+    def ticket(self) -> _ticket_pb2.TicketSummary:
+        """The ticket after the event."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _ticket_pb2.TicketSummary | None = ...,
+        kind: _ticket_pb2.Clock.Kind.ValueType = ...,
+        step: _builtins.str = ...,
+        requester: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "requester", b"requester", "step", b"step", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SlaStepSkipped: _TypeAlias = SlaStepSkipped  # noqa: Y015
+
+@_typing.final
 class EngagementRequested(_message.Message):
     """The home unit asked for an engagement. Sealed: title, description, reason."""
 
@@ -599,6 +635,9 @@ class EngagementOfferExpired(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ENGAGEMENT_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    skipped: _builtins.bool
+    """Whether a person at headquarters ended it before its time."""
     @_builtins.property
     def engagement(self) -> _ticket_pb2.EngagementSummary:
         """The engagement after the event."""
@@ -607,10 +646,11 @@ class EngagementOfferExpired(_message.Message):
         self,
         *,
         engagement: _ticket_pb2.EngagementSummary | None = ...,
+        skipped: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement", "skipped", b"skipped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -605,6 +605,62 @@ class EvaluateClocksResponse(_message.Message):
 Global___EvaluateClocksResponse: _TypeAlias = EvaluateClocksResponse  # noqa: Y015
 
 @_typing.final
+class SkipClockStepRequest(_message.Message):
+    """Request for SkipClockStep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUESTER_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The ticket's name."""
+    reason: _builtins.str
+    """Why."""
+    requester: _builtins.str
+    """Who wants it, "units/shanghai/agents/li"."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        requester: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "request_id", b"request_id", "requester", b"requester"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkipClockStepRequest: _TypeAlias = SkipClockStepRequest  # noqa: Y015
+
+@_typing.final
+class SkipClockStepResponse(_message.Message):
+    """Response for SkipClockStep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    step: _builtins.str
+    """What was skipped, "WARN on RESOLUTION at 50 %"."""
+    def __init__(
+        self,
+        *,
+        step: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkipClockStepResponse: _TypeAlias = SkipClockStepResponse  # noqa: Y015
+
+@_typing.final
 class ListOpenClocksRequest(_message.Message):
     """Request for ListOpenClocks."""
 

@@ -106,6 +106,11 @@ class TicketServiceStub:
                 request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.EvaluateClocksRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.EvaluateClocksResponse.FromString,
                 _registered_method=True)
+        self.SkipClockStep = channel.unary_unary(
+                '/hanse_protos.ticket.v1.TicketService/SkipClockStep',
+                request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.SkipClockStepRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.SkipClockStepResponse.FromString,
+                _registered_method=True)
         self.ListOpenClocks = channel.unary_unary(
                 '/hanse_protos.ticket.v1.TicketService/ListOpenClocks',
                 request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ListOpenClocksRequest.SerializeToString,
@@ -220,6 +225,13 @@ class TicketServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SkipClockStep(self, request, context):
+        """Marks the step that is due next on a ticket's clocks as skipped: it is never done, and the clocks go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListOpenClocks(self, request, context):
         """Lists the tickets whose clocks have not ended, with the time at which something is due next: so a waiting process
         begins no earlier than it has something to do, and a lost one can be started again.
@@ -307,6 +319,11 @@ def add_TicketServiceServicer_to_server(servicer, server):
                     servicer.EvaluateClocks,
                     request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.EvaluateClocksRequest.FromString,
                     response_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.EvaluateClocksResponse.SerializeToString,
+            ),
+            'SkipClockStep': grpc.unary_unary_rpc_method_handler(
+                    servicer.SkipClockStep,
+                    request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.SkipClockStepRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.SkipClockStepResponse.SerializeToString,
             ),
             'ListOpenClocks': grpc.unary_unary_rpc_method_handler(
                     servicer.ListOpenClocks,
@@ -698,6 +715,33 @@ class TicketService:
             '/hanse_protos.ticket.v1.TicketService/EvaluateClocks',
             hanse__protos_dot_ticket_dot_v1_dot_service__pb2.EvaluateClocksRequest.SerializeToString,
             hanse__protos_dot_ticket_dot_v1_dot_service__pb2.EvaluateClocksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SkipClockStep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.ticket.v1.TicketService/SkipClockStep',
+            hanse__protos_dot_ticket_dot_v1_dot_service__pb2.SkipClockStepRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_service__pb2.SkipClockStepResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -62,6 +62,8 @@ class TicketServiceStub:
     """Lists the events on a partner's tickets that the customer may see, in the order of the log. Gateway only."""
     EvaluateClocks: _grpc.UnaryUnaryMultiCallable[_service_pb2.EvaluateClocksRequest, _service_pb2.EvaluateClocksResponse]
     """Does what is due on the clocks of a ticket now (warn, breach, climb, ask for an engagement), and says when to ask again. Doing it twice is doing it once."""
+    SkipClockStep: _grpc.UnaryUnaryMultiCallable[_service_pb2.SkipClockStepRequest, _service_pb2.SkipClockStepResponse]
+    """Marks the step that is due next on a ticket's clocks as skipped: it is never done, and the clocks go on."""
     ListOpenClocks: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListOpenClocksRequest, _service_pb2.ListOpenClocksResponse]
     """Lists the tickets whose clocks have not ended, with the time at which something is due next: so a waiting process
     begins no earlier than it has something to do, and a lost one can be started again.
@@ -102,6 +104,8 @@ class TicketServiceAsyncStub(TicketServiceStub):
     """Lists the events on a partner's tickets that the customer may see, in the order of the log. Gateway only."""
     EvaluateClocks: _aio.UnaryUnaryMultiCallable[_service_pb2.EvaluateClocksRequest, _service_pb2.EvaluateClocksResponse]  # type: ignore[assignment]
     """Does what is due on the clocks of a ticket now (warn, breach, climb, ask for an engagement), and says when to ask again. Doing it twice is doing it once."""
+    SkipClockStep: _aio.UnaryUnaryMultiCallable[_service_pb2.SkipClockStepRequest, _service_pb2.SkipClockStepResponse]  # type: ignore[assignment]
+    """Marks the step that is due next on a ticket's clocks as skipped: it is never done, and the clocks go on."""
     ListOpenClocks: _aio.UnaryUnaryMultiCallable[_service_pb2.ListOpenClocksRequest, _service_pb2.ListOpenClocksResponse]  # type: ignore[assignment]
     """Lists the tickets whose clocks have not ended, with the time at which something is due next: so a waiting process
     begins no earlier than it has something to do, and a lost one can be started again.
@@ -223,6 +227,14 @@ class TicketServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.EvaluateClocksResponse, _abc.Awaitable[_service_pb2.EvaluateClocksResponse]]:
         """Does what is due on the clocks of a ticket now (warn, breach, climb, ask for an engagement), and says when to ask again. Doing it twice is doing it once."""
+
+    @_abc_1.abstractmethod
+    def SkipClockStep(
+        self,
+        request: _service_pb2.SkipClockStepRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.SkipClockStepResponse, _abc.Awaitable[_service_pb2.SkipClockStepResponse]]:
+        """Marks the step that is due next on a ticket's clocks as skipped: it is never done, and the clocks go on."""
 
     @_abc_1.abstractmethod
     def ListOpenClocks(
