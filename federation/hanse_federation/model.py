@@ -214,6 +214,21 @@ class HandOver(Base):
     to_unit: Mapped[str] = mapped_column(Text)
 
 
+class GroupEscalation(Base):
+    """What headquarters was told as the highest level of the hierarchy."""
+
+    __tablename__ = "group_escalation"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    raise_time: Mapped[datetime] = mapped_column(Time)
+    acknowledge_time: Mapped[datetime | None] = mapped_column(Time)
+    ticket: Mapped[bytes] = mapped_column(LargeBinary)
+    """The ticket's summary."""
+    escalation: Mapped[bytes] = mapped_column(LargeBinary)
+
+    __table_args__ = (Index("group_escalation_by_raise_time", raise_time, name),)
+
+
 class GroupCharge(Base):
     """A charge with the legs that were posted so far; each is a serialized google.type.Money."""
 

@@ -10,7 +10,7 @@ from hanse.rpc.interceptor import Context
 from hanse.rpc.server import Served
 from hanse.runtime import Runtime
 from hanse.work import CommandExecutor
-from hanse_federation.headquarters import routing
+from hanse_federation.headquarters import escalations, routing
 from hanse_federation.headquarters import views as group
 from hanse_federation.headquarters.forwarding import forward_decisions
 from hanse_federation.headquarters.what_if import compare_policy
@@ -28,6 +28,7 @@ from hanse_protos.federation.v1 import membership_pb2 as members
 from hanse_protos.federation.v1 import membership_pb2_grpc as members_rpc
 from hanse_protos.federation.v1 import what_if_pb2 as what_if_pb
 from hanse_protos.federation.v1 import what_if_pb2_grpc as what_if_rpc
+from hanse_protos.ticket.v1.escalation_pb2 import Escalation
 
 WHAT_IF_SERVICE = what_if_pb.DESCRIPTOR.services_by_name["WhatIfService"].full_name
 _SERVICES = {**pb.DESCRIPTOR.services_by_name, **members.DESCRIPTOR.services_by_name}
@@ -76,6 +77,11 @@ class GroupServicer(rpc.GroupServiceServicer):
     async def GetTrafficReport(self, request: pb.GetTrafficReportRequest, context: Context) -> pb.TrafficReport:
         return await self._database.read(group.get_traffic_report, request)
 
+    async def ListGroupEscalations(
+        self, request: pb.ListGroupEscalationsRequest, context: Context
+    ) -> pb.ListGroupEscalationsResponse:
+        return await self._database.read(escalations.list_group_escalations, request)
+
 
 class RoutingServicer(rpc.RoutingServiceServicer):
     """Headquarters' routing decisions."""
@@ -91,6 +97,13 @@ class RoutingServicer(rpc.RoutingServiceServicer):
 
     async def ExpireOffer(self, request: pb.ExpireOfferRequest, context: Context) -> pb.ExpireOfferResponse:
         return await self._executor.execute(routing.expire_offer, request, cause_of(request), pb.ExpireOfferResponse)
+
+    async def AcknowledgeGroupEscalation(
+        self, request: pb.AcknowledgeGroupEscalationRequest, context: Context
+    ) -> Escalation:
+        return await self._executor.execute(
+            escalations.acknowledge_group_escalation, request, cause_of(request), Escalation
+        )
 
     async def ReassignEngagement(
         self, request: pb.ReassignEngagementRequest, context: Context

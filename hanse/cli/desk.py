@@ -17,7 +17,7 @@ from hanse_protos.log.v1 import log_pb2_grpc
 from hanse_protos.policy.v1 import draft_pb2_grpc, policy_pb2_grpc, tuning_pb2_grpc
 from hanse_protos.settlement.v1 import settlement_pb2_grpc
 from hanse_protos.telling.v1 import dead_letters_pb2_grpc
-from hanse_protos.ticket.v1 import service_pb2_grpc
+from hanse_protos.ticket.v1 import escalation_pb2_grpc, service_pb2_grpc
 from hanse_protos.waiting.v1 import processes_pb2_grpc
 
 TOKEN_LIFETIME = timedelta(hours=8)
@@ -40,6 +40,7 @@ class Desk:
         self.tickets: Any = service_pb2_grpc.TicketServiceStub(channel)
         self.customers: Any = service_pb2_grpc.CustomerServiceStub(channel)
         self.engagements: Any = service_pb2_grpc.EngagementServiceStub(channel)
+        self.escalations: Any = escalation_pb2_grpc.EscalationServiceStub(channel)
         self.knowledge: Any = knowledge_pb2_grpc.KnowledgeServiceStub(channel)
         self.settlement: Any = settlement_pb2_grpc.SettlementServiceStub(channel)
         self.policies: Any = policy_pb2_grpc.PolicyServiceStub(channel)

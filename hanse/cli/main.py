@@ -13,6 +13,7 @@ from hanse.cli import (
     customer,
     dead_letters,
     engagement,
+    escalation,
     group,
     ledger,
     link,
@@ -43,6 +44,7 @@ link.register(app)
 app.add_typer(ticket.app, name="ticket")
 app.add_typer(customer.app, name="customer")
 app.add_typer(engagement.app, name="engagement")
+app.add_typer(escalation.app, name="escalation")
 app.add_typer(article.app, name="article")
 app.add_typer(policy.app, name="policy")
 app.add_typer(ledger.app, name="ledger")

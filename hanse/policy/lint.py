@@ -31,6 +31,7 @@ from hanse_protos.policy.v1.policy_pb2 import (
     Calendar,
     DayException,
     DurationBounds,
+    HierarchyStep,
     LadderStep,
     NumberBounds,
     PolicyDocument,
@@ -39,6 +40,7 @@ from hanse_protos.policy.v1.policy_pb2 import (
     Shift,
 )
 from hanse_protos.ticket.v1 import events_pb2
+from hanse_protos.ticket.v1.ticket_pb2 import Clock
 
 # A document that is wrong everywhere is read from the top; nobody works through more than this.
 MAX_PROBLEMS = 200
@@ -185,6 +187,15 @@ def _ladder(document: PolicyDocument) -> Iterator[Finding]:
             yield f"ladder[{j}]", f"ladder[{i}] does something else at {one.at_percent} percent: move one of the two"
 
 
+def _hierarchy(document: PolicyDocument) -> Iterator[Finding]:
+    kinds = list(Clock.Kind.keys())[1:]
+    for i, step in enumerate(document.hierarchy):
+        if step.kind and step.kind not in kinds:
+            yield f"hierarchy[{i}].kind", f"{step.kind!r} is not a kind of clock: {', '.join(kinds)}"
+        if step.level == HierarchyStep.HEADQUARTERS and step.HasField("acknowledge_within"):
+            yield f"hierarchy[{i}].acknowledge_within", "nobody is above headquarters: leave it out"
+
+
 def _can_both_hold(one: LadderStep, other: LadderStep) -> bool:
     """Tell whether two steps meet, as far as can be seen without knowing any facts."""
     return is_unconditional(one.when) or is_unconditional(other.when) or one.when.strip() == other.when.strip()
@@ -316,6 +327,7 @@ CHECKS: tuple[Check, ...] = (
     _references,
     _targets,
     _ladder,
+    _hierarchy,
     _services,
     _rates,
     _sharing,

@@ -32,6 +32,7 @@ from hanse.policy.errors import CategoryNotCovered, CategoryUnknown, ServiceUnkn
 from hanse.policy.notation import NANOS_PER_UNIT
 from hanse.policy.promises import Promise, promises_of
 from hanse_protos.policy.v1.policy_pb2 import (
+    HierarchyStep,
     LadderStep,
     PolicyDocument,
     Rate,
@@ -48,6 +49,8 @@ REMEMBERED_FACTS = 8_192
 REMEMBERED_GRANTS = 4_096
 
 EVERYTHING = "*"
+RESOLUTION = "RESOLUTION"
+"""The kind of clock that a step of the hierarchy is about where it says none."""
 
 TOP_TIER = 3
 """A desk has three tiers."""
@@ -124,6 +127,10 @@ class Standards:
         }
         ladder = [
             (Condition(TICKET_SCOPE, step.when, f"ladder[{i}].when"), step) for i, step in enumerate(document.ladder)
+        ]
+        self._hierarchy = [
+            (Condition(TICKET_SCOPE, step.when, f"hierarchy[{i}].when"), step)
+            for i, step in enumerate(document.hierarchy)
         ]
         self._ladder = sorted(ladder, key=lambda rung: rung[1].at_percent)
         self._eligible = Condition(ELIGIBLE_SCOPE, document.routing.eligible, "routing.eligible")
@@ -249,6 +256,22 @@ class Standards:
         """Give the steps whose condition holds, by percent. Raises `ConditionFailed` and `UnitUnknown`."""
         return list(self._ladders_by_facts(_key(facts)))
 
+    def tells(self, facts: TicketFacts, level: HierarchyStep.Level.ValueType, kind: str, percent: int) -> bool:
+        """Tell whether a level is told of a ticket when so much of a clock of a kind is used up."""
+        situation = TICKET_SCOPE.situation(ticket=facts, home=self.profile(facts.home))
+        return any(
+            condition.holds(situation)
+            for condition, step in self._hierarchy
+            if (step.level, kind_of(step), step.at_percent) == (level, kind, percent)
+        )
+
+    def acknowledge_within(self, level: HierarchyStep.Level.ValueType, kind: str) -> timedelta | None:
+        """Give how long a level has to acknowledge what it is told of a kind of clock; None for as long as it likes."""
+        for step in self.document.hierarchy:
+            if (step.level, kind_of(step)) == (level, kind) and step.HasField("acknowledge_within"):
+                return step.acknowledge_within.ToTimedelta()
+        return None
+
     def candidates(self, facts: TicketFacts, loads: Mapping[str, int], at: datetime) -> list[str]:
         """Give the units to ask for an engagement at an instant: eligible, with room, the highest score first.
 
@@ -370,6 +393,11 @@ class Standards:
             for rule in self.document.sharing
             if {event, EVERYTHING} & {*rule.events} and {field, EVERYTHING} & {*rule.fields}
         )
+
+
+def kind_of(step: HierarchyStep) -> str:
+    """Return the name of the kind of clock that a step of the hierarchy is about."""
+    return step.kind or RESOLUTION
 
 
 def _has_room(profile: UnitProfile, load: int) -> bool:

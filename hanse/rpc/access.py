@@ -67,6 +67,10 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "RecallEngagement": DESK,
         "ReassignEngagement": DESK,
     },
+    "hanse_protos.ticket.v1.EscalationService": {
+        "ListEscalations": READERS,
+        "AcknowledgeEscalation": LEADS,
+    },
     "hanse_protos.ticket.v1.CustomerService": {
         "GetCustomer": DESK,
         "ExportCustomer": LEADS,
@@ -153,6 +157,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "ListGroupEngagements": HEADQUARTERS,
         "ListMatchedCharges": HEADQUARTERS,
         "GetTrafficReport": HEADQUARTERS,
+        "ListGroupEscalations": HEADQUARTERS,
     },
     "hanse_protos.federation.v1.WhatIfService": {"ComparePolicy": STANDARDS},
     "hanse_protos.federation.v1.MembershipService": {
@@ -173,6 +178,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "ExpireOffer": WORKERS,
         "ReassignEngagement": LEADS | OPERATIONS,
         "SkipOffer": WORKERS,
+        "AcknowledgeGroupEscalation": LEADS | OPERATIONS,
         "ListOpenEngagements": WORKERS,
     },
     "hanse_protos.federation.v1.LinkService": {

@@ -13,7 +13,7 @@ from hanse.names import TicketName, home_of, ticket_in
 from hanse_protos.ticket.v1 import ticket_pb2
 from hanse_workflows.processes import Process, escalation_of, sla_of
 
-_OWN_DOING = frozenset({"SlaWarned", "SlaBreached"})
+_OWN_DOING = frozenset({"SlaWarned", "SlaBreached", "TicketEscalationRaised"})
 """What the evaluation itself tells, and what moves no deadline."""
 
 _OVER = frozenset({ticket_pb2.RESOLVED, ticket_pb2.CLOSED})

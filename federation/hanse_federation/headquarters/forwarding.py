@@ -9,6 +9,7 @@
 | EngagementOffered, EngagementOfferExpired | the home unit, and who was asked |
 | EngagementOfferWithdrawn (an acceptance came too late, or another unit of a shared desk was first) | that unit |
 | EngagementReassigned (the provider has left the group, or was stuck) | the home unit |
+| TicketEscalationSeen (by headquarters) | the home unit |
 | EngagementAccepted, …Declined, …WorkNoted, …Delivered, on the offer that stands | the home unit |
 | the same three from a home unit, on an offer that it made itself to a peer | that peer, after the request |
 | EngagementConfirmed, …Rejected, …Withdrawn, …ReassignmentRequested | the provider of the offer that stands |
@@ -35,7 +36,7 @@ from sqlalchemy.orm import Session
 from hanse.errors import PolicyMissing
 from hanse.log.append import Entry, append
 from hanse.log.events import payload_of
-from hanse.names import HEADQUARTERS, downstream_name
+from hanse.names import HEADQUARTERS, downstream_name, home_of
 from hanse.policy.store import PolicyStore
 from hanse.work import Cause, Work
 from hanse_federation.headquarters.engagements import STEPS, Engagements, Ruling, TakenBack, request_of
@@ -234,6 +235,8 @@ def _add_decisions(session: Session, forwarding: Forwarding, entries: Iterable[E
         if isinstance(payload, membership.UnitAdmitted):
             for known in seed_of(session, payload.unit):
                 forwarding.add(known, [payload.unit])
+        if isinstance(payload, told.TicketEscalationSeen):
+            forwarding.add(entry, [home_of(payload.escalation.name)])
         if type(payload) not in ROUTING_DECISIONS:
             # What was done about a dead letter here concerns no other unit.
             continue

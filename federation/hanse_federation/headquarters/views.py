@@ -89,7 +89,7 @@ class PagedRequest(Protocol):
     page_token: str
 
 
-def _page(
+def page_of(
     session: Session,
     query: Select[Any],
     time: InstrumentedAttribute[datetime],
@@ -115,7 +115,7 @@ def list_group_tickets(session: Session, request: pb.ListGroupTicketsRequest) ->
     query = select(GroupTicket)
     if request.parent != ANY_UNIT:
         query = query.where(GroupTicket.home == request.parent)
-    rows, token = _page(session, query, GroupTicket.open_time, GroupTicket.name, request)
+    rows, token = page_of(session, query, GroupTicket.open_time, GroupTicket.name, request)
     return pb.ListGroupTicketsResponse(
         tickets=[ticket_to_proto(row) for row in rows],
         next_page_token=token,
@@ -130,7 +130,7 @@ def list_group_engagements(
     query = select(GroupEngagement)
     if request.parent != ANY_UNIT:
         query = query.where(GroupEngagement.home == request.parent)
-    rows, token = _page(session, query, GroupEngagement.request_time, GroupEngagement.name, request)
+    rows, token = page_of(session, query, GroupEngagement.request_time, GroupEngagement.name, request)
     offers = offers_of(session, [row.name for row in rows])
     engagements = [engagement_to_proto(row, offers[row.name]) for row in rows]
     return pb.ListGroupEngagementsResponse(engagements=engagements, next_page_token=token)
@@ -138,7 +138,7 @@ def list_group_engagements(
 
 def list_matched_charges(session: Session, request: pb.ListMatchedChargesRequest) -> pb.ListMatchedChargesResponse:
     """Return a page of charges with both legs."""
-    rows, token = _page(session, select(GroupCharge), GroupCharge.confirm_time, GroupCharge.name, request)
+    rows, token = page_of(session, select(GroupCharge), GroupCharge.confirm_time, GroupCharge.name, request)
     return pb.ListMatchedChargesResponse(charges=[charge_to_proto(row) for row in rows], next_page_token=token)
 
 

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from hanse.policy import clock
 from hanse.policy.clock import Segment
 from hanse.policy.promises import Promise
-from hanse.policy.standards import Standards
+from hanse.policy.standards import Standards, kind_of
 from hanse.times import duration, put_time, timestamp
+from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
 from hanse_services.ticket.segments import segments_of
@@ -34,7 +35,8 @@ def start_clock(standards: Standards, ticket: Ticket, promise: Promise, at: date
         cancelled=False,
         reset_holds=False,
     )
-    row.keep_steps(_steps(promise, _ladder(standards) if promise.kind == pb.Clock.RESOLUTION else ()))
+    ladder = _ladder(standards) if promise.kind == pb.Clock.RESOLUTION else ()
+    row.keep_steps(_steps(promise, [*ladder, *_hierarchy(standards, promise.kind)]))
     ticket.clocks.append(row)
     schedule_clock(standards, ticket, row)
     return row
@@ -48,7 +50,7 @@ def stop_clock(standards: Standards, ticket: Ticket, row: Clock, at: datetime, *
 def reset_clock(standards: Standards, ticket: Ticket, row: Clock, at: datetime) -> None:
     """Let a clock begin anew at an instant, with all that is due on it. What it has breached stays breached."""
     row.start_time = at
-    steps = row.open_steps()
+    steps = [step for step in row.open_steps() if not step.fixed]
     for step in steps:
         if step.action != StepAction.BREACH or row.breach_time is None:
             step.done_time = None
@@ -75,6 +77,13 @@ def _ladder(standards: Standards) -> Iterator[Step]:
     return (Step(_ACTIONS[action], percent) for action, percent in rungs)
 
 
+def _hierarchy(standards: Standards, kind: pb.Clock.Kind.ValueType) -> Iterator[Step]:
+    """Yield the steps that tell somebody above the desk; those that differ in their conditions alone are one."""
+    steps = (step for step in standards.document.hierarchy if kind_of(step) == pb.Clock.Kind.Name(kind))
+    told = dict.fromkeys((HierarchyStep.Level.Name(step.level), step.at_percent) for step in steps)
+    return (Step(StepAction(f"TELL_{level}"), percent) for level, percent in told)
+
+
 def _steps(promise: Promise, ladder: Iterable[Step]) -> list[Step]:
     warnings = [Step(StepAction.WARN, percent) for percent in promise.warn_percents]
     return sorted([*warnings, *ladder, Step(StepAction.BREACH, FULL_PERCENT)], key=lambda step: step.percent)
@@ -98,7 +107,7 @@ def schedule_clock(standards: Standards, ticket: Ticket, row: Clock) -> None:
     """Compute the deadlines of one clock."""
     segments, promised, steps = list(segments_of(ticket, row)), row.target_duration, row.open_steps()
     for step in steps:
-        if step.done_time is None:
+        if step.done_time is None and not step.fixed:
             at = _reach(standards, segments, promised * step.percent / FULL_PERCENT)
             step.due_time = at.isoformat() if at else None
     row.due_time = _reach(standards, segments, promised)

@@ -16,6 +16,7 @@ from hanse_protos.policy.v1.tuning_pb2 import PolicyTuned
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.erasing import ticket_erased
+from hanse_services.ticket.hierarchy import escalation_seen
 from hanse_services.ticket.holding import hand_over
 from hanse_services.ticket.loading import find_engagement, mirror_of, own_ticket
 from hanse_services.ticket.model import ENGAGEMENT_TRANSITIONS, Engagement
@@ -214,5 +215,6 @@ EFFECTS: dict[type, Effect] = {
     told.EngagementDeclined: engagement_declined,
     told.EngagementDelivered: engagement_delivered,
     told.TicketErased: ticket_erased,
+    told.TicketEscalationSeen: escalation_seen,
 }
 """Which fact has which effect. Facts that are not here are kept in the inbox, for the timeline."""

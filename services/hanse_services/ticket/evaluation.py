@@ -1,4 +1,4 @@
-"""What is due on a ticket's clocks: warn, breach, climb the ladder, ask for an engagement.
+"""What is due on a ticket's clocks: warn, breach, climb the ladder, ask for an engagement, tell those above the desk.
 
 A waiting process asks again and again; each step is done once, because it is marked as done in the transaction that
 does it. Asking late does what is due late; asking for what is over says so.
@@ -18,6 +18,7 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks import next_due_time
 from hanse_services.ticket.commands import climb
 from hanse_services.ticket.engagements import active_engagement, ask_for_engagement
+from hanse_services.ticket.hierarchy import LEVELS, tell_level
 from hanse_services.ticket.holding import breach, settle_clocks
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
@@ -121,4 +122,5 @@ _DO: dict[StepAction, Callable[[Work, Standards, Ticket, Clock, Step], bool]] = 
     StepAction.BREACH: _breach,
     StepAction.CLIMB: _climb,
     StepAction.REQUEST_ENGAGEMENT: _request_engagement,
+    **dict.fromkeys(LEVELS, tell_level),
 }

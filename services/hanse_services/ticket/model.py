@@ -13,6 +13,7 @@ from hanse.columns import ProtoEnum
 from hanse.log.tables import Time
 from hanse.schema import ServiceSchema
 from hanse.transitions import next_state
+from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
 SCHEMA = ServiceSchema("ticket", tuned=True)
@@ -183,6 +184,9 @@ class StepAction(StrEnum):
     BREACH = "BREACH"
     CLIMB = "CLIMB"
     REQUEST_ENGAGEMENT = "REQUEST_ENGAGEMENT"
+    TELL_DESK_LEAD = "TELL_DESK_LEAD"
+    TELL_UNIT_MANAGER = "TELL_UNIT_MANAGER"
+    TELL_HEADQUARTERS = "TELL_HEADQUARTERS"
 
 
 @dataclass(slots=True)
@@ -193,6 +197,8 @@ class Step:
     percent: int
     due_time: str | None = None
     done_time: str | None = None
+    fixed: bool = False
+    """Whether it is due at an instant of its own, whatever of the target is used up by then."""
 
     def is_due(self, now: datetime) -> bool:
         """Whether it is time, and it has not been done."""
@@ -205,6 +211,7 @@ class Step:
             "percent": self.percent,
             "due_time": self.due_time,
             "done_time": self.done_time,
+            **({"fixed": True} if self.fixed else {}),
         }
 
 
@@ -246,6 +253,29 @@ class Clock(Base):
     def keep_steps(self, steps: list[Step]) -> None:
         """Store the steps."""
         self.steps = [step.as_json() for step in steps]
+
+
+class Escalation(Base):
+    """A level of the hierarchy that was told of a ticket, in the ticket's home unit."""
+
+    __tablename__ = "escalation"
+    __table_args__ = (
+        Index("escalation_by_ticket", "ticket"),
+        Index("escalation_by_raise_time", "raise_time", "name"),
+    )
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    ticket: Mapped[str] = mapped_column(ForeignKey("ticket.ticket.name"))
+    level: Mapped[HierarchyStep.Level.ValueType] = mapped_column(ProtoEnum(HierarchyStep.Level))
+    kind: Mapped[pb.Clock.Kind.ValueType] = mapped_column(ProtoEnum(pb.Clock.Kind))
+    number: Mapped[int]
+    """With `kind`: the clock that it is about."""
+    percent: Mapped[int]
+    unanswered_below: Mapped[bool]
+    raise_time: Mapped[datetime]
+    acknowledge_due_time: Mapped[datetime | None]
+    acknowledge_time: Mapped[datetime | None]
+    acknowledger: Mapped[str]
 
 
 class Engagement(Base):

@@ -15,18 +15,20 @@ from hanse.names import home_of
 from hanse.policy.store import PolicyStore
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.times import put_time
+from hanse_protos.ticket.v1 import escalation_pb2 as escalation_rpc
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import timeline
 from hanse_services.ticket.clocks import next_due_time
 from hanse_services.ticket.customers import count_tickets
+from hanse_services.ticket.hierarchy import escalation_to_proto
 from hanse_services.ticket.messages import (
     customer_to_proto,
     engagement_to_proto,
     shared_ticket_to_proto,
     ticket_to_proto,
 )
-from hanse_services.ticket.model import Clock, Customer, Engagement, Ticket
+from hanse_services.ticket.model import Clock, Customer, Engagement, Escalation, Ticket
 
 ANY_TICKET = "units/-/tickets/-"
 
@@ -142,6 +144,19 @@ class TicketQueries:
         return rpc.ListEngagementsResponse(
             engagements=(engagement_to_proto(engagement) for engagement in engagements), next_page_token=token
         )
+
+
+def list_escalations(
+    session: Session, request: escalation_rpc.ListEscalationsRequest
+) -> escalation_rpc.ListEscalationsResponse:
+    """Return a page of escalations, the newest first."""
+    query = select(Escalation)
+    if request.unacknowledged:
+        query = query.where(Escalation.acknowledge_time.is_(None))
+    rows, token = _page(session, query, Escalation.raise_time, Escalation.name, request)
+    return escalation_rpc.ListEscalationsResponse(
+        escalations=(escalation_to_proto(row) for row in rows), next_page_token=token
+    )
 
 
 def _page(session: Session, query: Select[Any], time: Any, name: Any, request: Any) -> tuple[Sequence[Any], str]:

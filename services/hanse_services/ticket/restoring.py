@@ -25,6 +25,7 @@ from hanse.work import Work
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket import hierarchy
 from hanse_services.ticket.clocks import restart_clock, stop_clock
 from hanse_services.ticket.holding import standards_of
 from hanse_services.ticket.loading import find_engagement, find_ticket, mirror_of
@@ -288,6 +289,8 @@ RESTORES: dict[type[Message], Callable[[Work, Fact], None]] = {
     told.TicketHandedOver: _changing(_handed_over),
     told.SlaWarned: _changing(_nothing_more),
     told.SlaBreached: _changing(_nothing_more),
+    told.TicketEscalationRaised: _changing(hierarchy.restored),
+    told.TicketEscalationAcknowledged: _changing(hierarchy.restored),
     told.ClockRuleApplied: _changing(_nothing_more),
     told.SlaStepSkipped: _changing(_nothing_more),
     told.EngagementRequested: engagement,

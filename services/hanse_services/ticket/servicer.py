@@ -8,6 +8,8 @@ from hanse.rpc.call import cause_of, current_caller
 from hanse.rpc.server import Served
 from hanse.runtime import Runtime
 from hanse.work import Command, CommandExecutor
+from hanse_protos.ticket.v1 import escalation_pb2 as escalation_rpc
+from hanse_protos.ticket.v1 import escalation_pb2_grpc as escalation_stubs
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import service_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
@@ -17,12 +19,13 @@ from hanse_services.ticket import (
     engagements,
     erasing,
     evaluation,
+    hierarchy,
     imports,
     peers,
     skipping,
     timeline,
 )
-from hanse_services.ticket.queries import TicketQueries
+from hanse_services.ticket.queries import TicketQueries, list_escalations
 
 Context = Any
 
@@ -175,6 +178,22 @@ class EngagementServicer(_Desk, stubs.EngagementServiceServicer):
         return await self._engage(engagements.reassign_engagement, request)
 
 
+class EscalationServicer(_Desk, escalation_stubs.EscalationServiceServicer):
+    """Who above the desk was told of what."""
+
+    async def ListEscalations(
+        self, request: escalation_rpc.ListEscalationsRequest, context: Context
+    ) -> escalation_rpc.ListEscalationsResponse:
+        return await self._database.read(list_escalations, request)
+
+    async def AcknowledgeEscalation(
+        self, request: escalation_rpc.AcknowledgeEscalationRequest, context: Context
+    ) -> escalation_rpc.Escalation:
+        return await self._executor.execute(
+            hierarchy.acknowledge_escalation, request, cause_of(request), escalation_rpc.Escalation
+        )
+
+
 def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
     """Return the servicers of the desk."""
     return [
@@ -187,6 +206,11 @@ def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
             "hanse_protos.ticket.v1.EngagementService",
             stubs.add_EngagementServiceServicer_to_server,
             EngagementServicer(runtime, executor),
+        ),
+        Served(
+            "hanse_protos.ticket.v1.EscalationService",
+            escalation_stubs.add_EscalationServiceServicer_to_server,
+            EscalationServicer(runtime, executor),
         ),
         Served(
             "hanse_protos.ticket.v1.CustomerService",

@@ -17,6 +17,7 @@ from hanse.log.sealing import texts_of
 from hanse.names import short_unit
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse_protos.log.v1.log_pb2 import Event
+from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
@@ -173,6 +174,21 @@ def _handed_over(payload: Any) -> str:
     return f"went from {short_unit(payload.from_unit)} to {short_unit(payload.to_unit)}{noticed}"
 
 
+def _level(payload: Any) -> str:
+    return HierarchyStep.Level.Name(payload.escalation.level).lower().replace("_", " ")
+
+
+def _raised(payload: Any) -> str:
+    escalation = payload.escalation
+    why = ", since nobody below answered" if escalation.unanswered_below else ""
+    clock = pb.Clock.Kind.Name(escalation.kind).lower()
+    return f"told the {_level(payload)}: {clock} clock at {escalation.percent} %{why}"
+
+
+def _seen(payload: Any) -> str:
+    return f"the {_level(payload)} has seen it"
+
+
 def _reassigned(payload: Any) -> str:
     provider = short_unit(payload.from_unit)
     why = f"it was stuck with {provider}" if payload.stuck else f"{provider} left the group"
@@ -200,6 +216,9 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "SlaWarned": lambda payload: f"{_clock(payload)} clock: {payload.percent} % is used up",
     "SlaBreached": lambda payload: f"{_clock(payload)} clock ran out",
     "ClockRuleApplied": _ruled,
+    "TicketEscalationRaised": _raised,
+    "TicketEscalationAcknowledged": _seen,
+    "TicketEscalationSeen": _seen,
     "EngagementRequested": lambda _payload: "asked headquarters for a provider",
     "EngagementOffered": _offered,
     "EngagementOfferExpired": _offer_ended,

@@ -11,6 +11,7 @@ batch are never opened, and neither is an event that concerns no projection.
 |---|---|---|
 | `group_ticket` | every event on a ticket | which tickets there are, and how long they waited |
 | `hand_over` | TicketHandedOver | who gave what to whom, and what came back |
+| `group_escalation` | TicketEscalationRaised to headquarters | what headquarters has to see to |
 | `group_charge` | ChargePosted | whether the legs of a charge match |
 | `policy_acknowledgement` | PolicyAcknowledged | which unit works under which version |
 | `unit_override` | PolicyTuned | what each unit has tuned for itself |
@@ -31,6 +32,7 @@ from sqlalchemy.orm import Session
 
 from hanse_federation.headquarters.projections import (
     group_charge,
+    group_escalation,
     group_ticket,
     hand_over,
     policy_acknowledgement,
@@ -54,6 +56,7 @@ class Projection(NamedTuple):
 PROJECTIONS = (
     Projection(group_ticket.PAYLOADS, group_ticket.project, group_ticket.forget, every_one=False),
     Projection(hand_over.PAYLOADS, hand_over.project, hand_over.forget),
+    Projection(group_escalation.PAYLOADS, group_escalation.project, group_escalation.forget),
     Projection(group_charge.PAYLOADS, group_charge.project, group_charge.forget),
     Projection(policy_acknowledgement.PAYLOADS, policy_acknowledgement.project, policy_acknowledgement.forget),
     Projection(unit_override.PAYLOADS, unit_override.project, unit_override.forget),

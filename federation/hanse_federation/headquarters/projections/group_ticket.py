@@ -28,6 +28,8 @@ PAYLOADS = frozenset(
         told.SlaWarned,
         told.SlaBreached,
         told.SlaStepSkipped,
+        told.TicketEscalationRaised,
+        told.TicketEscalationAcknowledged,
     }
 )
 

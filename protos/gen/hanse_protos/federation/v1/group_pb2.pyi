@@ -13,6 +13,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.type import money_pb2 as _money_pb2
 from hanse_protos.log.v1 import log_pb2 as _log_pb2
 from hanse_protos.policy.v1 import tuning_pb2 as _tuning_pb2
+from hanse_protos.ticket.v1 import escalation_pb2 as _escalation_pb2
 from hanse_protos.ticket.v1 import ticket_pb2 as _ticket_pb2
 import builtins as _builtins
 import sys
@@ -1108,6 +1109,90 @@ class GetTrafficReportRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetTrafficReportRequest: _TypeAlias = GetTrafficReportRequest  # noqa: Y015
+
+@_typing.final
+class ListGroupEscalationsRequest(_message.Message):
+    """Request for ListGroupEscalations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    UNACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many at most; 50 where 0, 1,000 at most."""
+    page_token: _builtins.str
+    """The token of the page, from the answer before."""
+    unacknowledged: _builtins.bool
+    """Only those that nobody has acknowledged."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        unacknowledged: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "unacknowledged", b"unacknowledged"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGroupEscalationsRequest: _TypeAlias = ListGroupEscalationsRequest  # noqa: Y015
+
+@_typing.final
+class ListGroupEscalationsResponse(_message.Message):
+    """Response for ListGroupEscalations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ESCALATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """The token of the next page, empty on the last."""
+    @_builtins.property
+    def escalations(self) -> _containers.RepeatedCompositeFieldContainer[_escalation_pb2.Escalation]:
+        """The escalations."""
+
+    def __init__(
+        self,
+        *,
+        escalations: _abc.Iterable[_escalation_pb2.Escalation] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["escalations", b"escalations", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGroupEscalationsResponse: _TypeAlias = ListGroupEscalationsResponse  # noqa: Y015
+
+@_typing.final
+class AcknowledgeGroupEscalationRequest(_message.Message):
+    """Request for AcknowledgeGroupEscalation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The escalation."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcknowledgeGroupEscalationRequest: _TypeAlias = AcknowledgeGroupEscalationRequest  # noqa: Y015
 
 @_typing.final
 class OfferEngagementRequest(_message.Message):

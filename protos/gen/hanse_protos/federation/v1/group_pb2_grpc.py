@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from hanse_protos.federation.v1 import group_pb2 as hanse__protos_dot_federation_dot_v1_dot_group__pb2
+from hanse_protos.ticket.v1 import escalation_pb2 as hanse__protos_dot_ticket_dot_v1_dot_escalation__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -60,6 +61,11 @@ class GroupServiceStub:
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.GetTrafficReportRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.TrafficReport.FromString,
                 _registered_method=True)
+        self.ListGroupEscalations = channel.unary_unary(
+                '/hanse_protos.federation.v1.GroupService/ListGroupEscalations',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListGroupEscalationsRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListGroupEscalationsResponse.FromString,
+                _registered_method=True)
 
 
 class GroupServiceServicer:
@@ -101,6 +107,13 @@ class GroupServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListGroupEscalations(self, request, context):
+        """Lists what was escalated to headquarters, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GroupServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -128,6 +141,11 @@ def add_GroupServiceServicer_to_server(servicer, server):
                     servicer.GetTrafficReport,
                     request_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.GetTrafficReportRequest.FromString,
                     response_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.TrafficReport.SerializeToString,
+            ),
+            'ListGroupEscalations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGroupEscalations,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListGroupEscalationsRequest.FromString,
+                    response_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListGroupEscalationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -276,6 +294,33 @@ class GroupService:
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def ListGroupEscalations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.GroupService/ListGroupEscalations',
+            hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListGroupEscalationsRequest.SerializeToString,
+            hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListGroupEscalationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class RoutingServiceStub:
     """Headquarters' routing decisions.
@@ -296,6 +341,11 @@ class RoutingServiceStub:
                 '/hanse_protos.federation.v1.RoutingService/ExpireOffer',
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ExpireOfferRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ExpireOfferResponse.FromString,
+                _registered_method=True)
+        self.AcknowledgeGroupEscalation = channel.unary_unary(
+                '/hanse_protos.federation.v1.RoutingService/AcknowledgeGroupEscalation',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.AcknowledgeGroupEscalationRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_escalation__pb2.Escalation.FromString,
                 _registered_method=True)
         self.ReassignEngagement = channel.unary_unary(
                 '/hanse_protos.federation.v1.RoutingService/ReassignEngagement',
@@ -327,6 +377,13 @@ class RoutingServiceServicer:
 
     def ExpireOffer(self, request, context):
         """Ends an offer whose time is up. Does nothing to one that was answered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcknowledgeGroupEscalation(self, request, context):
+        """Says that headquarters has seen an escalation; its home is told.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -365,6 +422,11 @@ def add_RoutingServiceServicer_to_server(servicer, server):
                     servicer.ExpireOffer,
                     request_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ExpireOfferRequest.FromString,
                     response_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ExpireOfferResponse.SerializeToString,
+            ),
+            'AcknowledgeGroupEscalation': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcknowledgeGroupEscalation,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.AcknowledgeGroupEscalationRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_escalation__pb2.Escalation.SerializeToString,
             ),
             'ReassignEngagement': grpc.unary_unary_rpc_method_handler(
                     servicer.ReassignEngagement,
@@ -437,6 +499,33 @@ class RoutingService:
             '/hanse_protos.federation.v1.RoutingService/ExpireOffer',
             hanse__protos_dot_federation_dot_v1_dot_group__pb2.ExpireOfferRequest.SerializeToString,
             hanse__protos_dot_federation_dot_v1_dot_group__pb2.ExpireOfferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcknowledgeGroupEscalation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.RoutingService/AcknowledgeGroupEscalation',
+            hanse__protos_dot_federation_dot_v1_dot_group__pb2.AcknowledgeGroupEscalationRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_escalation__pb2.Escalation.FromString,
             options,
             channel_credentials,
             insecure,

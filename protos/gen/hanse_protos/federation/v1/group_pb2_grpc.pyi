@@ -6,6 +6,7 @@ What headquarters knows of the whole group: projections of the units' streams, a
 from collections import abc as _abc
 from grpc import aio as _aio
 from hanse_protos.federation.v1 import group_pb2 as _group_pb2
+from hanse_protos.ticket.v1 import escalation_pb2 as _escalation_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -43,6 +44,8 @@ class GroupServiceStub:
     """Lists the charges of every unit with both legs, the newest first."""
     GetTrafficReport: _grpc.UnaryUnaryMultiCallable[_group_pb2.GetTrafficReportRequest, _group_pb2.TrafficReport]
     """Sums up who gave what to whom."""
+    ListGroupEscalations: _grpc.UnaryUnaryMultiCallable[_group_pb2.ListGroupEscalationsRequest, _group_pb2.ListGroupEscalationsResponse]
+    """Lists what was escalated to headquarters, the newest first."""
 
 @_typing.type_check_only
 class GroupServiceAsyncStub(GroupServiceStub):
@@ -59,6 +62,8 @@ class GroupServiceAsyncStub(GroupServiceStub):
     """Lists the charges of every unit with both legs, the newest first."""
     GetTrafficReport: _aio.UnaryUnaryMultiCallable[_group_pb2.GetTrafficReportRequest, _group_pb2.TrafficReport]  # type: ignore[assignment]
     """Sums up who gave what to whom."""
+    ListGroupEscalations: _aio.UnaryUnaryMultiCallable[_group_pb2.ListGroupEscalationsRequest, _group_pb2.ListGroupEscalationsResponse]  # type: ignore[assignment]
+    """Lists what was escalated to headquarters, the newest first."""
 
 class GroupServiceServicer(metaclass=_abc_1.ABCMeta):
     """Headquarters' views of the group."""
@@ -103,6 +108,14 @@ class GroupServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_group_pb2.TrafficReport, _abc.Awaitable[_group_pb2.TrafficReport]]:
         """Sums up who gave what to whom."""
 
+    @_abc_1.abstractmethod
+    def ListGroupEscalations(
+        self,
+        request: _group_pb2.ListGroupEscalationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_group_pb2.ListGroupEscalationsResponse, _abc.Awaitable[_group_pb2.ListGroupEscalationsResponse]]:
+        """Lists what was escalated to headquarters, the newest first."""
+
 def add_GroupServiceServicer_to_server(servicer: GroupServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class RoutingServiceStub:
@@ -116,6 +129,8 @@ class RoutingServiceStub:
     """Offers an engagement to the next candidate by the policy, or makes the final owner take it. Doing it twice while an offer stands is doing it once."""
     ExpireOffer: _grpc.UnaryUnaryMultiCallable[_group_pb2.ExpireOfferRequest, _group_pb2.ExpireOfferResponse]
     """Ends an offer whose time is up. Does nothing to one that was answered."""
+    AcknowledgeGroupEscalation: _grpc.UnaryUnaryMultiCallable[_group_pb2.AcknowledgeGroupEscalationRequest, _escalation_pb2.Escalation]
+    """Says that headquarters has seen an escalation; its home is told."""
     ReassignEngagement: _grpc.UnaryUnaryMultiCallable[_group_pb2.ReassignEngagementRequest, _group_pb2.ReassignEngagementResponse]
     """Takes an engagement from the provider that works on it, because it is stuck there, and offers it to the next candidate."""
     SkipOffer: _grpc.UnaryUnaryMultiCallable[_group_pb2.SkipOfferRequest, _group_pb2.SkipOfferResponse]
@@ -132,6 +147,8 @@ class RoutingServiceAsyncStub(RoutingServiceStub):
     """Offers an engagement to the next candidate by the policy, or makes the final owner take it. Doing it twice while an offer stands is doing it once."""
     ExpireOffer: _aio.UnaryUnaryMultiCallable[_group_pb2.ExpireOfferRequest, _group_pb2.ExpireOfferResponse]  # type: ignore[assignment]
     """Ends an offer whose time is up. Does nothing to one that was answered."""
+    AcknowledgeGroupEscalation: _aio.UnaryUnaryMultiCallable[_group_pb2.AcknowledgeGroupEscalationRequest, _escalation_pb2.Escalation]  # type: ignore[assignment]
+    """Says that headquarters has seen an escalation; its home is told."""
     ReassignEngagement: _aio.UnaryUnaryMultiCallable[_group_pb2.ReassignEngagementRequest, _group_pb2.ReassignEngagementResponse]  # type: ignore[assignment]
     """Takes an engagement from the provider that works on it, because it is stuck there, and offers it to the next candidate."""
     SkipOffer: _aio.UnaryUnaryMultiCallable[_group_pb2.SkipOfferRequest, _group_pb2.SkipOfferResponse]  # type: ignore[assignment]
@@ -157,6 +174,14 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_group_pb2.ExpireOfferResponse, _abc.Awaitable[_group_pb2.ExpireOfferResponse]]:
         """Ends an offer whose time is up. Does nothing to one that was answered."""
+
+    @_abc_1.abstractmethod
+    def AcknowledgeGroupEscalation(
+        self,
+        request: _group_pb2.AcknowledgeGroupEscalationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_escalation_pb2.Escalation, _abc.Awaitable[_escalation_pb2.Escalation]]:
+        """Says that headquarters has seen an escalation; its home is told."""
 
     @_abc_1.abstractmethod
     def ReassignEngagement(

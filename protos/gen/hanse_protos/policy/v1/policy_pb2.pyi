@@ -96,6 +96,7 @@ class PolicyDocument(_message.Message):
     PEERS_FIELD_NUMBER: _builtins.int
     TUNABLE_FIELD_NUMBER: _builtins.int
     SERVICES_FIELD_NUMBER: _builtins.int
+    HIERARCHY_FIELD_NUMBER: _builtins.int
     RETURN_LIMIT_FIELD_NUMBER: _builtins.int
     REVIEWS_REQUIRED_FIELD_NUMBER: _builtins.int
     title: _builtins.str
@@ -151,6 +152,10 @@ class PolicyDocument(_message.Message):
         """The service catalogue, in the order in which a category's service is looked for."""
 
     @_builtins.property
+    def hierarchy(self) -> _containers.RepeatedCompositeFieldContainer[Global___HierarchyStep]:
+        """Whom above the desk to tell of a clock, in any order."""
+
+    @_builtins.property
     def return_limit(self) -> Global___ReturnLimit:
         """When a ticket that goes to and fro between units is stopped; unset for never."""
 
@@ -170,12 +175,13 @@ class PolicyDocument(_message.Message):
         peers: _abc.Iterable[Global___PeerGroup] | None = ...,
         tunable: Global___Tunable | None = ...,
         services: _abc.Iterable[Global___ServiceOffering] | None = ...,
+        hierarchy: _abc.Iterable[Global___HierarchyStep] | None = ...,
         return_limit: Global___ReturnLimit | None = ...,
         reviews_required: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["return_limit", b"return_limit", "routing", b"routing", "tunable", b"tunable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "categories", b"categories", "desks", b"desks", "ladder", b"ladder", "peers", b"peers", "rates", b"rates", "return_limit", b"return_limit", "reviews_required", b"reviews_required", "routing", b"routing", "services", b"services", "sharing", b"sharing", "targets", b"targets", "title", b"title", "tunable", b"tunable", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "categories", b"categories", "desks", b"desks", "hierarchy", b"hierarchy", "ladder", b"ladder", "peers", b"peers", "rates", b"rates", "return_limit", b"return_limit", "reviews_required", b"reviews_required", "routing", b"routing", "services", b"services", "sharing", b"sharing", "targets", b"targets", "title", b"title", "tunable", b"tunable", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -798,6 +804,73 @@ class LadderStep(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LadderStep: _TypeAlias = LadderStep  # noqa: Y015
+
+@_typing.final
+class HierarchyStep(_message.Message):
+    """A step of the hierarchical escalation: at so much of a clock's target, before or after it has run out, a level is told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Level:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _LevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[HierarchyStep._Level.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        LEVEL_UNSPECIFIED: HierarchyStep._Level.ValueType  # 0
+        """Not said."""
+        DESK_LEAD: HierarchyStep._Level.ValueType  # 1
+        """The lead of the desk."""
+        UNIT_MANAGER: HierarchyStep._Level.ValueType  # 2
+        """The manager of the unit."""
+        HEADQUARTERS: HierarchyStep._Level.ValueType  # 3
+        """Headquarters."""
+
+    class Level(_Level, metaclass=_LevelEnumTypeWrapper):
+        """Who is told. Each level is above the one before it."""
+
+    LEVEL_UNSPECIFIED: HierarchyStep.Level.ValueType  # 0
+    """Not said."""
+    DESK_LEAD: HierarchyStep.Level.ValueType  # 1
+    """The lead of the desk."""
+    UNIT_MANAGER: HierarchyStep.Level.ValueType  # 2
+    """The manager of the unit."""
+    HEADQUARTERS: HierarchyStep.Level.ValueType  # 3
+    """Headquarters."""
+
+    AT_PERCENT_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    WHEN_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGE_WITHIN_FIELD_NUMBER: _builtins.int
+    at_percent: _builtins.int
+    """When it happens, in percent of the clock's target used up."""
+    level: Global___HierarchyStep.Level.ValueType
+    """Who is told."""
+    kind: _builtins.str
+    """The kind of clock, by its name in `Clock.Kind`; empty for RESOLUTION."""
+    when: _builtins.str
+    """The condition, CEL over `ticket` and `home`; empty holds always."""
+    @_builtins.property
+    def acknowledge_within(self) -> _duration_pb2.Duration:
+        """How long the level has to acknowledge, elapsed time, before the next one is told; unset for as long as it likes."""
+
+    def __init__(
+        self,
+        *,
+        at_percent: _builtins.int = ...,
+        level: Global___HierarchyStep.Level.ValueType = ...,
+        kind: _builtins.str = ...,
+        when: _builtins.str = ...,
+        acknowledge_within: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge_within", b"acknowledge_within"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_within", b"acknowledge_within", "at_percent", b"at_percent", "kind", b"kind", "level", b"level", "when", b"when"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HierarchyStep: _TypeAlias = HierarchyStep  # noqa: Y015
 
 @_typing.final
 class RoutingRule(_message.Message):

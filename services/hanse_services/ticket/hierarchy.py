@@ -1,0 +1,174 @@
+"""Hierarchical escalation: who above the desk is told of a clock, and that they have seen it.
+
+The policy's steps stand on the clocks beside the warnings, before the target and after it. At each, a level is told:
+the desk's lead, the unit's manager, headquarters. An *escalation* is that telling. It is acknowledged by the level, or
+the next level is told when its time is up: that too is a step on the clock, due at an instant of its own. It ends with
+the clock.
+
+What is told to headquarters goes there with the ticket's other events, and headquarters' acknowledgement comes back.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from hanse.errors import IllegalTransition, ResourceNotFound
+from hanse.log.events import Fact
+from hanse.names import HEADQUARTERS, home_of
+from hanse.policy.facts import facts_of
+from hanse.policy.standards import Standards
+from hanse.times import instant, put_time, timestamp
+from hanse.work import Work
+from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
+from hanse_protos.ticket.v1 import escalation_pb2 as rpc
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.loading import own_ticket
+from hanse_services.ticket.messages import summary_of
+from hanse_services.ticket.model import Clock, Escalation, Step, StepAction, Ticket
+
+LEVELS: dict[StepAction, HierarchyStep.Level.ValueType] = {
+    StepAction.TELL_DESK_LEAD: HierarchyStep.DESK_LEAD,
+    StepAction.TELL_UNIT_MANAGER: HierarchyStep.UNIT_MANAGER,
+    StepAction.TELL_HEADQUARTERS: HierarchyStep.HEADQUARTERS,
+}
+"""Whom each action tells, from the lowest level to the highest."""
+
+
+def tell_level(work: Work, standards: Standards, ticket: Ticket, clock: Clock, step: Step) -> bool:
+    """Tell a level of a ticket, unless it has been told and has not answered yet, or the policy says no (any more)."""
+    action, kind = StepAction(step.action), pb.Clock.Kind.Name(clock.kind)
+    level = LEVELS[action]
+    if not step.fixed and not standards.tells(facts_of(standards, ticket, work.unit), level, kind, step.percent):
+        return False
+    if _waits_for(work, ticket, level):
+        return False
+    within = standards.acknowledge_within(level, kind)
+    escalation = Escalation(
+        name=f"{ticket.name}/escalations/{_count(work, ticket) + 1}",
+        ticket=ticket.name,
+        level=level,
+        kind=clock.kind,
+        number=clock.number,
+        percent=step.percent,
+        unanswered_below=step.fixed,
+        raise_time=work.now,
+        acknowledge_due_time=work.now + within if within else None,
+        acknowledger="",
+    )
+    work.session.add(escalation)
+    if escalation.acknowledge_due_time and (above := _above(action)):
+        _add_step(clock, Step(above, step.percent, escalation.acknowledge_due_time.isoformat(), fixed=True))
+    raised = told.TicketEscalationRaised(ticket=summary_of(ticket), escalation=escalation_to_proto(escalation))
+    work.tell(escalation.name, raised)
+    return True
+
+
+def _waits_for(work: Work, ticket: Ticket, level: HierarchyStep.Level.ValueType) -> bool:
+    query = select(func.count()).where(
+        Escalation.ticket == ticket.name, Escalation.level == level, Escalation.acknowledge_time.is_(None)
+    )
+    return bool(work.session.scalar(query))
+
+
+def _count(work: Work, ticket: Ticket) -> int:
+    return work.session.scalar(select(func.count()).where(Escalation.ticket == ticket.name)) or 0
+
+
+def _above(action: StepAction) -> StepAction | None:
+    actions = list(LEVELS)
+    return next(iter(actions[actions.index(action) + 1 :]), None)
+
+
+def _add_step(clock: Clock, step: Step) -> None:
+    clock.keep_steps([*clock.open_steps(), step])
+
+
+def acknowledge_escalation(work: Work, request: rpc.AcknowledgeEscalationRequest) -> rpc.Escalation:
+    """Say that the level has seen it. To say it again changes nothing.
+
+    Raises ResourceNotFound; IllegalTransition for what headquarters was told, which acknowledges it there.
+    """
+    escalation = work.session.get(Escalation, request.name, with_for_update=True)
+    if escalation is None:
+        raise ResourceNotFound(resource=request.name)
+    if escalation.level == HierarchyStep.HEADQUARTERS and work.unit != HEADQUARTERS:
+        raise IllegalTransition(
+            f"{escalation.name} was told to headquarters",
+            hint="Headquarters acknowledges it: hanse escalation acknowledge -u hq.",
+            resource=escalation.name,
+            verb="AcknowledgeEscalation",
+        )
+    if escalation.acknowledge_time is None:
+        _acknowledge(work, escalation, work.cause.actor, work.now)
+        ticket = own_ticket(work, escalation.ticket)
+        acknowledged = told.TicketEscalationAcknowledged(
+            ticket=summary_of(ticket), escalation=escalation_to_proto(escalation)
+        )
+        work.tell(escalation.name, acknowledged)
+    return escalation_to_proto(escalation)
+
+
+def escalation_seen(work: Work, fact: Fact) -> None:
+    """Headquarters has seen what it was told."""
+    seen: rpc.Escalation = fact.payload.escalation  # type: ignore[attr-defined]
+    if fact.event.unit != HEADQUARTERS or home_of(seen.name) != work.unit:
+        return
+    escalation = work.session.get(Escalation, seen.name, with_for_update=True)
+    if escalation and escalation.level == HierarchyStep.HEADQUARTERS and escalation.acknowledge_time is None:
+        _acknowledge(work, escalation, seen.acknowledger, instant(seen.acknowledge_time))
+
+
+def _acknowledge(work: Work, escalation: Escalation, by: str, at: datetime) -> None:
+    """Keep who has seen it; nobody above is told because of it any more."""
+    escalation.acknowledge_time, escalation.acknowledger = at, by
+    clock = work.session.get(Clock, (escalation.ticket, escalation.kind, escalation.number), with_for_update=True)
+    if clock is not None:
+        above = _above(next(action for action, level in LEVELS.items() if level == escalation.level))
+        clock.keep_steps([step for step in clock.open_steps() if not _is_for(step, above)])
+
+
+def _is_for(step: Step, action: StepAction | None) -> bool:
+    """Whether a step is there to tell the level above, once the one below has not answered."""
+    return step.fixed and step.done_time is None and step.action == action
+
+
+def escalation_to_proto(row: Escalation) -> rpc.Escalation:
+    """Return an escalation as its unit has it."""
+    message = rpc.Escalation(
+        name=row.name,
+        ticket=row.ticket,
+        level=row.level,
+        kind=row.kind,
+        number=row.number,
+        percent=row.percent,
+        unanswered_below=row.unanswered_below,
+        raise_time=timestamp(row.raise_time),
+        acknowledger=row.acknowledger,
+    )
+    put_time(message.acknowledge_due_time, row.acknowledge_due_time)
+    put_time(message.acknowledge_time, row.acknowledge_time)
+    return message
+
+
+def restored(work: Work, ticket: Ticket, fact: Fact) -> None:
+    """Restore an escalation from what was told of it."""
+    message: rpc.Escalation = fact.payload.escalation  # type: ignore[attr-defined]
+    row = work.session.get(Escalation, message.name)
+    if row is None:
+        row = Escalation(
+            name=message.name,
+            ticket=ticket.name,
+            level=message.level,
+            kind=message.kind,
+            number=message.number,
+            percent=message.percent,
+            unanswered_below=message.unanswered_below,
+            raise_time=instant(message.raise_time),
+        )
+        work.session.add(row)
+    row.acknowledger = message.acknowledger
+    if message.HasField("acknowledge_due_time"):
+        row.acknowledge_due_time = instant(message.acknowledge_due_time)
+    if message.HasField("acknowledge_time"):
+        row.acknowledge_time = instant(message.acknowledge_time)

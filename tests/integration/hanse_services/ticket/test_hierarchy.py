@@ -1,0 +1,136 @@
+"""Those above the desk are told of a clock, level by level, and say that they have seen it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from hanse.identity import Role
+from hanse.policy import load_yaml
+from hanse.policy.store import PolicyStore
+from hanse.times import timestamp
+from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, Policy
+from hanse_protos.ticket.v1 import escalation_pb2 as rpc
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_protos.ticket.v1.escalation_pb2_grpc import EscalationServiceStub
+from hanse_services.ticket.model import SCHEMA
+from tests.integration.hanse_services.ticket.desk import (
+    HEADQUARTERS,
+    MUNICH,
+    POLICY_YAML,
+    Desk,
+    new_request_id,
+    refused,
+)
+from tests.support import record_of
+
+HIERARCHY = """
+hierarchy:
+  - {at_percent: 50, level: DESK_LEAD, kind: RESPONSE, when: ticket.priority == "P1"}
+  - {at_percent: 120, level: DESK_LEAD, acknowledge_within: 30m}
+  - {at_percent: 150, level: UNIT_MANAGER, acknowledge_within: 2h}
+"""
+LEAD, MANAGER, TOP = HierarchyStep.DESK_LEAD, HierarchyStep.UNIT_MANAGER, HierarchyStep.HEADQUARTERS
+
+
+@pytest.fixture
+async def led(desk: Desk) -> Desk:
+    """Shanghai's desk under a policy with a hierarchy; it works around the clock, and a solution has ten hours."""
+    document = load_yaml(POLICY_YAML + HIERARCHY)
+    del document.ladder[:]
+    await desk.runtime.database.write(
+        PolicyStore(SCHEMA).enact, Policy(name="policies/2", version=2, document=document)
+    )
+    return desk
+
+
+async def escalations(desk: Desk, **fields: bool) -> list[rpc.Escalation]:
+    """Return the desk's escalations, the first one first."""
+    stub = EscalationServiceStub(desk.caller.channel(Role.AGENT))
+    reply = await stub.ListEscalations(rpc.ListEscalationsRequest(parent=desk.unit, **fields))
+    return list(reversed(reply.escalations))
+
+
+async def acknowledge(desk: Desk, name: str) -> rpc.Escalation:
+    stub = EscalationServiceStub(desk.caller.channel(Role.LEAD, actor="agents/chen"))
+    seen: rpc.Escalation = await stub.AcknowledgeEscalation(
+        rpc.AcknowledgeEscalationRequest(name=name, request_id=new_request_id())
+    )
+    return seen
+
+
+async def after(desk: Desk, name: str, **length: float) -> list[tuple[int, bool]]:
+    """Let time pass, do what is due, and return who has been told by then, and whether since nobody below answered."""
+    desk.clock.advance(**length)
+    await desk.evaluate(name)
+    return [(each.level, each.unanswered_below) for each in await escalations(desk)]
+
+
+async def test_each_level_is_told_when_the_one_below_does_not_answer(led: Desk) -> None:
+    name = (await led.open()).name
+    assert await after(led, name, hours=11) == []
+    assert await after(led, name, hours=1) == [(LEAD, False)]
+    answered = await led.evaluate(name)
+    assert answered.next_due_time.ToDatetime() == led.clock.now.replace(tzinfo=None) + timedelta(minutes=30)
+    assert await after(led, name, minutes=30) == [(LEAD, False), (MANAGER, True)]
+    # At 150 % the manager is told already, and still has not answered; two hours later headquarters is.
+    assert await after(led, name, hours=2, minutes=29) == [(LEAD, False), (MANAGER, True), (TOP, True)]
+    assert await after(led, name, days=9) == [(LEAD, False), (MANAGER, True), (TOP, True)]
+    assert (await led.told_types()).count("TicketEscalationRaised") == 3
+
+
+async def test_who_answers_keeps_it(led: Desk) -> None:
+    name = (await led.open()).name
+    await after(led, name, hours=12)
+    [raised] = await escalations(led, unacknowledged=True)
+    seen = await acknowledge(led, raised.name)
+    assert (seen.acknowledger, await escalations(led, unacknowledged=True)) == ("units/shanghai/agents/chen", [])
+    assert await after(led, name, hours=2, minutes=59) == [(LEAD, False)]
+    # The policy's own step for the manager is told all the same.
+    assert await after(led, name, minutes=1) == [(LEAD, False), (MANAGER, False)]
+    await acknowledge(led, raised.name)
+    assert (await led.told_types()).count("TicketEscalationAcknowledged") == 1
+
+
+async def test_nobody_is_told_of_what_is_solved(led: Desk) -> None:
+    name = (await led.open()).name
+    await after(led, name, hours=12)
+    await led.do("ResolveTicket", name)
+    assert await after(led, name, days=9) == [(LEAD, False)]
+
+
+async def test_a_step_is_for_its_kind_of_clock_and_its_tickets(led: Desk) -> None:
+    urgent, other = await led.open(priority=pb.P1), await led.open()
+    assert await after(led, urgent.name, minutes=30) == await after(led, other.name) == [(LEAD, False)]
+    [raised] = await escalations(led)
+    assert (raised.ticket, raised.kind) == (urgent.name, pb.Clock.RESPONSE)
+
+
+async def test_only_a_lead_acknowledges(led: Desk) -> None:
+    name = (await led.open()).name
+    await after(led, name, hours=12)
+    stub = EscalationServiceStub(led.caller.channel(Role.AGENT))
+    [raised] = await escalations(led)
+    with refused() as refusal:
+        await stub.AcknowledgeEscalation(
+            rpc.AcknowledgeEscalationRequest(name=raised.name, request_id=new_request_id())
+        )
+    assert refusal.reason == "ROLE_MISSING"
+
+
+@pytest.mark.parametrize(("by", "counts"), [(HEADQUARTERS, True), (MUNICH, False)])
+async def test_what_headquarters_was_told_headquarters_has_seen(led: Desk, by: str, *, counts: bool) -> None:
+    name = (await led.open()).name
+    for length in ({"hours": 12}, {"minutes": 30}, {"hours": 3}):
+        await after(led, name, **length)
+    *_, top = await escalations(led)
+    with refused() as refusal:
+        await acknowledge(led, top.name)
+    assert (top.level, refusal.reason) == (TOP, "ILLEGAL_TRANSITION")
+    top.acknowledge_time.CopyFrom(timestamp(led.clock.now))
+    top.acknowledger = f"{by}/agents/ada"
+    seen = told.TicketEscalationSeen(escalation=top)
+    await led.is_told(record_of(seen, top.name, unit=by, service="federation"))
+    assert ((await escalations(led))[-1].acknowledger == top.acknowledger) is counts
