@@ -84,6 +84,22 @@ class PolicyInvalid(InvalidArgument):
     hint = "Correct the rule that is named, and publish the policy again."
 
 
+class CorrectionOutOfTime(InvalidArgument):
+    """Raise with `resource`."""
+
+    reason = "CORRECTION_OUT_OF_TIME"
+    message = "A correction names a time before the ticket was opened, or in the future."
+    hint = "Give the time at which it happened, in UTC, as the ticket's timeline has it."
+
+
+class CorrectionUnknownStep(InvalidArgument):
+    """Raise with `resource`, and with `event_id` where one was given."""
+
+    reason = "CORRECTION_UNKNOWN_STEP"
+    message = "A correction names a step that this ticket's clocks do not know."
+    hint = "Take the event's id from `hanse ticket explain`; void a correction by its own id, and say it anew."
+
+
 # Nobody knows who is calling.
 
 
@@ -318,6 +334,22 @@ class TicketReturnedTooOften(FailedPrecondition):
     reason = "TICKET_RETURNED_TOO_OFTEN"
     message = "The ticket has gone to and fro as often as the policy allows: it is not sent back any more."
     hint = "Reassign the engagement, which then goes to the final owner; or recall it, or confirm the solution."
+
+
+class CorrectionContradicts(FailedPrecondition):
+    """Raise with `resource`. A correction is about the past; where the ticket is now, everybody can see."""
+
+    reason = "CORRECTION_CONTRADICTS"
+    message = "With this correction the ticket would not be where it is."
+    hint = "Say the whole of it, a wait with its end; or take the missing step now, and then correct its time."
+
+
+class HistoryMissing(FailedPrecondition):
+    """Raise with `resource`."""
+
+    reason = "HISTORY_MISSING"
+    message = "The ticket's opening is not in this unit's log, so its clocks can't be computed."
+    hint = "Have the log restored from headquarters' copy (hanse stream reseed), and try again."
 
 
 class CustomerHasOpenTickets(FailedPrecondition):

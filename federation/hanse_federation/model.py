@@ -11,7 +11,20 @@ from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, ForeignKey, Index, Integer, LargeBinary, Text, Uuid, func
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    Uuid,
+    func,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from hanse.columns import ProtoEnum
@@ -199,6 +212,50 @@ class GroupTicket(Base):
 
     # One index more would cost a catch-up a tenth of its rate: the tickets of one home are picked out of this one.
     __table_args__ = (Index("group_ticket_by_open_time", open_time, name),)
+
+
+class GroupClock(Base):
+    """A promise on a ticket of any unit, as the ticket's last event left it."""
+
+    __tablename__ = "group_clock"
+
+    ticket: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[int] = mapped_column(ProtoEnum(ticket_pb2.Clock.Kind), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    state: Mapped[int] = mapped_column(ProtoEnum(ticket_pb2.Clock.State))
+    towards: Mapped[int] = mapped_column(ProtoEnum(ticket_pb2.Clock.Towards))
+    home: Mapped[str] = mapped_column(Text)
+    holder: Mapped[str] = mapped_column(Text)
+    tier: Mapped[int] = mapped_column(SmallInteger)
+    """Where it stopped; before that, where its ticket is."""
+    priority: Mapped[int] = mapped_column(ProtoEnum(ticket_pb2.Priority))
+    category: Mapped[str] = mapped_column(Text)
+    service: Mapped[str] = mapped_column(Text)
+    target: Mapped[str] = mapped_column(Text)
+    policy_version: Mapped[int] = mapped_column(BigInteger)
+    due_time: Mapped[datetime | None] = mapped_column(Time)
+    breach_time: Mapped[datetime | None] = mapped_column(Time)
+    stop_time: Mapped[datetime | None] = mapped_column(Time)
+    target_microseconds: Mapped[int] = mapped_column(BigInteger)
+    used_microseconds: Mapped[int | None] = mapped_column(BigInteger)
+    """Once it has stopped."""
+    summary: Mapped[bytes] = mapped_column(LargeBinary)
+
+    __table_args__ = (
+        Index("group_clock_by_due_time", due_time, ticket, kind, number, postgresql_where="due_time IS NOT NULL"),
+        Index(
+            "group_clock_standing",
+            ticket,
+            kind,
+            number,
+            postgresql_where="due_time IS NULL AND stop_time IS NULL",
+        ),
+        Index(
+            "group_clock_by_outcome",
+            text("coalesce(breach_time, stop_time)"),
+            postgresql_where="breach_time IS NOT NULL OR stop_time IS NOT NULL",
+        ),
+    )
 
 
 class HandOver(Base):

@@ -10,7 +10,7 @@ from hanse.rpc.interceptor import Context
 from hanse.rpc.server import Served
 from hanse.runtime import Runtime
 from hanse.work import CommandExecutor
-from hanse_federation.headquarters import escalations, routing
+from hanse_federation.headquarters import escalations, promises, routing
 from hanse_federation.headquarters import views as group
 from hanse_federation.headquarters.forwarding import forward_decisions
 from hanse_federation.headquarters.what_if import compare_policy
@@ -28,6 +28,7 @@ from hanse_protos.federation.v1 import membership_pb2 as members
 from hanse_protos.federation.v1 import membership_pb2_grpc as members_rpc
 from hanse_protos.federation.v1 import what_if_pb2 as what_if_pb
 from hanse_protos.federation.v1 import what_if_pb2_grpc as what_if_rpc
+from hanse_protos.ticket.v1 import attainment_pb2
 from hanse_protos.ticket.v1.escalation_pb2 import Escalation
 
 WHAT_IF_SERVICE = what_if_pb.DESCRIPTOR.services_by_name["WhatIfService"].full_name
@@ -73,6 +74,16 @@ class GroupServicer(rpc.GroupServiceServicer):
         self, request: pb.ListMatchedChargesRequest, context: Context
     ) -> pb.ListMatchedChargesResponse:
         return await self._database.read(group.list_matched_charges, request)
+
+    async def ListGroupQueueEntries(
+        self, request: pb.ListGroupQueueEntriesRequest, context: Context
+    ) -> pb.ListGroupQueueEntriesResponse:
+        return await self._database.read(promises.list_group_queue_entries, request)
+
+    async def GetGroupAttainment(
+        self, request: pb.GetGroupAttainmentRequest, context: Context
+    ) -> attainment_pb2.AttainmentReport:
+        return await self._database.read(promises.get_group_attainment, request)
 
     async def GetTrafficReport(self, request: pb.GetTrafficReportRequest, context: Context) -> pb.TrafficReport:
         return await self._database.read(group.get_traffic_report, request)

@@ -17,7 +17,13 @@ from hanse_protos.log.v1 import log_pb2_grpc
 from hanse_protos.policy.v1 import draft_pb2_grpc, policy_pb2_grpc, tuning_pb2_grpc
 from hanse_protos.settlement.v1 import settlement_pb2_grpc
 from hanse_protos.telling.v1 import dead_letters_pb2_grpc
-from hanse_protos.ticket.v1 import escalation_pb2_grpc, service_pb2_grpc
+from hanse_protos.ticket.v1 import (
+    attainment_pb2_grpc,
+    escalation_pb2_grpc,
+    queue_pb2_grpc,
+    repair_pb2_grpc,
+    service_pb2_grpc,
+)
 from hanse_protos.waiting.v1 import processes_pb2_grpc
 
 TOKEN_LIFETIME = timedelta(hours=8)
@@ -38,6 +44,9 @@ class Desk:
         channel: Any = open_channel(settings.serve_address, settings.tls.authority, token)
         self._channel = channel
         self.tickets: Any = service_pb2_grpc.TicketServiceStub(channel)
+        self.queue: Any = queue_pb2_grpc.QueueServiceStub(channel)
+        self.attainment: Any = attainment_pb2_grpc.AttainmentServiceStub(channel)
+        self.repairs: Any = repair_pb2_grpc.RepairServiceStub(channel)
         self.customers: Any = service_pb2_grpc.CustomerServiceStub(channel)
         self.engagements: Any = service_pb2_grpc.EngagementServiceStub(channel)
         self.escalations: Any = escalation_pb2_grpc.EscalationServiceStub(channel)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from hanse.cli import (
     article,
+    attainment,
     customer,
     dead_letters,
     engagement,
@@ -20,6 +21,7 @@ from hanse.cli import (
     log_commands,
     partner,
     policy,
+    queue,
     replay,
     status,
     stream,
@@ -41,6 +43,8 @@ app = typer.Typer(
 group.register(app)
 status.register(app)
 link.register(app)
+queue.register(app)
+attainment.register(app)
 app.add_typer(ticket.app, name="ticket")
 app.add_typer(customer.app, name="customer")
 app.add_typer(engagement.app, name="engagement")

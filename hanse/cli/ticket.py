@@ -8,7 +8,7 @@ from uuid import uuid4
 import typer
 from rich.text import Text
 
-from hanse.cli import output
+from hanse.cli import output, ticket_repair
 from hanse.cli.clocks import show_clocks
 from hanse.cli.connection import At, command
 from hanse_protos.federation.v1 import group_pb2
@@ -16,6 +16,7 @@ from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
 app = typer.Typer(help="Open, work on and follow tickets.", no_args_is_help=True)
+ticket_repair.register(app)
 
 TicketArgument = Annotated[str, typer.Argument(help="The ticket's name, or its id where it is the unit's own.")]
 Priority = Annotated[str, typer.Option("--priority", "-p", help="P1 (business stands still) to P4 (a wish).")]

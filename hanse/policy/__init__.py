@@ -26,6 +26,7 @@ A document goes through three states:
 | `calendar` | working time between two instants, and the instant after so much of it |
 | `promises` | the clocks that a target starts |
 | `clock` | the sum of segments on different calendars: what is used up, and when it runs out |
+| `histories` | what happened to a ticket, read from its events |
 | `standards` | the compiled document and its answers |
 | `facts` | what conditions see of a ticket, gathered from its row, its message or its summary |
 | `tuning` | what a unit changes for itself, laid over the document as far as its bounds allow |

@@ -77,6 +77,13 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "EraseCustomer": LEADS,
         "ClassifyCustomer": LEADS,
     },
+    "hanse_protos.ticket.v1.QueueService": {"ListQueueEntries": READERS},
+    "hanse_protos.ticket.v1.AttainmentService": {"GetAttainment": READERS},
+    "hanse_protos.ticket.v1.RepairService": {
+        "CorrectTicket": LEADS,
+        "RepairTickets": LEADS | STANDARDS,
+        "ExplainClocks": READERS,
+    },
     "hanse_protos.knowledge.v1.KnowledgeService": {
         "CreateArticle": DESK,
         "GetArticle": READERS,
@@ -156,6 +163,8 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "ListGroupTickets": HEADQUARTERS,
         "ListGroupEngagements": HEADQUARTERS,
         "ListMatchedCharges": HEADQUARTERS,
+        "ListGroupQueueEntries": HEADQUARTERS,
+        "GetGroupAttainment": HEADQUARTERS,
         "GetTrafficReport": HEADQUARTERS,
         "ListGroupEscalations": HEADQUARTERS,
     },

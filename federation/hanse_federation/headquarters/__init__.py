@@ -16,8 +16,9 @@ too.
   `engagements`, `forwarding` and `passing` are its parts.
 - `routing` decides who is asked for an engagement.
 - `views` answers what headquarters may ask about the group, and `messages` puts its rows into words.
-- `histories` reads tickets' lives from the copies of the logs, for `what_if`: what another policy would have made of
-  them.
+- `promises` answers what is due in the group, and how promises were kept.
+- `what_if` says what another policy would have made of the tickets' lives, which the kernel reads from the copies of
+  the logs (`hanse.policy.histories`).
 
 Nothing here is needed for a unit's own work. While headquarters is away, units work on; when it is back, it takes in
 what they did, in their order, and every view is again what it would have been.

@@ -73,7 +73,8 @@ def _unit_status(session: Session, link: LinkState, now: datetime) -> pb.UnitSta
     return status
 
 
-def _unreachable(session: Session, parent: str) -> list[str]:
+def unreachable(session: Session, parent: str) -> list[str]:
+    """Return which of the units asked about have no link: what is known of them may be out of date."""
     links = session.scalars(select(LinkState).where(LinkState.end == End.HUB).order_by(LinkState.unit))
     now = utc_now()
     return [link.unit for link in links if parent in (ANY_UNIT, link.unit) and not is_up(link, now)]
@@ -119,7 +120,7 @@ def list_group_tickets(session: Session, request: pb.ListGroupTicketsRequest) ->
     return pb.ListGroupTicketsResponse(
         tickets=[ticket_to_proto(row) for row in rows],
         next_page_token=token,
-        unreachable=_unreachable(session, request.parent),
+        unreachable=unreachable(session, request.parent),
     )
 
 

@@ -21,11 +21,11 @@ from hanse.log.follow import START, Position, StoredRecord, read_after
 from hanse.names import home_of
 from hanse.policy import CategoryUnknown, HorizonExceeded, Standards, UnitUnknown, lint
 from hanse.policy.conditions import invalid
+from hanse.policy.histories import Histories, TicketHistory
 from hanse.policy.store import PolicyStore
 from hanse.policy.tuning import tuned
 from hanse.policy.what_if import History, Verdict, judge
 from hanse.times import instant, put_time
-from hanse_federation.headquarters.histories import Histories, TicketHistory
 from hanse_federation.headquarters.overrides import overrides_of
 from hanse_federation.model import LOG, SCHEMA
 from hanse_protos.federation.v1 import what_if_pb2 as pb

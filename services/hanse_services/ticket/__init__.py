@@ -12,6 +12,8 @@ clocks count on.
 - `commands`: what the desk may do. `engagements`: the same for engagements. `evaluation`: what is due on the clocks.
 - `peers`: what the home unit offers itself while headquarters is out of reach.
 - `effects`: what the desk does about what others tell it. `imports`: history from a legacy system.
+- `queue`, `attainment`: what is due, and how promises were kept.
+- `replaying`, `repair`, `explaining`: clocks computed anew from a ticket's history.
 - `queries`, `timeline`: what may be asked. `servicer`, `reactions`: the two doors.
 
 Each fact has one writer: the home unit writes the ticket, the provider writes its work, headquarters writes offers. So

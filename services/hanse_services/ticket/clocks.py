@@ -43,8 +43,9 @@ def start_clock(standards: Standards, ticket: Ticket, promise: Promise, at: date
 
 
 def stop_clock(standards: Standards, ticket: Ticket, row: Clock, at: datetime, *, cancelled: bool = False) -> None:
-    """Stop a clock at an instant: met, or cancelled."""
+    """Stop a clock at an instant, met or cancelled, and note what it has used up by then, and at which tier."""
     row.stop_time, row.due_time, row.cancelled = at, None, cancelled
+    row.stop_tier, row.used_duration = ticket.tier, used_until(standards, ticket, row, at)
 
 
 def reset_clock(standards: Standards, ticket: Ticket, row: Clock, at: datetime) -> None:
@@ -93,7 +94,7 @@ def restart_clock(ticket: Ticket, kind: int) -> None:
     """Let a clock that was met go on; one that a condition cancelled stays so."""
     for row in ticket.clocks:
         if row.kind == kind and not row.cancelled:
-            row.stop_time = None
+            row.stop_time = row.used_duration = row.stop_tier = None
 
 
 def schedule(standards: Standards, ticket: Ticket) -> None:
@@ -139,7 +140,7 @@ def clocks_to_proto(standards: Standards, ticket: Ticket, now: datetime) -> Iter
             kind=row.kind,
             number=row.number,
             towards=row.towards,
-            state=_state(ticket, row),
+            state=state_of(ticket, row),
             target=row.target,
             target_duration=duration(row.target_duration),
             elapsed=row.elapsed,
@@ -153,7 +154,38 @@ def clocks_to_proto(standards: Standards, ticket: Ticket, now: datetime) -> Iter
         yield message
 
 
-def _state(ticket: Ticket, row: Clock) -> pb.Clock.State.ValueType:
+def summaries_of(ticket: Ticket) -> Iterator[pb.ClockSummary]:
+    """Yield where the ticket's clocks stand, for events: what they have used up, when they have stopped."""
+    for row in sorted(ticket.clocks, key=lambda clock: (clock.kind, clock.number)):
+        yield summary_of_clock(row, state_of(ticket, row), row.used_duration)
+
+
+def summary_of_clock(row: Clock, state: pb.Clock.State.ValueType, used: timedelta | None) -> pb.ClockSummary:
+    """Return where a clock stands, with what it has used up, where that is known."""
+    message = pb.ClockSummary(
+        kind=row.kind,
+        state=state,
+        target=row.target,
+        policy_version=row.policy_version,
+        target_duration=duration(row.target_duration),
+        used_duration=None if used is None else duration(used),
+        tier=row.stop_tier or 0,
+        number=row.number,
+        towards=row.towards,
+    )
+    put_time(message.due_time, row.due_time)
+    put_time(message.breach_time, row.breach_time)
+    put_time(message.stop_time, row.stop_time)
+    return message
+
+
+def used_until(standards: Standards, ticket: Ticket, row: Clock, now: datetime) -> timedelta:
+    """Return what a clock has used up: by now, or when it stopped."""
+    return clock.used(list(segments_of(ticket, row)), standards.calendars, now)
+
+
+def state_of(ticket: Ticket, row: Clock) -> pb.Clock.State.ValueType:
+    """Return where a clock stands."""
     if row.breach_time:
         return pb.Clock.BREACHED
     if row.stop_time:

@@ -16,7 +16,7 @@ from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks import restart_clock
 from hanse_services.ticket.engagements import withdraw_seeking
-from hanse_services.ticket.holding import answered, asked, begin_clock, end_wait, stop_clocks
+from hanse_services.ticket.holding import answered, asked, begin_clock, end_wait, stop_clocks, tell_step
 from hanse_services.ticket.loading import check_agent, kept, own_ticket
 from hanse_services.ticket.messages import opened_ticket_to_proto, summary_of
 from hanse_services.ticket.model import Customer, Ticket
@@ -43,7 +43,7 @@ def create_ticket(work: Work, request: rpc.CreateTicketRequest) -> pb.Ticket:
     work.insert(ticket)
     for row in started.rows_of(name):
         work.insert(row)
-    opened = told.TicketOpened(ticket=summary_of(ticket))
+    opened = told.TicketOpened(ticket=summary_of(ticket, started.summaries))
     work.tell(ticket.name, opened, title=ticket.title, description=ticket.description)
     return opened_ticket_to_proto(ticket, started.messages)
 
@@ -133,7 +133,7 @@ def comment_ticket(work: Work, request: rpc.CommentTicketRequest) -> pb.Ticket:
         asked(work, ticket)
     elif public:
         answered(work, ticket)
-    work.tell(ticket.name, told.TicketCommented(ticket=summary_of(ticket), public=public), text=request.text)
+    tell_step(work, ticket, lambda after: told.TicketCommented(ticket=after, public=public), text=request.text)
     if by_customer and ticket.state == pb.WAITING and ticket.waiting_for == FOR_CUSTOMER:
         _resume(work, ticket)
     return kept(work, ticket)
@@ -145,7 +145,7 @@ def assign_ticket(work: Work, request: rpc.AssignTicketRequest) -> pb.Ticket:
     ticket = own_ticket(work, request.name, request.etag)
     ticket.move("AssignTicket")
     ticket.assignee = request.assignee
-    work.tell(ticket.name, told.TicketAssigned(ticket=summary_of(ticket), assignee=ticket.assignee))
+    tell_step(work, ticket, lambda after: told.TicketAssigned(ticket=after, assignee=request.assignee))
     return kept(work, ticket)
 
 
@@ -168,7 +168,7 @@ def climb(work: Work, ticket: Ticket, reason: str) -> None:
         )
     before, ticket.tier = ticket.tier, ticket.tier + 1
     ticket.assignee = ""
-    work.tell(ticket.name, told.TicketEscalated(ticket=summary_of(ticket), from_tier=before), text=reason)
+    tell_step(work, ticket, lambda after: told.TicketEscalated(ticket=after, from_tier=before), text=reason)
 
 
 def pause_ticket(work: Work, request: rpc.PauseTicketRequest) -> pb.Ticket:
@@ -178,8 +178,8 @@ def pause_ticket(work: Work, request: rpc.PauseTicketRequest) -> pb.Ticket:
     ticket = own_ticket(work, request.name, request.etag)
     ticket.move("PauseTicket")
     ticket.waiting_for, ticket.waiting_since = request.waiting_for, work.now
-    paused = told.TicketPaused(ticket=summary_of(ticket), waiting_for=request.waiting_for)
-    work.tell(ticket.name, paused, text=request.reason)
+    whom = request.waiting_for
+    tell_step(work, ticket, lambda after: told.TicketPaused(ticket=after, waiting_for=whom), text=request.reason)
     return kept(work, ticket)
 
 
@@ -193,7 +193,7 @@ def resume_ticket(work: Work, request: rpc.ResumeTicketRequest) -> pb.Ticket:
 def _resume(work: Work, ticket: Ticket) -> None:
     ticket.move("ResumeTicket")
     end_wait(ticket, work.now)
-    work.tell(ticket.name, told.TicketResumed(ticket=summary_of(ticket)))
+    tell_step(work, ticket, lambda after: told.TicketResumed(ticket=after))
 
 
 def resolve_ticket(work: Work, request: rpc.ResolveTicketRequest) -> pb.Ticket:
@@ -205,7 +205,7 @@ def resolve_ticket(work: Work, request: rpc.ResolveTicketRequest) -> pb.Ticket:
     ticket.solution, ticket.resolve_time = request.solution, work.now
     stop_clocks(work, ticket)
     ticket.respond_time = ticket.respond_time or work.now
-    work.tell(ticket.name, told.TicketResolved(ticket=summary_of(ticket)), text=request.solution)
+    tell_step(work, ticket, lambda after: told.TicketResolved(ticket=after), text=request.solution)
     return kept(work, ticket)
 
 
@@ -216,7 +216,7 @@ def reopen_ticket(work: Work, request: rpc.ReopenTicketRequest) -> pb.Ticket:
     ticket.resolve_time = None
     restart_clock(ticket, pb.Clock.RESOLUTION)
     begin_clock(work, ticket, pb.Clock.PERIODIC_UPDATE)
-    work.tell(ticket.name, told.TicketReopened(ticket=summary_of(ticket)), text=request.reason)
+    tell_step(work, ticket, lambda after: told.TicketReopened(ticket=after), text=request.reason)
     return kept(work, ticket)
 
 
@@ -225,5 +225,5 @@ def close_ticket(work: Work, request: rpc.CloseTicketRequest) -> pb.Ticket:
     ticket = own_ticket(work, request.name, request.etag)
     ticket.move("CloseTicket")
     ticket.close_time = work.now
-    work.tell(ticket.name, told.TicketClosed(ticket=summary_of(ticket)))
+    tell_step(work, ticket, lambda after: told.TicketClosed(ticket=after))
     return kept(work, ticket)

@@ -1,7 +1,9 @@
 """Who holds a ticket, and on whose calendar its clocks run."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+
+from google.protobuf.message import Message
 
 from hanse.policy.standards import Standards
 from hanse.times import put_time
@@ -24,6 +26,14 @@ def settle_clocks(work: Work, ticket: Ticket, at: datetime) -> None:
     standards = standards_of(work, ticket)
     if standards:
         _tell(work, ticket, Ruling(standards, ticket, at).settle(), at)
+
+
+def tell_step(work: Work, ticket: Ticket, step: Callable[[pb.TicketSummary], Message], *, text: str = "") -> None:
+    """Tell a step that changed a ticket. Its clocks follow it first: the event says where they stand after it."""
+    standards = standards_of(work, ticket)
+    applied = Ruling(standards, ticket, work.now).settle() if standards else []
+    work.tell(ticket.name, step(summary_of(ticket)), text=text)
+    _tell(work, ticket, applied, work.now)
 
 
 def answered(work: Work, ticket: Ticket) -> None:

@@ -30,11 +30,15 @@ def check_agent(name: str) -> None:
 
 
 def own_ticket(work: Work, name: str, etag: str = "") -> Ticket:
-    """Load and lock a ticket of this unit. Raises ResourceNotFound for others', EtagMismatch."""
+    """Load and lock a ticket of this unit. Raises ResourceNotFound for others', EtagMismatch.
+
+    A ticket's time never goes back: where the machine's clock has, the command runs at the time of the last change.
+    """
     ticket = find_ticket(work, name) if home_of(name) == work.unit else None
     if ticket is None:
         raise ResourceNotFound(resource=name)
     check_etag(ticket.name, etag_of(ticket), etag)
+    work.now = max(work.now, ticket.update_time)
     return ticket
 
 

@@ -7,12 +7,12 @@ from hanse.names import home_of
 from hanse.policy.standards import Standards
 from hanse.times import duration, put_time, timestamp
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import clocks_to_proto
+from hanse_services.ticket.clocks import clocks_to_proto, summaries_of
 from hanse_services.ticket.model import Customer, Engagement, Ticket, etag_of
 
 
-def summary_of(ticket: Ticket) -> pb.TicketSummary:
-    """Return what every ticket event carries: no text, no person."""
+def summary_of(ticket: Ticket, clocks: Iterable[pb.ClockSummary] | None = None) -> pb.TicketSummary:
+    """Return what every ticket event carries: no text, no person. `clocks` are those of a row that has none to show."""
     message = pb.TicketSummary(
         name=ticket.name,
         state=ticket.state,
@@ -30,6 +30,7 @@ def summary_of(ticket: Ticket) -> pb.TicketSummary:
         customer_class=ticket.customer_class,
         policy_override=ticket.policy_override,
         returns=ticket.returns,
+        clocks=summaries_of(ticket) if clocks is None else clocks,
     )
     put_time(message.resolve_time, ticket.resolve_time)
     return message

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, Interval, SmallInteger, Text
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, Interval, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -223,6 +223,11 @@ class Clock(Base):
         Index("clock_open", "ticket", postgresql_where="stop_time IS NULL"),
         # For the queue: what runs out next. Clocks that stand have no time and come last.
         Index("clock_open_by_due_time", "due_time", "ticket", postgresql_where="stop_time IS NULL"),
+        Index(
+            "clock_by_outcome",
+            text("coalesce(breach_time, stop_time)"),
+            postgresql_where="breach_time IS NOT NULL OR stop_time IS NOT NULL",
+        ),
     )
 
     ticket: Mapped[str] = mapped_column(ForeignKey("ticket.ticket.name"), primary_key=True)
@@ -244,6 +249,10 @@ class Clock(Base):
     due_time: Mapped[datetime | None]
     breach_time: Mapped[datetime | None]
     stop_time: Mapped[datetime | None]
+    used_duration: Mapped[timedelta | None]
+    """What was used up when it stopped: the sum of its segments until then, kept for reports over many clocks."""
+    stop_tier: Mapped[int | None] = mapped_column(SmallInteger)
+    """The tier at which it stopped."""
     steps: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
 
     def open_steps(self) -> list[Step]:

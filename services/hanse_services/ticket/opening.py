@@ -10,7 +10,7 @@ from hanse.policy.standards import Standards
 from hanse.session import as_plain, plain
 from hanse_protos.policy.v1.policy_pb2 import TicketFacts
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import clocks_to_proto
+from hanse_services.ticket.clocks import clocks_to_proto, summaries_of
 from hanse_services.ticket.model import Base, Ticket
 from hanse_services.ticket.rules import Ruling
 
@@ -20,12 +20,13 @@ REMEMBERED_STARTS = 256
 
 @dataclass(frozen=True, slots=True)
 class NewClocks:
-    """The clocks of a ticket that has just been opened: as plain rows, and as an answer shows them."""
+    """The clocks of a ticket that has just been opened: as plain rows, and as answers and events show them."""
 
     target: str
     """The id of the target that applies; empty where none does."""
     rows: Sequence[Base]
     messages: Sequence[pb.Clock]
+    summaries: Sequence[pb.ClockSummary]
 
     def rows_of(self, ticket: str) -> Iterator[Base]:
         """Yield the rows for a ticket."""
@@ -38,7 +39,7 @@ def new_clocks(standards: Standards, ticket: Ticket, home: str) -> NewClocks:
     facts = facts_of(standards, ticket, home)
     target = standards.target_for(facts)
     if target is None:
-        return NewClocks("", (), ())
+        return NewClocks("", (), (), ())
     # Conditions may ask for more than the target did; then the clocks are alike only where the facts are.
     asked = facts.SerializeToString() if standards.is_conditional(target.id) else b""
     return _started(standards, target.id, home, ticket.open_time, asked)
@@ -50,4 +51,5 @@ def _started(standards: Standards, target: str, home: str, open_time: datetime, 
     example = Ticket(name=f"{home}/tickets/example", state=pb.NEW, holder=home, open_time=open_time, target=target)
     Ruling(standards, example, open_time, TicketFacts.FromString(facts)).settle()
     rows = [as_plain(row) for row in (*example.segments, *example.clocks)]
-    return NewClocks(target, rows, list(clocks_to_proto(standards, example, open_time)))
+    messages, summaries = clocks_to_proto(standards, example, open_time), summaries_of(example)
+    return NewClocks(target, rows, list(messages), list(summaries))

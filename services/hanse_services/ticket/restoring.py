@@ -31,6 +31,7 @@ from hanse_services.ticket.holding import standards_of
 from hanse_services.ticket.loading import find_engagement, find_ticket, mirror_of
 from hanse_services.ticket.model import SCHEMA, Engagement, StepAction, Ticket
 from hanse_services.ticket.opening import new_clocks
+from hanse_services.ticket.repair import restore_repair
 from hanse_services.ticket.rules import ENDED_BY_AN_ANSWER, Ruling
 
 PARTNERS = "partners/"
@@ -287,6 +288,9 @@ RESTORES: dict[type[Message], Callable[[Work, Fact], None]] = {
     told.TicketReopened: _changing(_reopened),
     told.TicketClosed: _changing(_closed),
     told.TicketHandedOver: _changing(_handed_over),
+    told.TicketCorrected: _changing(_nothing_more),
+    told.TicketClocksRepaired: _changing(restore_repair),
+    told.SlaBreachWithdrawn: _changing(_nothing_more),
     told.SlaWarned: _changing(_nothing_more),
     told.SlaBreached: _changing(_nothing_more),
     told.TicketEscalationRaised: _changing(hierarchy.restored),

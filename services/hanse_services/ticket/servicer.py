@@ -8,24 +8,36 @@ from hanse.rpc.call import cause_of, current_caller
 from hanse.rpc.server import Served
 from hanse.runtime import Runtime
 from hanse.work import Command, CommandExecutor
+from hanse_protos.ticket.v1 import (
+    attainment_pb2,
+    attainment_pb2_grpc,
+    queue_pb2,
+    queue_pb2_grpc,
+    repair_pb2,
+    repair_pb2_grpc,
+)
 from hanse_protos.ticket.v1 import escalation_pb2 as escalation_rpc
 from hanse_protos.ticket.v1 import escalation_pb2_grpc as escalation_stubs
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import service_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import (
+    attainment,
     commands,
     customers,
     engagements,
     erasing,
     evaluation,
+    explaining,
     hierarchy,
     imports,
     peers,
+    repair,
     skipping,
     timeline,
 )
 from hanse_services.ticket.queries import TicketQueries, list_escalations
+from hanse_services.ticket.queue import Queue
 
 Context = Any
 
@@ -194,6 +206,62 @@ class EscalationServicer(_Desk, escalation_stubs.EscalationServiceServicer):
         )
 
 
+class QueueServicer(queue_pb2_grpc.QueueServiceServicer):
+    """The live queue."""
+
+    def __init__(self, runtime: Runtime, executor: CommandExecutor) -> None:
+        self._database = runtime.database
+        self._queue = Queue(runtime.unit, executor.policies)
+
+    async def ListQueueEntries(
+        self, request: queue_pb2.ListQueueEntriesRequest, context: Context
+    ) -> queue_pb2.ListQueueEntriesResponse:
+        return await self._database.read(self._queue.list_entries, request)
+
+
+class AttainmentServicer(attainment_pb2_grpc.AttainmentServiceServicer):
+    """How promises were kept."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._unit = runtime.unit
+        self._database = runtime.database
+
+    async def GetAttainment(
+        self, request: attainment_pb2.GetAttainmentRequest, context: Context
+    ) -> attainment_pb2.AttainmentReport:
+        return await self._database.read(attainment.get_attainment, self._unit, request)
+
+
+class RepairServicer(repair_pb2_grpc.RepairServiceServicer):
+    """Clocks computed anew from what happened."""
+
+    def __init__(self, runtime: Runtime, executor: CommandExecutor) -> None:
+        self._unit = runtime.unit
+        self._database = runtime.database
+        self._executor = executor
+
+    async def CorrectTicket(
+        self, request: repair_pb2.CorrectTicketRequest, context: Context
+    ) -> repair_pb2.RepairedTicket:
+        cause = cause_of(request)
+        return await self._executor.execute(repair.correct_ticket, request, cause, repair_pb2.RepairedTicket)
+
+    async def RepairTickets(
+        self, request: repair_pb2.RepairTicketsRequest, context: Context
+    ) -> repair_pb2.RepairTicketsResponse:
+        if request.validate_only:
+            here = (self._unit, self._executor.policies, self._executor.clock())
+            return await self._database.read(repair.preview_repairs, *here, request)
+        cause = cause_of(request)
+        return await self._executor.execute(repair.repair_tickets, request, cause, repair_pb2.RepairTicketsResponse)
+
+    async def ExplainClocks(
+        self, request: repair_pb2.ExplainClocksRequest, context: Context
+    ) -> repair_pb2.ClockExplanation:
+        here = (self._executor.policies, self._executor.clock())
+        return await self._database.read(explaining.explain_clocks, *here, request)
+
+
 def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
     """Return the servicers of the desk."""
     return [
@@ -216,5 +284,20 @@ def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
             "hanse_protos.ticket.v1.CustomerService",
             stubs.add_CustomerServiceServicer_to_server,
             CustomerServicer(runtime, executor),
+        ),
+        Served(
+            "hanse_protos.ticket.v1.QueueService",
+            queue_pb2_grpc.add_QueueServiceServicer_to_server,
+            QueueServicer(runtime, executor),
+        ),
+        Served(
+            "hanse_protos.ticket.v1.AttainmentService",
+            attainment_pb2_grpc.add_AttainmentServiceServicer_to_server,
+            AttainmentServicer(runtime),
+        ),
+        Served(
+            "hanse_protos.ticket.v1.RepairService",
+            repair_pb2_grpc.add_RepairServiceServicer_to_server,
+            RepairServicer(runtime, executor),
         ),
     ]

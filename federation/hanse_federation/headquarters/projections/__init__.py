@@ -10,6 +10,7 @@ batch are never opened, and neither is an event that concerns no projection.
 | Projection | made of | answers |
 |---|---|---|
 | `group_ticket` | every event on a ticket | which tickets there are, and how long they waited |
+| `group_clock` | every event on a ticket | what is due in the group, and how promises were kept |
 | `hand_over` | TicketHandedOver | who gave what to whom, and what came back |
 | `group_escalation` | TicketEscalationRaised to headquarters | what headquarters has to see to |
 | `group_charge` | ChargePosted | whether the legs of a charge match |
@@ -32,6 +33,7 @@ from sqlalchemy.orm import Session
 
 from hanse_federation.headquarters.projections import (
     group_charge,
+    group_clock,
     group_escalation,
     group_ticket,
     hand_over,
@@ -55,6 +57,8 @@ class Projection(NamedTuple):
 
 PROJECTIONS = (
     Projection(group_ticket.PAYLOADS, group_ticket.project, group_ticket.forget, every_one=False),
+    Projection(group_clock.REPAIRS, group_clock.begin_anew, group_clock.forget),
+    Projection(group_clock.PAYLOADS, group_clock.project, group_clock.forget, every_one=False),
     Projection(hand_over.PAYLOADS, hand_over.project, hand_over.forget),
     Projection(group_escalation.PAYLOADS, group_escalation.project, group_escalation.forget),
     Projection(group_charge.PAYLOADS, group_charge.project, group_charge.forget),

@@ -30,6 +30,10 @@ PAYLOADS = frozenset(
         told.SlaStepSkipped,
         told.TicketEscalationRaised,
         told.TicketEscalationAcknowledged,
+        told.SlaBreachWithdrawn,
+        told.ClockRuleApplied,
+        told.TicketCorrected,
+        told.TicketClocksRepaired,
     }
 )
 
@@ -68,15 +72,16 @@ def project(session: Session, facts: Sequence[Arrival]) -> None:
         UPSERT,
         {
             "names": list(last),
-            "opened": [_microseconds(ticket.open_time) for ticket in tickets],
-            "updated": [_microseconds(fact.event.occur_time) for fact, _ in last.values()],
-            "waited": [_microseconds(ticket.waiting_duration) for ticket in tickets],
+            "opened": [microseconds(ticket.open_time) for ticket in tickets],
+            "updated": [microseconds(fact.event.occur_time) for fact, _ in last.values()],
+            "waited": [microseconds(ticket.waiting_duration) for ticket in tickets],
             "summaries": [ticket.SerializeToString() for ticket in tickets],
         },
     )
 
 
-def _microseconds(time: Timestamp | Duration) -> int:
+def microseconds(time: Timestamp | Duration) -> int:
+    """Return an instant, or a length of time, in whole microseconds."""
     return time.seconds * 1_000_000 + time.nanos // 1_000
 
 

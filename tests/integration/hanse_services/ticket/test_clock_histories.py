@@ -12,6 +12,7 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.model import TICKET_TRANSITIONS
 from tests.integration.hanse_services.ticket.desk import Desk, FakeClock
 from tests.integration.hanse_services.ticket.test_clocks import resolution, response, used
+from tests.integration.hanse_services.ticket.test_repair import repaired
 
 EXAMPLES = 15
 VERBS = ("CommentTicket", "AssignTicket", "PauseTicket", "ResumeTicket", "ResolveTicket", "ReopenTicket")
@@ -56,3 +57,6 @@ async def test_a_clock_is_the_sum_of_its_segments_and_of_the_time_in_which_it_ra
             check_segments(clock, desk.clock.now)
         assert used(resolution(ticket)) == ran
         assert used(response(ticket)) == (ran if ran_until_response is None else ran_until_response)
+    await desk.evaluate(ticket.name)
+    # Its clocks are what its history makes of them, computed from scratch.
+    assert not (await repaired(desk, ticket.name, preview=True)).changed

@@ -14,9 +14,11 @@ from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import service_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_protos.ticket.v1.repair_pb2 import MissedStep
 from hanse_services.ticket.model import SCHEMA
-from tests.integration.hanse_services.ticket.desk import MUNICH, SHANGHAI, TEXTS, Desk, new_request_id, refused
+from tests.integration.hanse_services.ticket.desk import MONDAY, MUNICH, SHANGHAI, TEXTS, Desk, new_request_id, refused
 from tests.integration.hanse_services.ticket.engaged import Engaged, engaged_at
+from tests.integration.hanse_services.ticket.test_repair import REASON, correct, missed
 from tests.support import record_of
 
 CONTACT = pb.Contact(reference="C-1001", display_name="Frau Chen", email="chen@example.cn", phone="+86 21 5555")
@@ -62,6 +64,14 @@ async def test_nothing_of_the_person_is_left_in_any_table(desk: Desk) -> None:
     assert found(desk, *WORDS) == {"customer", "ticket", "log_record", "request"}
     await erase(desk, ticket.customer)
     assert found(desk, *WORDS, TEXTS["ResolveTicket"]["solution"]) == set()
+
+
+async def test_why_a_ticket_was_corrected_is_erased_with_it(desk: Desk) -> None:
+    ticket = await closed(desk)
+    await correct(desk, ticket.name, missed(MissedStep.ANSWERED, MONDAY))
+    assert found(desk, REASON) == {"log_record"}
+    await erase(desk, ticket.customer)
+    assert found(desk, REASON) == set()
 
 
 async def test_the_row_says_who_when_and_why(desk: Desk) -> None:

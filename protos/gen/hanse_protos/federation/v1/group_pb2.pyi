@@ -13,7 +13,9 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.type import money_pb2 as _money_pb2
 from hanse_protos.log.v1 import log_pb2 as _log_pb2
 from hanse_protos.policy.v1 import tuning_pb2 as _tuning_pb2
+from hanse_protos.ticket.v1 import attainment_pb2 as _attainment_pb2
 from hanse_protos.ticket.v1 import escalation_pb2 as _escalation_pb2
+from hanse_protos.ticket.v1 import queue_pb2 as _queue_pb2
 from hanse_protos.ticket.v1 import ticket_pb2 as _ticket_pb2
 import builtins as _builtins
 import sys
@@ -1476,3 +1478,117 @@ class GetLinkRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetLinkRequest: _TypeAlias = GetLinkRequest  # noqa: Y015
+
+@_typing.final
+class ListGroupQueueEntriesRequest(_message.Message):
+    """Request for ListGroupQueueEntries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """"units/-" for every unit, or one home unit."""
+    page_size: _builtins.int
+    """How many at most; 50 where 0, 1,000 at most."""
+    page_token: _builtins.str
+    """The token of the page, from the answer before."""
+    standing: _builtins.bool
+    """List the clocks that stand instead, by ticket."""
+    @_builtins.property
+    def filter(self) -> _queue_pb2.QueueFilter:
+        """Only what is asked for. Headquarters knows no agents: a filter by one finds nothing."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        filter: _queue_pb2.QueueFilter | None = ...,
+        standing: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "standing", b"standing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGroupQueueEntriesRequest: _TypeAlias = ListGroupQueueEntriesRequest  # noqa: Y015
+
+@_typing.final
+class ListGroupQueueEntriesResponse(_message.Message):
+    """Response for ListGroupQueueEntries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    UNREACHABLE_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """The token of the next page, empty on the last."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[_queue_pb2.QueueEntry]:
+        """The clocks, without titles and agents."""
+
+    @_builtins.property
+    def count(self) -> _queue_pb2.QueueCount:
+        """How many there are in all. Counted for the first page only."""
+
+    @_builtins.property
+    def unreachable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Units that can't be reached: their tickets may have changed since."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[_queue_pb2.QueueEntry] | None = ...,
+        next_page_token: _builtins.str = ...,
+        count: _queue_pb2.QueueCount | None = ...,
+        unreachable: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["count", b"count"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "entries", b"entries", "next_page_token", b"next_page_token", "unreachable", b"unreachable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGroupQueueEntriesResponse: _TypeAlias = ListGroupQueueEntriesResponse  # noqa: Y015
+
+@_typing.final
+class GetGroupAttainmentRequest(_message.Message):
+    """Request for GetGroupAttainment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """"units/-" for every unit, or one home unit."""
+    @_builtins.property
+    def period(self) -> _attainment_pb2.AttainmentPeriod:
+        """The period."""
+
+    @_builtins.property
+    def group_by(self) -> _containers.RepeatedScalarFieldContainer[_attainment_pb2.AttainmentDimension.ValueType]:
+        """What to count by; by kind where none is said."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        period: _attainment_pb2.AttainmentPeriod | None = ...,
+        group_by: _abc.Iterable[_attainment_pb2.AttainmentDimension.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group_by", b"group_by", "parent", b"parent", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetGroupAttainmentRequest: _TypeAlias = GetGroupAttainmentRequest  # noqa: Y015

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from hanse_protos.federation.v1 import group_pb2 as hanse__protos_dot_federation_dot_v1_dot_group__pb2
+from hanse_protos.ticket.v1 import attainment_pb2 as hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2
 from hanse_protos.ticket.v1 import escalation_pb2 as hanse__protos_dot_ticket_dot_v1_dot_escalation__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -56,6 +57,16 @@ class GroupServiceStub:
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListMatchedChargesRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListMatchedChargesResponse.FromString,
                 _registered_method=True)
+        self.ListGroupQueueEntries = channel.unary_unary(
+                '/hanse_protos.federation.v1.GroupService/ListGroupQueueEntries',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListGroupQueueEntriesRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListGroupQueueEntriesResponse.FromString,
+                _registered_method=True)
+        self.GetGroupAttainment = channel.unary_unary(
+                '/hanse_protos.federation.v1.GroupService/GetGroupAttainment',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.GetGroupAttainmentRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.AttainmentReport.FromString,
+                _registered_method=True)
         self.GetTrafficReport = channel.unary_unary(
                 '/hanse_protos.federation.v1.GroupService/GetTrafficReport',
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.GetTrafficReportRequest.SerializeToString,
@@ -100,6 +111,20 @@ class GroupServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListGroupQueueEntries(self, request, context):
+        """Lists clocks of every unit's tickets that have not stopped, by the time at which they run out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetGroupAttainment(self, request, context):
+        """Counts how the units kept their promises in a period.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTrafficReport(self, request, context):
         """Sums up who gave what to whom.
         """
@@ -136,6 +161,16 @@ def add_GroupServiceServicer_to_server(servicer, server):
                     servicer.ListMatchedCharges,
                     request_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListMatchedChargesRequest.FromString,
                     response_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListMatchedChargesResponse.SerializeToString,
+            ),
+            'ListGroupQueueEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGroupQueueEntries,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListGroupQueueEntriesRequest.FromString,
+                    response_serializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListGroupQueueEntriesResponse.SerializeToString,
+            ),
+            'GetGroupAttainment': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGroupAttainment,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_group__pb2.GetGroupAttainmentRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.AttainmentReport.SerializeToString,
             ),
             'GetTrafficReport': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTrafficReport,
@@ -257,6 +292,60 @@ class GroupService:
             '/hanse_protos.federation.v1.GroupService/ListMatchedCharges',
             hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListMatchedChargesRequest.SerializeToString,
             hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListMatchedChargesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGroupQueueEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.GroupService/ListGroupQueueEntries',
+            hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListGroupQueueEntriesRequest.SerializeToString,
+            hanse__protos_dot_federation_dot_v1_dot_group__pb2.ListGroupQueueEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGroupAttainment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.GroupService/GetGroupAttainment',
+            hanse__protos_dot_federation_dot_v1_dot_group__pb2.GetGroupAttainmentRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.AttainmentReport.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ What headquarters knows of the whole group: projections of the units' streams, a
 from collections import abc as _abc
 from grpc import aio as _aio
 from hanse_protos.federation.v1 import group_pb2 as _group_pb2
+from hanse_protos.ticket.v1 import attainment_pb2 as _attainment_pb2
 from hanse_protos.ticket.v1 import escalation_pb2 as _escalation_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -42,6 +43,10 @@ class GroupServiceStub:
     """Lists engagements of every unit, the newest first."""
     ListMatchedCharges: _grpc.UnaryUnaryMultiCallable[_group_pb2.ListMatchedChargesRequest, _group_pb2.ListMatchedChargesResponse]
     """Lists the charges of every unit with both legs, the newest first."""
+    ListGroupQueueEntries: _grpc.UnaryUnaryMultiCallable[_group_pb2.ListGroupQueueEntriesRequest, _group_pb2.ListGroupQueueEntriesResponse]
+    """Lists clocks of every unit's tickets that have not stopped, by the time at which they run out."""
+    GetGroupAttainment: _grpc.UnaryUnaryMultiCallable[_group_pb2.GetGroupAttainmentRequest, _attainment_pb2.AttainmentReport]
+    """Counts how the units kept their promises in a period."""
     GetTrafficReport: _grpc.UnaryUnaryMultiCallable[_group_pb2.GetTrafficReportRequest, _group_pb2.TrafficReport]
     """Sums up who gave what to whom."""
     ListGroupEscalations: _grpc.UnaryUnaryMultiCallable[_group_pb2.ListGroupEscalationsRequest, _group_pb2.ListGroupEscalationsResponse]
@@ -60,6 +65,10 @@ class GroupServiceAsyncStub(GroupServiceStub):
     """Lists engagements of every unit, the newest first."""
     ListMatchedCharges: _aio.UnaryUnaryMultiCallable[_group_pb2.ListMatchedChargesRequest, _group_pb2.ListMatchedChargesResponse]  # type: ignore[assignment]
     """Lists the charges of every unit with both legs, the newest first."""
+    ListGroupQueueEntries: _aio.UnaryUnaryMultiCallable[_group_pb2.ListGroupQueueEntriesRequest, _group_pb2.ListGroupQueueEntriesResponse]  # type: ignore[assignment]
+    """Lists clocks of every unit's tickets that have not stopped, by the time at which they run out."""
+    GetGroupAttainment: _aio.UnaryUnaryMultiCallable[_group_pb2.GetGroupAttainmentRequest, _attainment_pb2.AttainmentReport]  # type: ignore[assignment]
+    """Counts how the units kept their promises in a period."""
     GetTrafficReport: _aio.UnaryUnaryMultiCallable[_group_pb2.GetTrafficReportRequest, _group_pb2.TrafficReport]  # type: ignore[assignment]
     """Sums up who gave what to whom."""
     ListGroupEscalations: _aio.UnaryUnaryMultiCallable[_group_pb2.ListGroupEscalationsRequest, _group_pb2.ListGroupEscalationsResponse]  # type: ignore[assignment]
@@ -99,6 +108,22 @@ class GroupServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_group_pb2.ListMatchedChargesResponse, _abc.Awaitable[_group_pb2.ListMatchedChargesResponse]]:
         """Lists the charges of every unit with both legs, the newest first."""
+
+    @_abc_1.abstractmethod
+    def ListGroupQueueEntries(
+        self,
+        request: _group_pb2.ListGroupQueueEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_group_pb2.ListGroupQueueEntriesResponse, _abc.Awaitable[_group_pb2.ListGroupQueueEntriesResponse]]:
+        """Lists clocks of every unit's tickets that have not stopped, by the time at which they run out."""
+
+    @_abc_1.abstractmethod
+    def GetGroupAttainment(
+        self,
+        request: _group_pb2.GetGroupAttainmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attainment_pb2.AttainmentReport, _abc.Awaitable[_attainment_pb2.AttainmentReport]]:
+        """Counts how the units kept their promises in a period."""
 
     @_abc_1.abstractmethod
     def GetTrafficReport(

@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from hanse_protos.ticket.v1 import escalation_pb2 as _escalation_pb2
+from hanse_protos.ticket.v1 import repair_pb2 as _repair_pb2
 from hanse_protos.ticket.v1 import ticket_pb2 as _ticket_pb2
 import builtins as _builtins
 import sys
@@ -528,6 +529,106 @@ class ClockRuleApplied(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClockRuleApplied: _TypeAlias = ClockRuleApplied  # noqa: Y015
+
+@_typing.final
+class TicketCorrected(_message.Message):
+    """It was said when steps of a ticket really happened, where its history has them wrong or not at all. Sealed: text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    CORRECTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ticket(self) -> _ticket_pb2.TicketSummary:
+        """The ticket after the event."""
+
+    @_builtins.property
+    def corrections(self) -> _containers.RepeatedCompositeFieldContainer[_repair_pb2.Correction]:
+        """What was corrected."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _ticket_pb2.TicketSummary | None = ...,
+        corrections: _abc.Iterable[_repair_pb2.Correction] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corrections", b"corrections", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TicketCorrected: _TypeAlias = TicketCorrected  # noqa: Y015
+
+@_typing.final
+class TicketClocksRepaired(_message.Message):
+    """The clocks of a ticket were computed anew from its history, and came out otherwise."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    PREVIOUS_POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    policy_version: _builtins.int
+    """The version of the policy that its clocks run under now."""
+    previous_policy_version: _builtins.int
+    """The version that they ran under before; 0 where it had no clocks."""
+    @_builtins.property
+    def ticket(self) -> _ticket_pb2.TicketSummary:
+        """The ticket after the event."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _ticket_pb2.TicketSummary | None = ...,
+        policy_version: _builtins.int = ...,
+        previous_policy_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy_version", b"policy_version", "previous_policy_version", b"previous_policy_version", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TicketClocksRepaired: _TypeAlias = TicketClocksRepaired  # noqa: Y015
+
+@_typing.final
+class SlaBreachWithdrawn(_message.Message):
+    """A clock had not run out after all: what was told of it before is taken back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DUE_TIME_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    kind: _ticket_pb2.Clock.Kind.ValueType
+    """The clock."""
+    number: _builtins.int
+    """Which clock of its kind it is."""
+    @_builtins.property
+    def ticket(self) -> _ticket_pb2.TicketSummary:
+        """The ticket after the event."""
+
+    @_builtins.property
+    def due_time(self) -> _timestamp_pb2.Timestamp:
+        """When it had been said to run out."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _ticket_pb2.TicketSummary | None = ...,
+        kind: _ticket_pb2.Clock.Kind.ValueType = ...,
+        due_time: _timestamp_pb2.Timestamp | None = ...,
+        number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "ticket", b"ticket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "kind", b"kind", "number", b"number", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SlaBreachWithdrawn: _TypeAlias = SlaBreachWithdrawn  # noqa: Y015
 
 @_typing.final
 class SlaStepSkipped(_message.Message):

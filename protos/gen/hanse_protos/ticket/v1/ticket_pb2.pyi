@@ -593,6 +593,7 @@ class TicketSummary(_message.Message):
     CUSTOMER_CLASS_FIELD_NUMBER: _builtins.int
     POLICY_OVERRIDE_FIELD_NUMBER: _builtins.int
     RETURNS_FIELD_NUMBER: _builtins.int
+    CLOCKS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The ticket's name."""
     state: Global___TicketState.ValueType
@@ -633,6 +634,10 @@ class TicketSummary(_message.Message):
     def waiting_duration(self) -> _duration_pb2.Duration:
         """How long it waited in all, elapsed time."""
 
+    @_builtins.property
+    def clocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClockSummary]:
+        """Where its clocks stand after the event; none for a ticket without promises."""
+
     def __init__(
         self,
         *,
@@ -653,14 +658,91 @@ class TicketSummary(_message.Message):
         customer_class: Global___CustomerClass.ValueType = ...,
         policy_override: _builtins.int = ...,
         returns: _builtins.int = ...,
+        clocks: _abc.Iterable[Global___ClockSummary] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["open_time", b"open_time", "resolve_time", b"resolve_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breached", b"breached", "category", b"category", "customer_class", b"customer_class", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "policy_override", b"policy_override", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "returns", b"returns", "service", b"service", "state", b"state", "tier", b"tier", "waiting_duration", b"waiting_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breached", b"breached", "category", b"category", "clocks", b"clocks", "customer_class", b"customer_class", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "policy_override", b"policy_override", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "returns", b"returns", "service", b"service", "state", b"state", "tier", b"tier", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TicketSummary: _TypeAlias = TicketSummary  # noqa: Y015
+
+@_typing.final
+class ClockSummary(_message.Message):
+    """Where a clock stands: what everybody knows of it who may know of its ticket."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    TARGET_DURATION_FIELD_NUMBER: _builtins.int
+    DUE_TIME_FIELD_NUMBER: _builtins.int
+    BREACH_TIME_FIELD_NUMBER: _builtins.int
+    STOP_TIME_FIELD_NUMBER: _builtins.int
+    USED_DURATION_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    TOWARDS_FIELD_NUMBER: _builtins.int
+    kind: Global___Clock.Kind.ValueType
+    """What is promised."""
+    state: Global___Clock.State.ValueType
+    """Where it stands."""
+    target: _builtins.str
+    """The id of the policy's target."""
+    policy_version: _builtins.int
+    """The version of the policy that it runs under."""
+    tier: _builtins.int
+    """The tier at which it stopped; unset before."""
+    number: _builtins.int
+    """Which one of its kind it is, from 1."""
+    towards: Global___Clock.Towards.ValueType
+    """Whom it is promised."""
+    @_builtins.property
+    def target_duration(self) -> _duration_pb2.Duration:
+        """The promise."""
+
+    @_builtins.property
+    def due_time(self) -> _timestamp_pb2.Timestamp:
+        """When it runs out, or ran out; unset while it stands or after it stopped."""
+
+    @_builtins.property
+    def breach_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ran out, where it has."""
+
+    @_builtins.property
+    def stop_time(self) -> _timestamp_pb2.Timestamp:
+        """When it stopped."""
+
+    @_builtins.property
+    def used_duration(self) -> _duration_pb2.Duration:
+        """What was used up of the promise: in events, when it stopped; in answers, until now."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___Clock.Kind.ValueType = ...,
+        state: Global___Clock.State.ValueType = ...,
+        target: _builtins.str = ...,
+        policy_version: _builtins.int = ...,
+        target_duration: _duration_pb2.Duration | None = ...,
+        due_time: _timestamp_pb2.Timestamp | None = ...,
+        breach_time: _timestamp_pb2.Timestamp | None = ...,
+        stop_time: _timestamp_pb2.Timestamp | None = ...,
+        used_duration: _duration_pb2.Duration | None = ...,
+        tier: _builtins.int = ...,
+        number: _builtins.int = ...,
+        towards: Global___Clock.Towards.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["breach_time", b"breach_time", "due_time", b"due_time", "stop_time", b"stop_time", "target_duration", b"target_duration", "used_duration", b"used_duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breach_time", b"breach_time", "due_time", b"due_time", "kind", b"kind", "number", b"number", "policy_version", b"policy_version", "state", b"state", "stop_time", b"stop_time", "target", b"target", "target_duration", b"target_duration", "tier", b"tier", "towards", b"towards", "used_duration", b"used_duration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClockSummary: _TypeAlias = ClockSummary  # noqa: Y015
 
 @_typing.final
 class Engagement(_message.Message):

@@ -1,0 +1,96 @@
+"""`hanse attainment`: how promises were kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from hanse.cli import output
+from hanse.cli.connection import At, command
+from hanse.names import HEADQUARTERS
+from hanse.times import timestamp
+from hanse_protos.federation.v1.group_pb2 import GetGroupAttainmentRequest
+from hanse_protos.ticket.v1 import attainment_pb2 as rpc
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+
+ANY_UNIT = "units/-"
+FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
+Instant = Annotated[datetime | None, typer.Option(formats=FORMATS, help="In UTC.")]
+PREFIX = "BY_"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `hanse attainment` to the command line."""
+    command(app, "attainment", unit="shanghai")(attainment)
+
+
+def attainment(
+    at: At,
+    by: Annotated[list[str] | None, typer.Option("--by", help="What to count by. Repeatable; kind by default.")] = None,
+    since: Instant = None,
+    until: Instant = None,
+    everywhere: Annotated[bool, typer.Option("--everywhere", help="Ask headquarters for all units.")] = False,
+) -> None:
+    """Count the promises that were kept and those that were not, and how much of them was used up."""
+    period = rpc.AttainmentPeriod()
+    for field, time in ((period.start_time, since), (period.end_time, until)):
+        if time is not None:
+            field.CopyFrom(timestamp(time.replace(tzinfo=UTC)))
+    dimensions = [_dimension(text) for text in by or (["unit", "kind"] if everywhere else ["kind"])]
+    if everywhere:
+        question = GetGroupAttainmentRequest(parent=ANY_UNIT, period=period, group_by=dimensions)
+        headquarters = At(HEADQUARTERS, at.person, at.group, at.as_json)
+        report = headquarters.ask(lambda desk: desk.group.GetGroupAttainment(question))
+    else:
+        request = rpc.GetAttainmentRequest(parent=at.parent, period=period, group_by=dimensions)
+        report = at.ask(lambda desk: desk.attainment.GetAttainment(request))
+    if at.as_json:
+        output.print_json(report)
+    else:
+        show(report, dimensions)
+
+
+def _dimension(text: str) -> rpc.AttainmentDimension.ValueType:
+    name = f"{PREFIX}{text.upper().replace('-', '_')}"
+    known = rpc.AttainmentDimension.keys()[1:]
+    if name not in known:
+        choice = ", ".join(each.removeprefix(PREFIX).lower().replace("_", "-") for each in known)
+        raise typer.BadParameter(f"{text} is none of {choice}")
+    return rpc.AttainmentDimension.Value(name)
+
+
+def show(report: rpc.AttainmentReport, dimensions: list[rpc.AttainmentDimension.ValueType]) -> None:
+    """Print a report for people."""
+    columns = [rpc.AttainmentDimension.Name(each).removeprefix(PREFIX).lower() for each in dimensions]
+    rows = [[*(_shown(column, getattr(row, column)) for column in columns), *_figures(row)] for row in report.rows]
+    rows.append([*("all" if i == 0 else "" for i in range(len(columns))), *_figures(report.total)])
+    heads = [column.replace("_", " ") for column in columns]
+    output.table("Attainment", [*heads, "met", "breached", "attained", "median used", "90 % used at most"], rows)
+
+
+def _shown(column: str, value: Any) -> str:
+    match column:
+        case "unit":
+            return output.unit(value)
+        case "kind":
+            return pb.Clock.Kind.Name(value).lower().replace("_", " ")
+        case "towards":
+            return pb.Clock.Towards.Name(value).lower()
+        case "priority":
+            return pb.Priority.Name(value)
+        case "policy_version":
+            return output.policy(value)
+    return str(value)
+
+
+def _figures(row: rpc.AttainmentRow) -> list[str]:
+    decided = row.met + row.breached
+    return [
+        str(row.met),
+        str(row.breached),
+        f"{row.attained_percent:.1f} %" if decided else "–",
+        f"{row.median_used_percent:.1f} %" if row.HasField("median_used_percent") else "–",
+        f"{row.p90_used_percent:.1f} %" if row.HasField("p90_used_percent") else "–",
+    ]

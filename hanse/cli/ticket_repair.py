@@ -1,0 +1,217 @@
+"""`hanse ticket correct`, `repair`, `explain`: clocks computed anew from what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+from rich.text import Text
+
+from hanse.cli import output
+from hanse.cli.connection import At, command
+from hanse.times import instant, timestamp
+from hanse_protos.ticket.v1 import repair_pb2 as rpc
+from hanse_protos.ticket.v1 import service_pb2
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+
+REPAIRED_AT_ONCE = 100
+"""How many tickets are repaired in one transaction: as many as a request may name."""
+LISTED_AT_ONCE = 500
+FORMATS = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
+SOME_FAILED = 1
+
+TicketArgument = Annotated[str, typer.Argument(help="The ticket's name, or its id where it is the unit's own.")]
+Version = Annotated[int, typer.Option("--policy", help="A version of the policy; by default the ticket's own.")]
+
+
+def _time(help_text: str) -> Any:
+    return typer.Option(formats=FORMATS, help=f"{help_text}, in UTC.")
+
+
+Answered = Annotated[datetime | None, _time("When the customer got an answer that was not noted")]
+Waited = Annotated[datetime | None, _time("From when on the ticket really waited")]
+Resumed = Annotated[datetime | None, _time("When it really went on")]
+Solved = Annotated[datetime | None, _time("When it had its solution, before that was noted")]
+Moved = Annotated[list[str] | None, typer.Option(help="EVENT=TIME: when a noted step really happened. Repeatable.")]
+Voided = Annotated[list[str] | None, typer.Option(help="The event of a step that did not happen. Repeatable.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `hanse ticket`."""
+    command(app, "correct", unit="shanghai")(correct)
+    command(app, "repair", unit="shanghai")(repair)
+    command(app, "explain", unit="shanghai")(explain)
+
+
+def correct(
+    at: At,
+    ticket: TicketArgument,
+    reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")],
+    answered: Answered = None,
+    waited_from: Waited = None,
+    waiting_for: Annotated[str, typer.Option(help="For whom it waited.")] = "other",
+    resumed: Resumed = None,
+    solved: Solved = None,
+    move: Moved = None,
+    void: Voided = None,
+) -> None:
+    """Say when steps of a ticket really happened, and repair its clocks. Events and their ids: hanse ticket explain."""
+    steps = (
+        (rpc.MissedStep.ANSWERED, answered, ""),
+        (rpc.MissedStep.PAUSED, waited_from, waiting_for),
+        (rpc.MissedStep.RESUMED, resumed, ""),
+        (rpc.MissedStep.RESOLVED, solved, ""),
+    )
+    corrections = [
+        rpc.Correction(missed=rpc.MissedStep(step=step, occur_time=_utc(time), waiting_for=whom))
+        for step, time, whom in steps
+        if time is not None
+    ]
+    corrections += [rpc.Correction(moved=_moved(text)) for text in move or ()]
+    corrections += [rpc.Correction(voided_event_id=event_id) for event_id in void or ()]
+    if not corrections:
+        raise typer.BadParameter("say what is to be corrected: --answered, --waited-from, --resumed, --solved, …")
+    request = rpc.CorrectTicketRequest(
+        name=at.ticket(ticket), corrections=corrections, reason=reason, request_id=str(uuid4())
+    )
+    _show_repaired(at, at.ask(lambda desk: desk.repairs.CorrectTicket(request)))
+
+
+def _utc(time: datetime) -> Any:
+    return timestamp(time.replace(tzinfo=UTC))
+
+
+def _moved(text: str) -> rpc.MovedStep:
+    """Read "EVENT=TIME". Raises typer.BadParameter that says what to write."""
+    event_id, _, time = text.partition("=")
+    try:
+        at = datetime.fromisoformat(time)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: write EVENT=2026-11-23T10:00:00") from error
+    return rpc.MovedStep(event_id=event_id, occur_time=_utc(at))
+
+
+def repair(
+    at: At,
+    ticket: Annotated[str, typer.Argument(help="A ticket; without one, those that --since and --target choose.")] = "",
+    policy: Version = 0,
+    since: Annotated[datetime | None, _time("All tickets that were opened since")] = None,
+    target: Annotated[str, typer.Option(help="All tickets whose clocks run under this target.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+) -> None:
+    """Compute clocks anew from tickets' histories, under their own version of the policy or another."""
+    if bool(ticket) == bool(since or target):
+        raise typer.BadParameter("name a ticket, or choose many with --since or --target")
+    names = [at.ticket(ticket)] if ticket else list(_chosen(at, since, target))
+    found = rpc.RepairTicketsResponse()
+    for first in range(0, len(names), REPAIRED_AT_ONCE):
+        request = rpc.RepairTicketsRequest(
+            parent=at.parent,
+            names=names[first : first + REPAIRED_AT_ONCE],
+            policy_version=policy,
+            validate_only=dry_run,
+            request_id=str(uuid4()),
+        )
+        found.MergeFrom(_ask(at, request))
+    _show_all(at, found, "would change" if dry_run else "changed")
+    if found.failures:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _ask(at: At, request: rpc.RepairTicketsRequest) -> rpc.RepairTicketsResponse:
+    answer: rpc.RepairTicketsResponse = at.ask(lambda desk: desk.repairs.RepairTickets(request))
+    return answer
+
+
+def _chosen(at: At, since: datetime | None, target: str) -> Iterator[str]:
+    """Yield the tickets that were opened since an instant, with a clock under a target; the newest come first."""
+    start = since.replace(tzinfo=UTC) if since else None
+    request = service_pb2.ListTicketsRequest(parent=at.parent, page_size=LISTED_AT_ONCE)
+    while True:
+        page = at.ask(lambda desk: desk.tickets.ListTickets(request))
+        for ticket in page.tickets:
+            if start and instant(ticket.open_time) < start:
+                return
+            if not target or any(clock.target == target for clock in ticket.clocks):
+                yield ticket.name
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+def _show_all(at: At, found: rpc.RepairTicketsResponse, verb: str) -> None:
+    if at.as_json:
+        output.print_json(found)
+        return
+    changed = [ticket for ticket in found.tickets if ticket.changed]
+    for ticket in changed:
+        _show_clocks(ticket)
+    for failure in found.failures:
+        output.print_error(failure.message, "", failure.reason)
+    output.console.print(f"{len(found.tickets)} tickets computed, {len(changed)} {verb}, {len(found.failures)} failed")
+
+
+def _show_repaired(at: At, ticket: rpc.RepairedTicket) -> None:
+    if at.as_json:
+        output.print_json(ticket)
+    elif ticket.changed:
+        _show_clocks(ticket)
+    else:
+        output.console.print(f"{ticket.name}: its clocks stand where they stood")
+
+
+def _show_clocks(ticket: rpc.RepairedTicket) -> None:
+    before = {(clock.kind, clock.number): clock for clock in ticket.before}
+    after = {(clock.kind, clock.number): clock for clock in ticket.after}
+    rows = ((_kind(*key), _where(before.get(key)), _where(after.get(key))) for key in sorted({*before, *after}))
+    output.table(f"{ticket.name}, {output.policy(ticket.policy_version)}", ["clock", "before", "after"], rows)
+
+
+def _kind(kind: pb.Clock.Kind.ValueType, number: int) -> str:
+    name = pb.Clock.Kind.Name(kind).lower().replace("_", " ")
+    return f"{name} {number}" if number > 1 else name
+
+
+def _where(clock: pb.ClockSummary | None) -> str:
+    """Say where a clock stands, for people."""
+    if clock is None:
+        return "–"
+    parts = [pb.Clock.State.Name(clock.state).lower()]
+    if clock.HasField("used_duration"):
+        parts.append(f"{output.seconds(clock.used_duration)} of {output.seconds(clock.target_duration)}")
+    for name, time in (("ran out", clock.breach_time), ("due", clock.due_time), ("stopped", clock.stop_time)):
+        if time.seconds:
+            parts.append(f"{name} {output.when(time)}")
+    return ", ".join(parts)
+
+
+def explain(at: At, ticket: TicketArgument, policy: Version = 0) -> None:
+    """Say for each stretch of a ticket's clocks why it counted as it did."""
+    request = rpc.ExplainClocksRequest(name=at.ticket(ticket), policy_version=policy)
+    found = at.ask(lambda desk: desk.repairs.ExplainClocks(request))
+    if at.as_json:
+        output.print_json(found)
+        return
+    rows = (
+        (
+            output.when(line.start_time),
+            output.when(line.end_time)[11:] or "–",
+            output.unit(line.unit),
+            line.calendar or "–",
+            output.seconds(line.used_duration) if line.unit else "–",
+            Text.assemble(line.because, (f"  {output.who(line.actor)}", "dim") if line.actor else ""),
+            Text(line.event_id, "dim"),
+        )
+        for line in found.lines
+    )
+    title = f"{found.ticket} under {output.policy(found.policy_version)}, UTC"
+    output.table(title, ["from", "to", "unit", "calendar", "counted", "why", "event"], rows)
+    for clock in found.clocks:
+        output.console.print(f"{_kind(clock.kind, clock.number)}: {_where(clock)}", style="bold")
+    if not found.agrees:
+        output.console.print(
+            "The ticket's clocks do not stand there: hanse ticket repair puts them there", style="yellow"
+        )

@@ -1,0 +1,322 @@
+"""Tickets' histories, read from the events of their homes' logs: what happened and when, free of any policy.
+
+This is the one place that knows what each event *changes* about how a ticket stands. It does not take how the ticket
+stood after the event, which every event says too: what another unit tells late, of an earlier time, was written down
+after things that it happened before. So a history is put into the order in which things happened, and comes out the
+same in whichever order they were heard of.
+
+A correction says that a step happened at another time, did not happen, or happened and was not noted. It counts here;
+the events stay as they are.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from google.protobuf.message import Message
+
+from hanse.log.follow import StoredRecord
+from hanse.names import home_of, ticket_in
+from hanse.policy.facts import class_name
+from hanse.policy.what_if import History, Stretch
+from hanse.times import instant
+from hanse_protos.log.v1.log_pb2 import Event
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_protos.ticket.v1.repair_pb2 import Correction, MissedStep
+
+PARTNERS = "partners/"
+OTHERS = "other"
+"""For whom a ticket waits where nobody said."""
+
+
+class Happening(StrEnum):
+    """What can happen to a ticket that its clocks, or the conditions on them, see."""
+
+    OPENED = "opened"
+    ANSWERED = "answered"
+    TAKEN = "taken"
+    CLIMBED = "climbed"
+    ASKED = "the customer wrote"
+    ENGAGED = "another unit was asked for"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    HANDED_OVER = "handed over"
+    RESOLVED = "resolved"
+    REOPENED = "reopened"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that happened to a ticket. Instants are aware."""
+
+    what: Happening
+    at: datetime
+    event_id: str
+    actor: str
+    unit: str = ""
+    """The holder, after a hand-over."""
+    tier: int = 0
+    """The tier, after a climb."""
+    assignee: str = ""
+    """Who took it; after a climb nobody has."""
+    waiting_for: str = ""
+    """For whom, after a pause."""
+    noted: datetime | None = None
+    """When the event has it, where a correction says otherwise; for a step that nobody noted, when that was said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """That a ticket's clocks were computed anew, and under which version of the policy."""
+
+    at: datetime
+    version: int
+    previous_version: int
+    event_id: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """How a ticket stands from an instant on, and what made it so."""
+
+    change: Change
+    state: pb.TicketState.ValueType
+    holder: str
+    tier: int
+    assignee: str
+    waiting_for: str
+
+    @property
+    def at(self) -> datetime:
+        """From when on."""
+        return self.change.at
+
+    @property
+    def stands(self) -> tuple[bool, str]:
+        """What makes a stretch: whether the ticket waits, and who holds it."""
+        return self.state == pb.WAITING, self.holder
+
+
+ENDED = frozenset({pb.RESOLVED, pb.CLOSED})
+_WORKED_ON = frozenset({pb.NEW, pb.IN_PROGRESS})
+_OPEN = _WORKED_ON | {pb.WAITING}
+
+_STEPS: Mapping[Happening, tuple[frozenset[pb.TicketState.ValueType], pb.TicketState.ValueType]] = {
+    Happening.PAUSED: (_WORKED_ON, pb.WAITING),
+    Happening.RESUMED: (frozenset({pb.WAITING}), pb.IN_PROGRESS),
+    Happening.RESOLVED: (_OPEN | {pb.CLOSED}, pb.RESOLVED),
+    Happening.REOPENED: (ENDED, pb.IN_PROGRESS),
+    Happening.CLOSED: (_OPEN | {pb.RESOLVED}, pb.CLOSED),
+}
+"""What leads from which states to which one. From another state it leads nowhere, and counts as nothing."""
+
+
+@dataclass(slots=True)
+class TicketHistory:
+    """A history as it grows, event by event."""
+
+    opened: pb.TicketSummary
+    opening: Change
+    policy_version: int
+    """The version that governs the ticket: the one that it was opened under, or that its clocks were put under since; 0
+    where none did."""
+    imported: bool = False
+    noted: list[Change] = field(default_factory=list)
+    """What happened after the opening, in the order in which it was told."""
+    moved: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    """By event: when it really happened, and when that was said."""
+    voided: set[str] = field(default_factory=set)
+    """The events of steps that did not happen."""
+    repairs: list[Repair] = field(default_factory=list)
+    """When its clocks were repaired, in order."""
+
+    @property
+    def open_time(self) -> datetime:
+        """When it was opened."""
+        return self.opening.at
+
+    def correct(self, corrections: Iterable[Correction], event_id: str, actor: str, said: datetime) -> None:
+        """Take corrections that were said at an instant. Later ones on the same step replace earlier ones."""
+        for correction in corrections:
+            match correction.WhichOneof("correction"):
+                case "moved":
+                    self.moved[correction.moved.event_id] = instant(correction.moved.occur_time), said
+                    self.voided.discard(correction.moved.event_id)
+                case "voided_event_id":
+                    self.voided.add(correction.voided_event_id)
+                case "missed":
+                    self.noted.append(_missed(correction.missed, event_id, actor, said))
+
+    def changes(self) -> list[Change]:
+        """Return what happened after the opening, corrected, in order of time. Nothing happens before the opening."""
+        corrected = (self._corrected(change) for change in self.noted if change.event_id not in self.voided)
+        return sorted(
+            (replace(each, at=self.open_time) if each.at < self.open_time else each for each in corrected),
+            key=lambda change: change.at,
+        )
+
+    def _corrected(self, change: Change) -> Change:
+        if change.event_id not in self.moved:
+            return change
+        at, _ = self.moved[change.event_id]
+        return replace(change, at=at, noted=change.noted or change.at)
+
+    def moments(self) -> Iterator[Moment]:
+        """Yield how the ticket stood, from its opening on. A change that leads nowhere from there is left out."""
+        moment = Moment(self.opening, pb.NEW, self.opened.holder, self.opened.tier, "", "")
+        yield moment
+        for change in self.changes():
+            following = _after(moment, change)
+            if following is not None:
+                moment = following
+                yield moment
+
+    def finished(self) -> History:
+        """Return what happened, for a policy to be laid over."""
+        ticket, lived = self.opened, _Life()
+        for moment in self.moments():
+            lived.take(moment)
+        return History(
+            ticket=ticket.name,
+            home=home_of(ticket.name),
+            priority=pb.Priority.Name(ticket.priority),
+            category=ticket.category,
+            language=ticket.language,
+            product=ticket.product,
+            tier=ticket.tier,
+            service=ticket.service,
+            customer_class=class_name(ticket.customer_class),
+            stretches=tuple(lived.stretches),
+            response_time=lived.response_time,
+            resolve_time=lived.resolve_time,
+        )
+
+
+def _missed(step: MissedStep, event_id: str, actor: str, said: datetime) -> Change:
+    what = Happening(MissedStep.Step.Name(step.step).lower())
+    waiting_for = (step.waiting_for or OTHERS) if what == Happening.PAUSED else ""
+    return Change(what, instant(step.occur_time), event_id, actor, waiting_for=waiting_for, noted=said)
+
+
+def _after(before: Moment, change: Change) -> Moment | None:
+    """Return how a ticket stands after a change; None where the change leads nowhere."""
+    match change.what:
+        case Happening.HANDED_OVER:
+            return replace(before, change=change, holder=change.unit) if change.unit != before.holder else None
+        case Happening.ANSWERED | Happening.ASKED:
+            return replace(before, change=change) if before.state != pb.CLOSED else None
+        case Happening.TAKEN | Happening.CLIMBED:
+            taken = replace(before, change=change, assignee=change.assignee, tier=change.tier or before.tier)
+            return replace(taken, state=pb.IN_PROGRESS) if before.state == pb.NEW else taken
+        case Happening.ENGAGED:
+            return replace(before, change=change, state=pb.IN_PROGRESS) if before.state == pb.NEW else None
+    allowed, state = _STEPS[change.what]
+    if before.state not in allowed:
+        return None
+    return replace(before, change=change, state=state, waiting_for=change.waiting_for)
+
+
+@dataclass(slots=True)
+class _Life:
+    """The stretches of a history, with the first answer and the solution that held."""
+
+    stretches: list[Stretch] = field(default_factory=list)
+    response_time: datetime | None = None
+    resolve_time: datetime | None = None
+
+    def take(self, moment: Moment) -> None:
+        if moment.change.what == Happening.ANSWERED and self.response_time is None:
+            self.response_time = moment.at
+        current = self.stretches[-1] if self.stretches else None
+        is_open = current is not None and current.end is None
+        waits, holder = moment.stands
+        if moment.state in ENDED:
+            self._close(moment.at)
+            self.resolve_time = self.resolve_time or moment.at
+        elif not (is_open and current and (current.holder, current.running) == (holder, not waits)):
+            self._close(moment.at)
+            self.resolve_time = None
+            self.stretches.append(Stretch(holder, not waits, moment.at, None))
+
+    def _close(self, at: datetime) -> None:
+        if self.stretches and self.stretches[-1].end is None:
+            self.stretches[-1] = replace(self.stretches[-1], end=at)
+
+
+class Histories:
+    """The histories of one unit's tickets, read from its stream in order."""
+
+    def __init__(self) -> None:
+        self.by_ticket: dict[str, TicketHistory] = {}
+
+    def take_all(self, records: Iterable[StoredRecord]) -> None:
+        """Take the next records of the stream."""
+        for record in records:
+            if record.type in EVENTS:
+                self.take(record.decoded())
+
+    def take(self, event: Event) -> None:
+        """Take the next event; one that says nothing of how a ticket stands is passed over."""
+        kind = EVENTS.get(event.type)
+        if kind is None:
+            return
+        fact: Any = kind.FromString(event.payload)
+        ticket = ticket_in(event.resource)
+        if isinstance(fact, told.TicketOpened):
+            opening = _change(Happening.OPENED, event)
+            self.by_ticket[ticket] = TicketHistory(fact.ticket, opening, event.policy_version, fact.imported)
+            return
+        history = self.by_ticket.get(ticket)
+        if history is None:
+            return
+        if isinstance(fact, told.TicketCorrected):
+            history.correct(fact.corrections, event.event_id, sys.intern(event.actor), instant(event.occur_time))
+        elif isinstance(fact, told.TicketClocksRepaired):
+            history.policy_version = fact.policy_version
+            versions = (fact.policy_version, fact.previous_policy_version)
+            history.repairs.append(Repair(instant(event.occur_time), *versions, event.event_id, event.actor))
+        elif change := _READERS[kind](event, fact):
+            history.noted.append(change)
+
+
+def _change(what: Happening, event: Event, **fields: Any) -> Change:
+    return Change(what, instant(event.occur_time), event.event_id, sys.intern(event.actor), **fields)
+
+
+def _commented(event: Event, fact: told.TicketCommented) -> Change | None:
+    """A public comment of the desk is an answer; the customer's own asks for the next one."""
+    if event.actor.startswith(PARTNERS):
+        return _change(Happening.ASKED, event)
+    return _change(Happening.ANSWERED, event) if fact.public else None
+
+
+def _simple(what: Happening) -> Callable[[Event, Any], Change | None]:
+    return lambda event, _fact: _change(what, event)
+
+
+_READERS: dict[type[Message], Callable[[Event, Any], Change | None]] = {
+    told.TicketCommented: _commented,
+    told.TicketAssigned: lambda event, fact: _change(Happening.TAKEN, event, assignee=sys.intern(fact.assignee)),
+    told.EngagementRequested: _simple(Happening.ENGAGED),
+    told.TicketEscalated: lambda event, fact: _change(Happening.CLIMBED, event, tier=fact.ticket.tier),
+    told.TicketPaused: lambda event, fact: _change(Happening.PAUSED, event, waiting_for=fact.waiting_for),
+    told.TicketResumed: _simple(Happening.RESUMED),
+    told.TicketHandedOver: lambda event, fact: _change(Happening.HANDED_OVER, event, unit=sys.intern(fact.to_unit)),
+    told.TicketResolved: _simple(Happening.RESOLVED),
+    told.TicketReopened: _simple(Happening.REOPENED),
+    told.TicketClosed: _simple(Happening.CLOSED),
+}
+"""What each event changes."""
+
+_OTHERS: tuple[type[Message], ...] = (told.TicketOpened, told.TicketCorrected, told.TicketClocksRepaired)
+
+EVENTS: dict[str, type[Message]] = {event.DESCRIPTOR.full_name: event for event in (*_OTHERS, *_READERS)}
+"""The events that a history is made of, by their full names."""

@@ -1,0 +1,321 @@
+"""Repairing a ticket's clocks: they become what its history makes of them, corrected, or under another policy.
+
+A repair plays the history through (`replaying`) and puts the ticket's segments and clocks where that leaves them.
+Where nothing is different it does nothing and tells nothing, so doing it twice is doing it once. What had been told and
+is not so any more is taken back by an event, never edited: a breach by SlaBreachWithdrawn. What the ladder did stays
+done. What is due now after all is done at the next evaluation, as for every clock that was asked about late.
+
+A correction says that a step happened at another time, was not noted, or did not happen. It may not leave the ticket
+elsewhere than it is: a wait that was missed has to be over where the ticket does not wait.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hanse.errors import (
+    CorrectionContradicts,
+    CorrectionOutOfTime,
+    CorrectionUnknownStep,
+    HanseError,
+    HistoryMissing,
+    PolicyMissing,
+    ResourceNotFound,
+)
+from hanse.log.events import Fact
+from hanse.policy.histories import EVENTS, Histories, TicketHistory
+from hanse.policy.standards import Standards
+from hanse.policy.store import PolicyStore
+from hanse.times import instant, put_time
+from hanse.work import Work
+from hanse_protos.log.v1.log_pb2 import Event
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import repair_pb2 as pb
+from hanse_protos.ticket.v1 import ticket_pb2 as nouns
+from hanse_services.ticket.clocks import summaries_of
+from hanse_services.ticket.commands import WAITING_FOR
+from hanse_services.ticket.loading import own_ticket
+from hanse_services.ticket.messages import summary_of
+from hanse_services.ticket.model import SCHEMA, Clock, ClockSegment, Ticket
+from hanse_services.ticket.replaying import KEY, Replayed, carry_over_steps, key_of, replay
+
+
+def history_of(session: Session, ticket: str, until: str = "") -> TicketHistory:
+    """Read a ticket's history from this unit's log, all of it or until an event.
+
+    Raises HistoryMissing where its opening is not there.
+    """
+    columns = SCHEMA.log.record.c
+    query = (
+        select(columns.event)
+        .where((columns.resource == ticket) | columns.resource.startswith(f"{ticket}/", autoescape=True))
+        .where(columns.type.in_(EVENTS))
+        .order_by(columns.epoch, columns.sequence)
+    )
+    histories = Histories()
+    for content in session.scalars(query):
+        event = Event.FromString(content)
+        histories.take(event)
+        if event.event_id == until:
+            break
+    if ticket not in histories.by_ticket:
+        raise HistoryMissing(resource=ticket)
+    return histories.by_ticket[ticket]
+
+
+# Repairs.
+
+
+def repair_tickets(work: Work, request: pb.RepairTicketsRequest) -> pb.RepairTicketsResponse:
+    """Repair the clocks of tickets; one that can't be computed is named, and stays as it is."""
+    if request.parent != work.unit:
+        raise ResourceNotFound(resource=request.parent)
+    response = pb.RepairTicketsResponse()
+    for name in request.names:
+        try:
+            ticket = own_ticket(work, name)
+            history = history_of(work.session, name)
+            repaired = _repair(work, ticket, history, request.policy_version)
+        except HanseError as error:
+            response.failures.append(_failure(name, error))
+        else:
+            response.tickets.append(repaired)
+    return response
+
+
+def preview_repairs(
+    session: Session, unit: str, policies: PolicyStore, now: datetime, request: pb.RepairTicketsRequest
+) -> pb.RepairTicketsResponse:
+    """Say what a repair would change, and change nothing. Raises ResourceNotFound for another unit's desk."""
+    if request.parent != unit:
+        raise ResourceNotFound(resource=request.parent)
+    response = pb.RepairTicketsResponse()
+    for name in request.names:
+        try:
+            ticket = found_ticket(session, name)
+            history = history_of(session, name)
+            standards = standards_for(session, policies, ticket, history, request.policy_version)
+            replayed = replay_beside(standards, ticket, history, now)
+        except HanseError as error:
+            response.failures.append(_failure(name, error))
+        else:
+            response.tickets.append(_difference(ticket, replayed))
+    return response
+
+
+def found_ticket(session: Session, name: str) -> Ticket:
+    """Return a ticket of this unit. Raises ResourceNotFound."""
+    ticket = session.get(Ticket, name)
+    if ticket is None:
+        raise ResourceNotFound(resource=name)
+    return ticket
+
+
+def _failure(name: str, error: HanseError) -> pb.RepairFailure:
+    return pb.RepairFailure(name=name, reason=error.reason, message=f"{error} {error.hint}")
+
+
+def standards_for(
+    session: Session, policies: PolicyStore, ticket: Ticket, history: TicketHistory, version: int
+) -> Standards | None:
+    """Return the policy for a repair: the version asked for, or the one that the clocks run under.
+
+    The unit's override that governs the ticket is laid over either. None for an imported ticket that nobody has put
+    under a policy: nothing was promised. Raises PolicyMissing.
+    """
+    if not version and history.imported and not ticket.clocks:
+        return None
+    return policies.version(session, version or ticket.policy_version, ticket.policy_override)
+
+
+def replay_beside(standards: Standards | None, ticket: Ticket, history: TicketHistory, now: datetime) -> Replayed:
+    """Play a history through, and let its steps count as done that the ticket's own clocks have done."""
+    if standards is None:
+        return Replayed(Ticket(name=ticket.name, clocks=[], segments=[]), [], ticket.waiting_duration, None)
+    replayed = replay(standards, history, now)
+    carry_over_steps(ticket, replayed.ticket)
+    return replayed
+
+
+def _repair(work: Work, ticket: Ticket, history: TicketHistory, version: int) -> pb.RepairedTicket:
+    """Put a ticket's clocks where its history leaves them, and tell what is different."""
+    standards = standards_for(work.session, work.policies, ticket, history, version)
+    replayed = replay_beside(standards, ticket, history, work.now)
+    repaired = _difference(ticket, replayed)
+    if not repaired.changed or standards is None:
+        return repaired
+    before = {key_of(clock): clock.breach_time for clock in ticket.clocks}
+    previous = ticket.policy_version if before else 0
+    _take_over(work, ticket, replayed, history)
+    ticket.policy_version = standards.version
+    ticket.version += 1
+    ticket.update_time = work.now
+    repairing = told.TicketClocksRepaired(
+        ticket=summary_of(ticket), policy_version=standards.version, previous_policy_version=previous
+    )
+    work.tell(ticket.name, repairing)
+    _tell_breaches(work, ticket, before)
+    return repaired
+
+
+def _difference(ticket: Ticket, replayed: Replayed) -> pb.RepairedTicket:
+    new = replayed.ticket
+    return pb.RepairedTicket(
+        name=ticket.name,
+        changed=bool(new.clocks or ticket.clocks) and signature(ticket) != signature(new),
+        policy_version=new.policy_version if new.clocks else ticket.policy_version,
+        before=summaries_of(ticket),
+        after=summaries_of(new),
+    )
+
+
+def signature(ticket: Ticket) -> tuple[Any, ...]:
+    """Return all that a repair may change of a ticket's clocks, to be compared."""
+    segments = [
+        (row.unit, row.calendar, sorted(row.standing), row.start_time, row.end_time)
+        for row in sorted(ticket.segments, key=lambda row: row.number)
+    ]
+    return segments, [_clock_signature(clock) for clock in sorted(ticket.clocks, key=key_of)]
+
+
+def _clock_signature(clock: Clock) -> tuple[Any, ...]:
+    columns = [getattr(clock, name) for name in CLOCK_COLUMNS]
+    # What is due on a clock that has stopped is due no more.
+    due = [] if clock.stop_time else [(s.action, s.percent, s.due_time) for s in clock.open_steps() if not s.done_time]
+    return key_of(clock), *columns, due
+
+
+CLOCK_COLUMNS = (
+    "towards", "target", "target_duration", "elapsed", "policy_version", "start_time", "due_time", "breach_time",
+    "stop_time", "cancelled", "reset_holds", "used_duration", "stop_tier",
+)  # fmt: skip
+"""What a repair may change of a clock, beside its steps."""
+SEGMENT_COLUMNS = ("unit", "calendar", "standing", "start_time", "end_time")
+
+
+def _take_over(work: Work, ticket: Ticket, replayed: Replayed, history: TicketHistory) -> None:
+    """Make the ticket's rows what was replayed: rows that both have are changed, so that others may refer to them."""
+    new = replayed.ticket
+    _match(work, ticket.segments, new.segments, lambda row: row.number, SEGMENT_COLUMNS)
+    _match(work, ticket.clocks, new.clocks, key_of, (*CLOCK_COLUMNS, "steps"))
+    ticket.breached = any(clock.breach_time and clock.towards == nouns.Clock.CUSTOMER for clock in ticket.clocks)
+    ticket.waiting_duration, ticket.waiting_since = replayed.waiting_duration, replayed.waiting_since
+    ticket.target, ticket.respond_time = new.target, new.respond_time
+    ticket.resolve_time = history.finished().resolve_time
+
+
+def _match(work: Work, own: list[Any], new: Iterable[Any], key: Any, columns: Iterable[str]) -> None:
+    """Make rows equal to others by their key: change, add, and delete."""
+    known = {key(row): row for row in own}
+    for row in new:
+        mine = known.pop(key(row), None)
+        if mine is None:
+            kind = ClockSegment if isinstance(row, ClockSegment) else Clock
+            identity = ("ticket", "number") if kind is ClockSegment else ("ticket", "kind", "number")
+            own.append(kind(**{name: getattr(row, name) for name in (*identity, *columns)}))
+            continue
+        for name in columns:
+            setattr(mine, name, getattr(row, name))
+    for row in known.values():
+        own.remove(row)
+        work.session.delete(row)
+
+
+def _tell_breaches(work: Work, ticket: Ticket, before: dict[KEY, datetime | None]) -> None:
+    """Tell the breaches that are new, and take back those that are none any more."""
+    after = {key_of(clock): clock.breach_time for clock in ticket.clocks}
+    towards = {key_of(clock): clock.towards for clock in ticket.clocks}
+    for key in sorted({*before, *after}):
+        was, is_now = before.get(key), after.get(key)
+        if was and not is_now:
+            event: Any = told.SlaBreachWithdrawn(ticket=summary_of(ticket), kind=key[0], number=key[1])
+        elif is_now and not was:
+            event = told.SlaBreached(ticket=summary_of(ticket), kind=key[0], number=key[1], towards=towards[key])
+        else:
+            continue
+        put_time(event.due_time, was or is_now)
+        work.tell(ticket.name, event)
+
+
+def restore_repair(work: Work, ticket: Ticket, fact: Fact) -> None:
+    """Repair a restored ticket again, as its event says that it was, where the policy is here."""
+    history = history_of(work.session, ticket.name, until=fact.event.event_id)
+    try:
+        standards = work.standards_of(history.policy_version, ticket.policy_override)
+    except PolicyMissing:
+        return
+    _take_over(work, ticket, replay(standards, history, fact.occur_time), history)
+    ticket.policy_version = standards.version
+
+
+# Corrections.
+
+
+def correct_ticket(work: Work, request: pb.CorrectTicketRequest) -> pb.RepairedTicket:
+    """Say when steps of a ticket really happened, and repair its clocks with it.
+
+    Raises CorrectionOutOfTime, CorrectionUnknownStep, CorrectionContradicts; what repairing raises.
+    """
+    ticket = own_ticket(work, request.name, request.etag)
+    history = history_of(work.session, ticket.name)
+    check_corrections(history, request.corrections, work.now)
+    stood = _stand(history)
+    history.correct(request.corrections, "", work.cause.actor, work.now)
+    if _stand(history) != stood:
+        state, holder = _stand(history)
+        raise CorrectionContradicts(
+            f"with this correction {ticket.name} would be {nouns.TicketState.Name(state)} at {holder}, "
+            f"and it is {nouns.TicketState.Name(stood[0])} at {stood[1]}",
+            resource=ticket.name,
+        )
+    corrected = told.TicketCorrected(ticket=summary_of(ticket), corrections=request.corrections)
+    work.tell(ticket.name, corrected, text=request.reason)
+    ticket.version += 1
+    ticket.update_time = work.now
+    return _repair(work, ticket, history, 0)
+
+
+def _stand(history: TicketHistory) -> tuple[nouns.TicketState.ValueType, str]:
+    """Return where a history leaves a ticket; whether somebody took it is nothing that a correction could deny."""
+    *_, last = history.moments()
+    return nouns.IN_PROGRESS if last.state == nouns.NEW else last.state, last.holder
+
+
+def check_corrections(history: TicketHistory, corrections: Iterable[pb.Correction], now: datetime) -> None:
+    """Raise where corrections are of steps that are not there, or of times before the opening or in the future."""
+    steps = {change.event_id for change in history.noted if not change.noted}
+    said = {change.event_id for change in history.noted if change.noted}
+    for correction in corrections:
+        kind = correction.WhichOneof("correction")
+        if kind is None:
+            raise CorrectionUnknownStep("a correction says nothing", resource=history.opened.name)
+        if kind == "voided_event_id":
+            _check_known(history, correction.voided_event_id, steps | said)
+        elif kind == "moved":
+            _check_known(history, correction.moved.event_id, steps)
+        if kind in ("moved", "missed"):
+            _check_time(history, getattr(correction, kind).occur_time, now)
+        if kind == "missed" and correction.missed.waiting_for not in ("", *WAITING_FOR):
+            raise CorrectionUnknownStep(
+                f"waiting_for must be one of {', '.join(WAITING_FOR)}", resource=history.opened.name
+            )
+
+
+def _check_known(history: TicketHistory, event_id: str, known: set[str]) -> None:
+    if event_id not in known:
+        raise CorrectionUnknownStep(resource=history.opened.name, event_id=event_id)
+
+
+def _check_time(history: TicketHistory, occur_time: Any, now: datetime) -> None:
+    try:
+        at = instant(occur_time)
+    except (ValueError, OverflowError) as error:
+        raise CorrectionOutOfTime(f"no calendar knows the time: {error}", resource=history.opened.name) from error
+    if not history.open_time <= at <= now:
+        raise CorrectionOutOfTime(
+            f"{at:%Y-%m-%d %H:%M:%S} UTC is not between the opening at {history.open_time:%Y-%m-%d %H:%M:%S} and now",
+            resource=history.opened.name,
+        )

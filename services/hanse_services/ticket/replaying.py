@@ -1,0 +1,211 @@
+"""A ticket's clocks computed anew: its history played through the same engine that ran them when it happened.
+
+The result is an example of the ticket that nobody has stored, with the segments and clocks that its history gives it
+under a policy. Repairs compare it with the ticket's own; explanations read it line by line. It depends on nothing but
+the history, the policy and the present instant, so it comes out the same however often and wherever it is done.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hanse.names import home_of
+from hanse.policy.facts import facts_of
+from hanse.policy.histories import Happening, Moment, TicketHistory
+from hanse.policy.standards import Standards
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.clocks import restart_clock, schedule, stop_clock
+from hanse_services.ticket.model import Clock, StepAction, Ticket
+from hanse_services.ticket.rules import ENDED_BY_AN_ANSWER, Ruling
+
+KEY = tuple[pb.Clock.Kind.ValueType, int]
+"""Which of a ticket's clocks: its kind and its number."""
+
+
+def key_of(clock: Clock) -> KEY:
+    """Return which of its ticket's clocks this is."""
+    return clock.kind, clock.number
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one moment did to the clocks."""
+
+    at: datetime
+    moment: Moment | None
+    """None for what a clock did by itself: it ran out."""
+    started: tuple[KEY, ...] = ()
+    stopped: tuple[KEY, ...] = ()
+    ran_out: tuple[KEY, ...] = ()
+    running: frozenset[KEY] = frozenset()
+    """What runs from here on."""
+    standing: frozenset[KEY] = frozenset()
+    """What stands from here on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A ticket as its history has it under a policy."""
+
+    ticket: Ticket
+    lines: list[Line]
+    waiting_duration: timedelta
+    waiting_since: datetime | None
+
+
+def replay(standards: Standards, history: TicketHistory, now: datetime) -> Replayed:
+    """Play a history through under a policy; what is open yet is as it stands at `now`.
+
+    Raises what the policy raises on a ticket that it does not know: CategoryUnknown, UnitUnknown, ConditionFailed,
+    HorizonExceeded.
+    """
+    first, *later = history.moments()
+    run = _Run(standards, _example(standards, history, first))
+    run.begin(first)
+    for moment in later:
+        run.run_until(moment.at)
+        run.follow(moment)
+    run.run_until(now)
+    return Replayed(run.ticket, sorted(run.lines, key=lambda line: line.at), run.waited, run.waiting_since)
+
+
+def _example(standards: Standards, history: TicketHistory, first: Moment) -> Ticket:
+    opened = history.opened
+    return Ticket(
+        name=opened.name,
+        state=first.state,
+        language=opened.language,
+        category=opened.category,
+        product=opened.product,
+        priority=opened.priority,
+        service=opened.service,
+        customer_class=opened.customer_class,
+        tier=first.tier,
+        holder=first.holder,
+        assignee=first.assignee,
+        waiting_for=first.waiting_for,
+        open_time=history.open_time,
+        policy_version=standards.version,
+        target="",
+        clocks=[],
+        segments=[],
+    )
+
+
+class _Run:
+    """A history being played through."""
+
+    def __init__(self, standards: Standards, ticket: Ticket) -> None:
+        self.ticket = ticket
+        self.lines: list[Line] = []
+        self.waited = timedelta(0)
+        self.waiting_since: datetime | None = None
+        self._standards = standards
+
+    def begin(self, opening: Moment) -> None:
+        """Start the clocks of the target that held when the ticket was opened."""
+        ticket = self.ticket
+        target = self._standards.target_for(facts_of(self._standards, ticket, home_of(ticket.name)))
+        ticket.target = target.id if target else ""
+        self._settle(opening.at)
+        self._note(opening, started=tuple(key_of(clock) for clock in ticket.clocks))
+
+    def _settle(self, at: datetime) -> None:
+        if self.ticket.target:
+            Ruling(self._standards, self.ticket, at).settle()
+
+    def run_until(self, at: datetime) -> None:
+        """Let the clocks run, and those run out whose time comes before or at an instant."""
+        schedule(self._standards, self.ticket)
+        for clock in self.ticket.clocks:
+            if clock.stop_time is None and clock.breach_time is None and clock.due_time and clock.due_time <= at:
+                clock.breach_time = clock.due_time
+                self.lines.append(self._line(clock.due_time, None, ran_out=(key_of(clock),)))
+
+    def follow(self, moment: Moment) -> None:
+        """Let the clocks follow a moment."""
+        was_open = {key_of(clock) for clock in self.ticket.clocks if clock.stop_time is None}
+        self._wait(moment)
+        self.ticket.state, self.ticket.holder, self.ticket.tier = moment.state, moment.holder, moment.tier
+        self.ticket.waiting_for, self.ticket.assignee = moment.waiting_for, moment.assignee
+        self._apply(moment)
+        is_open = {key_of(clock) for clock in self.ticket.clocks if clock.stop_time is None}
+        self._note(moment, started=tuple(sorted(is_open - was_open)), stopped=tuple(sorted(was_open - is_open)))
+
+    def _wait(self, moment: Moment) -> None:
+        if moment.state == pb.WAITING:
+            self.waiting_since = self.waiting_since or moment.at
+        elif self.waiting_since is not None:
+            self.waited += moment.at - self.waiting_since
+            self.waiting_since = None
+
+    def _apply(self, moment: Moment) -> None:
+        ticket, at = self.ticket, moment.at
+        match moment.change.what:
+            case Happening.ANSWERED:
+                self._stop(at, ENDED_BY_AN_ANSWER)
+                ticket.respond_time = ticket.respond_time or at
+                self._begin(at, pb.Clock.PERIODIC_UPDATE)
+            case Happening.ASKED if ticket.respond_time is not None:
+                self._begin(at, pb.Clock.NEXT_REPLY)
+            case Happening.RESOLVED | Happening.CLOSED:
+                self._stop(at, None)
+                ticket.respond_time = ticket.respond_time or at
+            case Happening.REOPENED:
+                restart_clock(ticket, pb.Clock.RESOLUTION)
+                self._begin(at, pb.Clock.PERIODIC_UPDATE)
+        self._settle(at)
+
+    def _begin(self, at: datetime, kind: pb.Clock.Kind.ValueType) -> None:
+        if self.ticket.target:
+            Ruling(self._standards, self.ticket, at).begin(kind)
+
+    def _stop(self, at: datetime, kinds: Collection[pb.Clock.Kind.ValueType] | None) -> None:
+        """Stop the clocks of some kinds that are open, or all."""
+        for clock in self.ticket.clocks:
+            if clock.stop_time is None and (kinds is None or clock.kind in kinds):
+                stop_clock(self._standards, self.ticket, clock, at)
+
+    def _note(self, moment: Moment, started: tuple[KEY, ...] = (), stopped: tuple[KEY, ...] = ()) -> None:
+        line = self._line(moment.at, moment, started=started, stopped=stopped)
+        before = self.lines[-1] if self.lines else None
+        is_news = before is None or (line.running, line.standing) != (before.running, before.standing)
+        if started or stopped or is_news or moment.change.noted or moment.change.what == Happening.HANDED_OVER:
+            self.lines.append(line)
+
+    def _line(self, at: datetime, moment: Moment | None, **what: tuple[KEY, ...]) -> Line:
+        """Return a line with what runs and what stands now."""
+        current = self.ticket.segments[-1] if self.ticket.segments else None
+        stands = set(current.standing) if current and current.end_time is None else set()
+        is_open = frozenset(key_of(clock) for clock in self.ticket.clocks if clock.stop_time is None)
+        standing = frozenset(key for key in is_open if pb.Clock.Kind.Name(key[0]) in stands)
+        return Line(at, moment, running=is_open - standing, standing=standing, **what)
+
+
+def carry_over_steps(before: Ticket, replayed: Ticket) -> None:
+    """Let the steps of replayed clocks count as done that were done, as far as they would have been due.
+
+    What a ladder did stays done, whatever its time is now: a ticket that has climbed does not climb down. A breach that
+    a person had skipped stays skipped.
+    """
+    known = {key_of(clock): clock for clock in before.clocks}
+    for clock in replayed.clocks:
+        own = known.get(key_of(clock))
+        done = dict(_done(own)) if own else {}
+        steps = clock.open_steps()
+        for step in steps:
+            was_done = done.get((step.action, step.percent))
+            if step.action == StepAction.BREACH:
+                if own and was_done and own.breach_time is None:
+                    clock.breach_time, step.done_time = None, was_done
+                else:
+                    step.done_time = clock.breach_time.isoformat() if clock.breach_time else None
+            elif was_done and (step.action != StepAction.WARN or step.is_due(datetime.fromisoformat(was_done))):
+                step.done_time = was_done
+        clock.keep_steps(steps)
+
+
+def _done(clock: Clock) -> Iterator[tuple[tuple[str, int], str]]:
+    for step in clock.open_steps():
+        if step.done_time:
+            yield (step.action, step.percent), step.done_time

@@ -1,0 +1,116 @@
+"""Headquarters knows what is due in the group, and how promises were kept, from what the units tell."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import timedelta
+
+from hanse.times import duration, put_time
+from hanse_federation.headquarters.promises import get_group_attainment, list_group_queue_entries
+from hanse_protos.federation.v1 import group_pb2 as pb
+from hanse_protos.ticket.v1 import attainment_pb2
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import ticket_pb2 as ticket
+from hanse_protos.ticket.v1.queue_pb2 import QueueFilter
+from tests.integration.hanse_federation.group import Group, Unit, summary
+from tests.support import OCCUR_TIME
+
+TARGET = timedelta(hours=10)
+RESOLUTION = ticket.Clock.RESOLUTION
+
+
+def clock(
+    hours: float,
+    *,
+    state: ticket.Clock.State.ValueType = ticket.Clock.RUNNING,
+    kind: ticket.Clock.Kind.ValueType = RESOLUTION,
+) -> ticket.ClockSummary:
+    """Return a clock that runs out, stands, or has stopped after so many hours."""
+    found = ticket.ClockSummary(
+        kind=kind, number=1, state=state, target="every", policy_version=3, target_duration=duration(TARGET)
+    )
+    at = OCCUR_TIME + timedelta(hours=hours)
+    if state == ticket.Clock.RUNNING:
+        put_time(found.due_time, at)
+    elif state in (ticket.Clock.MET, ticket.Clock.BREACHED):
+        put_time(found.stop_time, at)
+        found.used_duration.FromTimedelta(timedelta(hours=hours))
+        found.tier = 2
+        if state == ticket.Clock.BREACHED:
+            put_time(found.breach_time, OCCUR_TIME + TARGET)
+    return found
+
+
+async def tell(unit: Unit, number: int, *clocks: ticket.ClockSummary, repaired: bool = False) -> None:
+    """Let a unit tell where a ticket's clocks stand."""
+    name = f"{unit.name}/tickets/t{number}"
+    after = summary(name, clocks=clocks)
+    await unit.tell((name, (told.TicketClocksRepaired if repaired else told.TicketAssigned)(ticket=after)))
+
+
+async def queue(group: Group, parent: str = "units/-", *, standing: bool = False, **asked: object) -> list[str]:
+    """Return the tickets in the group's queue, by their ids."""
+    narrowed = QueueFilter(**asked)  # type: ignore[arg-type]
+    request = pb.ListGroupQueueEntriesRequest(parent=parent, page_size=2, standing=standing, filter=narrowed)
+    found = []
+    while True:
+        page = await group.hq.database.read(list_group_queue_entries, request)
+        found += [entry.ticket.rsplit("/", 1)[-1] for entry in page.entries]
+        if not (token := page.next_page_token):
+            return found
+        request.page_token = token
+
+
+async def test_the_group_s_queue_is_ordered_by_the_time_to_breach_over_all_units(
+    group: Group, munich: Unit, shanghai: Unit
+) -> None:
+    for unit, number, hours in ((munich, 1, 9), (shanghai, 2, 3), (munich, 3, 6), (shanghai, 4, 3)):
+        await tell(unit, number, clock(hours))
+    await tell(munich, 5, clock(1, state=ticket.Clock.PAUSED))
+    await tell(munich, 6, clock(1, state=ticket.Clock.MET))
+    await munich.caught_up()
+    await shanghai.caught_up()
+    assert await queue(group) == ["t2", "t4", "t3", "t1"]
+    assert await queue(group, "units/munich") == ["t3", "t1"]
+    assert await queue(group, standing=True) == ["t5"]
+    assert await queue(group, kinds=[ticket.Clock.RESPONSE]) == await queue(group, assignee="units/hq/agents/li") == []
+
+
+async def test_a_clock_is_where_the_last_event_of_its_ticket_left_it(group: Group, munich: Unit) -> None:
+    await tell(munich, 1, clock(9), clock(1, kind=ticket.Clock.RESPONSE))
+    await munich.caught_up()
+    await tell(munich, 1, clock(4), clock(1, kind=ticket.Clock.RESPONSE, state=ticket.Clock.MET))
+    await tell(munich, 2, clock(2))
+    await tell(munich, 2, clock(1, state=ticket.Clock.MET))
+    await munich.caught_up()
+    assert await queue(group) == ["t1"]
+
+
+async def test_a_clock_that_a_repair_took_away_is_gone(group: Group, munich: Unit) -> None:
+    await tell(munich, 1, clock(9), clock(1, kind=ticket.Clock.RESPONSE))
+    await munich.caught_up()
+    await tell(munich, 1, clock(4), repaired=True)
+    await tell(munich, 1, clock(4))
+    await munich.caught_up()
+    assert await queue(group) == ["t1"]
+
+
+async def test_the_group_s_attainment_agrees_with_a_count_by_hand(group: Group, munich: Unit, shanghai: Unit) -> None:
+    chance = random.Random(5)  # noqa: S311 - a seed, not a secret.
+    counted: Counter[tuple[str, bool]] = Counter()
+    for unit in (munich, shanghai):
+        for number in range(30):
+            hours = chance.randrange(1, 20)
+            state = ticket.Clock.BREACHED if hours > 10 else ticket.Clock.MET
+            counted[unit.name, state == ticket.Clock.MET] += 1
+            await tell(unit, number, clock(hours, state=state))
+        await unit.caught_up()
+    request = pb.GetGroupAttainmentRequest(
+        parent="units/-", group_by=[attainment_pb2.BY_UNIT, attainment_pb2.BY_TIER, attainment_pb2.BY_POLICY_VERSION]
+    )
+    report = await group.hq.database.read(get_group_attainment, request)
+    assert {(row.unit, row.tier, row.policy_version): (row.met, row.breached) for row in report.rows} == {
+        (unit.name, 2, 3): (counted[unit.name, True], counted[unit.name, False]) for unit in (munich, shanghai)
+    }
+    assert report.total.met + report.total.breached == 60
