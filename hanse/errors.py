@@ -60,6 +60,12 @@ class ValidationFailed(InvalidArgument):
     hint = "Correct the fields that are named, and send the request again."
 
 
+class RevocationListInvalid(InvalidArgument):
+    reason = "REVOCATION_LIST_INVALID"
+    message = "The list of void certificates was not signed by the group's authority."
+    hint = "Look at who sent it: nothing of it was taken. Lists come from headquarters, also over peers."
+
+
 class RequestIdMissing(InvalidArgument):
     reason = "REQUEST_ID_MISSING"
     message = "The request changes something and has no request id."

@@ -139,6 +139,16 @@ class Orphan(Base):
     orphan_time: Mapped[datetime] = mapped_column(Time, server_default=func.now())
 
 
+class RevocationList(Base):
+    """The newest list of void certificates that this unit has; there is one row, or none."""
+
+    __tablename__ = "revocation_list"
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    """DER. It was checked before it came here: headquarters made it, or the authority's signature is on it."""
+
+
 # From here on headquarters only.
 
 MEMBER_TRANSITIONS: dict[str, dict[int, int]] = {

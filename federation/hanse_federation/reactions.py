@@ -25,3 +25,8 @@ class FederationReactions:
     def erased_elsewhere(self, message: bytes) -> None:
         """Another unit erased the texts of a ticket that this unit was asked to work on."""
         self.inbox.receive(message, EFFECTS)
+
+    @event_handler("federation", "unit.certificates_revoked")
+    def certificates_revoked(self, message: bytes) -> None:
+        """Headquarters has made certificates void: peers that show them are refused."""
+        self.inbox.receive(message, EFFECTS)

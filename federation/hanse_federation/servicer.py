@@ -20,6 +20,7 @@ from hanse_federation.membership import retirement
 from hanse_federation.membership import servicer as enrolment_servicer
 from hanse_federation.membership.counter import Signing, invitation_digest, inviting
 from hanse_federation.membership.invitations import InvitationToken, digest_of, new_secret
+from hanse_federation.membership.listing import listing_revocations
 from hanse_federation.recovery import servicer as recovery_servicer
 from hanse_federation.recovery.reseeding import Restores
 from hanse_protos.federation.v1 import group_pb2 as pb
@@ -176,12 +177,12 @@ class MembershipServicer(members_rpc.MembershipServiceServicer):
         return await self._executor.execute(membership.admit_unit, request, cause_of(request), members.Member)
 
     async def RevokeUnit(self, request: members.RevokeUnitRequest, context: Context) -> members.Member:
-        return await self._executor.execute(membership.revoke_unit, request, cause_of(request), members.Member)
+        command = listing_revocations(membership.revoke_unit, self._signing)
+        return await self._executor.execute(command, request, cause_of(request), members.Member)
 
     async def RetireUnit(self, request: members.RetireUnitRequest, context: Context) -> members.RetireUnitResponse:
-        return await self._executor.execute(
-            retirement.retire_unit, request, cause_of(request), members.RetireUnitResponse
-        )
+        command = listing_revocations(retirement.retire_unit, self._signing)
+        return await self._executor.execute(command, request, cause_of(request), members.RetireUnitResponse)
 
     async def ListMembers(self, request: members.ListMembersRequest, context: Context) -> members.ListMembersResponse:
         return await self._database.read(membership.list_members, request)

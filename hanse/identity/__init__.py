@@ -33,6 +33,7 @@ from hanse.identity.certificates import (
 )
 from hanse.identity.names import TRUST_DOMAIN, spiffe_id_for, unit_of
 from hanse.identity.private_files import read_or_create_secret, write_private_file
+from hanse.identity.revocations import check_revocation_list, is_revoked
 from hanse.identity.tokens import Caller, Role, SigningKeyFiles, TokenSigner, TokenVerifier, create_signing_key
 
 __all__ = [
@@ -45,9 +46,11 @@ __all__ = [
     "TokenSigner",
     "TokenVerifier",
     "UnitCertificate",
+    "check_revocation_list",
     "create_signing_key",
     "dns_names_of",
     "fingerprint_of",
+    "is_revoked",
     "is_signed_by",
     "peer_certificate",
     "read_certificate",

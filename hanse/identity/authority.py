@@ -27,6 +27,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hanse.errors import CertificateInvalid, ResourceAlreadyExists, ResourceNotFound
 from hanse.identity.names import spiffe_id_for
 from hanse.identity.private_files import PRIVATE_FOLDER_MODE, write_private_file
+from hanse.identity.revocations import sign_revocation_list
 
 # The authority outlives its certificates by far, since replacing it means a visit to every unit.
 AUTHORITY_LIFETIME = timedelta(days=3650)
@@ -127,6 +128,10 @@ class CertificateAuthority:
         if taken := set(dns_names) & set(reserved):
             raise CertificateInvalid(f"The request asks for names of headquarters: {', '.join(sorted(taken))}.")
         return self._signed(unit, key, lifetime, dns_names).public_bytes(Encoding.PEM)
+
+    def revocation_list(self, serials: Iterable[str], now: datetime) -> bytes:
+        """Return a signed list of the certificates with these serial numbers, which are void."""
+        return sign_revocation_list(self._certificate, self._key, serials, now)
 
     def _signed(
         self, unit: str, key: EllipticCurvePublicKey, lifetime: timedelta, dns_names: Iterable[str] = ()

@@ -157,6 +157,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "GetPeerHead": BY_CERTIFICATE,
         "DeliverPeerRecords": BY_CERTIFICATE,
         "ComparePeerStream": BY_CERTIFICATE,
+        "ExchangeRevocations": BY_CERTIFICATE,
     },
     "hanse_protos.federation.v1.GroupService": {
         "ListUnits": HEADQUARTERS,

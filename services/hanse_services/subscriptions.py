@@ -34,5 +34,6 @@ SUBSCRIPTIONS = (
     Subscription("federation", "policy", "policy.acknowledged", "on_policy"),
     Subscription("federation", "ticket", "ticket.erased", "erased_here"),
     Subscription("federation", "federation", "ticket.erased", "erased_elsewhere"),
+    Subscription("federation", "federation", "unit.certificates_revoked", "certificates_revoked"),
 )
 """Every reaction: service, source, pattern, method."""

@@ -4,6 +4,7 @@
 |---|---|
 | PolicyPublished | every member of the group, headquarters among them |
 | ArticlePublished, ArticleRetired with the scope GROUP or PUBLIC | every other member |
+| UnitCertificatesRevoked | every member: peers have to know it while headquarters is out of reach |
 | UnitAdmitted | nobody; but the unit gets what the members have been told before (`membership.seeding`) |
 | EngagementRequested | the provider, right before the first offer to it |
 | EngagementOffered, EngagementOfferExpired | the home unit, and who was asked |
@@ -237,6 +238,8 @@ def _add_decisions(session: Session, forwarding: Forwarding, entries: Iterable[E
                 forwarding.add(known, [payload.unit])
         if isinstance(payload, told.TicketEscalationSeen):
             forwarding.add(entry, [home_of(payload.escalation.name)])
+        if isinstance(payload, membership.UnitCertificatesRevoked):
+            forwarding.add(entry, forwarding.units())
         if type(payload) not in ROUTING_DECISIONS:
             # What was done about a dead letter here concerns no other unit.
             continue

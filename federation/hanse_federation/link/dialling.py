@@ -27,7 +27,7 @@ from hanse.errors import (
     PeerForeign,
     UnitUnreachable,
 )
-from hanse.identity import read_certificate
+from hanse.identity import UnitCertificate, read_certificate
 from hanse.identity.unit_files import UnitIdentity, read_identity
 from hanse.names import HEADQUARTERS
 from hanse.rpc.client import CHANNEL_OPTIONS
@@ -63,15 +63,25 @@ async def hub_channel(settings: Settings, *, timeout_seconds: float = DIAL_SECON
     return await _dial(settings, settings.hub_address, check_headquarters, timeout_seconds)
 
 
-async def peer_channel(settings: Settings, peer: str, *, timeout_seconds: float = DIAL_SECONDS) -> grpc.aio.Channel:
-    """Return a channel to a peer, which has shown that it is that unit. Raises as `hub_channel`, and PeerForeign."""
+async def peer_channel(
+    settings: Settings, peer: str, *, timeout_seconds: float = DIAL_SECONDS
+) -> tuple[grpc.aio.Channel, UnitCertificate]:
+    """Return a channel to a peer, and the certificate with which it has shown that it is that unit.
 
-    def check(certificate: bytes) -> None:
-        unit = read_certificate(certificate).unit
-        if unit != peer:
-            raise PeerForeign(f"What answers at the address of {peer} is {unit}.", certificate=unit)
+    Raises as `hub_channel`, and PeerForeign.
+    """
+    shown: list[UnitCertificate] = []
 
-    return await _dial(settings, settings.peers[peer], check, timeout_seconds)
+    def check(content: bytes) -> None:
+        certificate = read_certificate(content)
+        if certificate.unit != peer:
+            raise PeerForeign(
+                f"What answers at the address of {peer} is {certificate.unit}.", certificate=certificate.unit
+            )
+        shown.append(certificate)
+
+    channel = await _dial(settings, settings.peers[peer], check, timeout_seconds)
+    return channel, shown[0]
 
 
 async def _dial(

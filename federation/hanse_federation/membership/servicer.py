@@ -11,6 +11,7 @@ from hanse.runtime import Runtime
 from hanse.telemetry import current_traceparent
 from hanse.work import Cause, CommandExecutor
 from hanse_federation.membership.counter import Signing, enrolling, leaving, renewing
+from hanse_federation.membership.listing import listing_revocations
 from hanse_federation.model import SCHEMA
 from hanse_protos.federation.v1 import enrolment_pb2 as pb
 from hanse_protos.federation.v1 import enrolment_pb2_grpc as rpc
@@ -59,7 +60,8 @@ class EnrolmentServicer(rpc.EnrolmentServiceServicer):
         self._throttle.count(_host_of(context.peer()))
         # The bearer of an invitation is the unit that it invites; the command checks that it is one.
         cause = _cause(f"{request.unit}/services/{SCHEMA.name}", request.request_id)
-        return await self._executor.execute(enrolling(self._signing), request, cause, pb.IssuedCertificate)
+        command = listing_revocations(enrolling(self._signing), self._signing)
+        return await self._executor.execute(command, request, cause, pb.IssuedCertificate)
 
     async def RenewCertificate(self, request: pb.RenewCertificateRequest, context: Context) -> pb.IssuedCertificate:
         certificate = _shown(context)
@@ -71,7 +73,8 @@ class EnrolmentServicer(rpc.EnrolmentServiceServicer):
         certificate = _shown(context)
         # Whose word it is inside the unit is the unit's own matter: the certificate vouches for the unit.
         cause = _cause(f"{certificate.unit}/agents/{request.person}", request.request_id)
-        return await self._executor.execute(leaving(certificate), request, cause, members.Member)
+        command = listing_revocations(leaving(certificate), self._signing)
+        return await self._executor.execute(command, request, cause, members.Member)
 
 
 def _shown(context: Context) -> UnitCertificate:

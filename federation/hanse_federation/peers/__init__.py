@@ -18,6 +18,9 @@ beside its agent:
 - `routing` has the desk offer what headquarters does not know of: requests that it has not acknowledged, once it has
   been out of reach for some seconds.
 
+Peers also bring each other the list of void certificates (`membership.revocations`), so a unit that was revoked is
+refused by peers that headquarters could not tell.
+
 Everything goes up to headquarters as well, as soon as it can be reached, in the ordinary streams. Headquarters adopts
 what the units did (`hanse_federation.headquarters.engagements`) and passes it on as usual. So a unit may hear of a fact
 twice, over two ways; the inbox applies it once, by its id, and on each way facts are in order.

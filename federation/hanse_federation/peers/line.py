@@ -5,12 +5,14 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING
 
+import grpc
 import structlog
 from sqlalchemy.orm import Session
 
 from hanse.clock import utc_now
 from hanse.database import DATABASE_ERRORS
 from hanse.errors import HanseError, LogFork, LogQuarantined
+from hanse.identity import UnitCertificate, check_revocation_list
 from hanse.log.append import Head
 from hanse.log.epochs import holds
 from hanse.log.follow import read_head
@@ -22,10 +24,15 @@ from hanse_federation.link.frames import MAX_BATCH_RECORDS, stream_head
 from hanse_federation.link.problems import in_words, known_problem
 from hanse_federation.link.sending import Source, end_of, everything, fork, read_batches
 from hanse_federation.link.status import save_connected, save_contact, save_lost
+from hanse_federation.membership.revocations import keep_list, newest_list, refuse_revoked
 from hanse_federation.model import LOG, End
 from hanse_federation.peers.healing import refuse_quarantined
 from hanse_federation.recovery.quarantine import save_quarantine
-from hanse_protos.federation.v1.peer_pb2 import DeliverPeerRecordsRequest, GetPeerHeadRequest
+from hanse_protos.federation.v1.peer_pb2 import (
+    DeliverPeerRecordsRequest,
+    ExchangeRevocationsRequest,
+    GetPeerHeadRequest,
+)
 from hanse_protos.federation.v1.peer_pb2_grpc import PeerServiceStub
 from hanse_protos.log.v1.log_pb2 import StreamHead
 
@@ -43,6 +50,7 @@ class PeerLine:
     ) -> None:
         self.peer = peer
         self.reachable = False
+        self._exchanged: bytes | None = None
         self._settings = runtime.settings
         self._database = runtime.database
         self._wakeup = runtime.wakeup
@@ -55,9 +63,9 @@ class PeerLine:
         """Bring the peer what there is, and ask for it again and again; that it can't be reached is a normal state."""
         while True:
             try:
-                dialled = await peer_channel(self._settings, self.peer, timeout_seconds=self._call_seconds)
+                dialled, certificate = await peer_channel(self._settings, self.peer, timeout_seconds=self._call_seconds)
                 async with dialled as channel:
-                    await self._keep_up(PeerServiceStub(channel))
+                    await self._keep_up(PeerServiceStub(channel), certificate)
             except Exception as error:
                 problem = known_problem(error)
                 if problem is None:
@@ -79,10 +87,13 @@ class PeerLine:
             save_quarantine(session, self._source.stream, problem, found_here=isinstance(problem, HanseError))
         save_lost(session, End.PEER, self.peer, in_words(problem), utc_now())
 
-    async def _keep_up(self, stub: "PeerServiceAsyncStub") -> None:
+    async def _keep_up(self, stub: "PeerServiceAsyncStub", certificate: UnitCertificate) -> None:
+        self._exchanged = None
         with self._wakeup.subscription([self._source.stream]) as waiter:
             while True:
                 waiter.clear()
+                await self._exchange_revocations(stub)
+                await self._database.read(refuse_revoked, certificate)
                 there = await self._deliver(stub)
                 await self._database.write(self._save_contact, there)
                 if not self.reachable:
@@ -91,6 +102,24 @@ class PeerLine:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._probe_seconds):
                         await waiter.wait()
+
+    async def _exchange_revocations(self, stub: "PeerServiceAsyncStub") -> None:
+        """Give the peer the list of void certificates, and take its one, on a new line and when ours has changed."""
+        ours = await self._database.read(newest_list)
+        if ours == self._exchanged:
+            return
+        request = ExchangeRevocationsRequest(revocation_list=ours)
+        try:
+            theirs = (await stub.ExchangeRevocations(request, timeout=self._call_seconds)).revocation_list
+        except grpc.aio.AioRpcError as error:
+            # A peer of an earlier version knows of no lists, and is none the worse for it.
+            if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                raise
+            theirs = b""
+        if theirs and theirs != ours:
+            number = check_revocation_list(theirs, self._settings.tls.authority.read_bytes())
+            await self._database.write(keep_list, number, theirs)
+        self._exchanged = theirs or ours
 
     def _save_contact(self, session: Session, there: Head) -> None:
         now, stream = utc_now(), self._source.stream

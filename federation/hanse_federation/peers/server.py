@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 
 from hanse.clock import utc_now
 from hanse.errors import FrameForeign, LogFork, PeerUnknown
-from hanse.identity import peer_certificate
+from hanse.identity import check_revocation_list, peer_certificate
 from hanse.log.follow import read_head
 from hanse.names import stream_to
 from hanse.policy.store import PolicyStore
@@ -16,6 +16,7 @@ from hanse_federation.erasing import erase, tickets_erased_before
 from hanse_federation.link.frames import stream_head
 from hanse_federation.link.receiving import OpenedBatch, open_batch, store_all
 from hanse_federation.link.status import save_known
+from hanse_federation.membership.revocations import keep_list, newest_list, refuse_revoked
 from hanse_federation.model import LOG, SCHEMA
 from hanse_federation.peers.healing import compare_with_writer
 from hanse_federation.recovery.quarantine import save_quarantine
@@ -63,6 +64,7 @@ class PeerServicer(rpc.PeerServiceServicer):
 
     def __init__(self, runtime: Runtime) -> None:
         self._unit = runtime.unit
+        self._tls = runtime.settings.tls
         self._known = runtime.settings.peers.keys()
         self._database = runtime.database
         self._policies = PolicyStore(SCHEMA)
@@ -98,11 +100,22 @@ class PeerServicer(rpc.PeerServiceServicer):
         peer = await self._peer(context)
         return await self._database.write(compare_with_writer, stream_to(peer, self._unit), request)
 
+    async def ExchangeRevocations(  # noqa: N802 - named as in the contract.
+        self, request: pb.ExchangeRevocationsRequest, context: Context
+    ) -> pb.ExchangeRevocationsResponse:
+        await self._peer(context)
+        if request.revocation_list:
+            number = check_revocation_list(request.revocation_list, self._tls.authority.read_bytes())
+            await self._database.write(keep_list, number, request.revocation_list)
+        return pb.ExchangeRevocationsResponse(revocation_list=await self._database.read(newest_list))
+
     async def _peer(self, context: Context) -> str:
-        """Return the peer in the client's certificate. Raises PeerUnknown for anybody else."""
-        unit = peer_certificate(context.auth_context()).unit
+        """Return the peer in the client's certificate. Raises PeerUnknown for anybody else, CertificateRevoked."""
+        certificate = peer_certificate(context.auth_context())
+        unit = certificate.unit
         if unit not in self._known or not await self._database.read(self._is_peer, unit):
             raise PeerUnknown(unit=unit)
+        await self._database.read(refuse_revoked, certificate)
         return unit
 
     def _is_peer(self, session: Session, unit: str) -> bool:

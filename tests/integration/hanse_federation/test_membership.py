@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from hanse.errors import IllegalTransition, ValidationFailed
+from hanse.identity import check_revocation_list, is_revoked, read_certificate
 from hanse.log.events import payload_of
 from hanse.log.follow import START, read_after
 from hanse.names import HEADQUARTERS
@@ -15,6 +16,8 @@ from hanse.work import Cause
 from hanse_federation.headquarters.forwarding import forward_decisions
 from hanse_federation.headquarters.views import list_units
 from hanse_federation.link.hub import Hub
+from hanse_federation.membership.counter import Signing
+from hanse_federation.membership.listing import listing_revocations
 from hanse_federation.membership.register import admit_unit, list_members, revoke_unit
 from hanse_federation.membership.retirement import retire_unit
 from hanse_federation.model import LOG, ROUTING_STREAM
@@ -128,6 +131,24 @@ async def test_the_certificates_of_a_retired_unit_are_void_too(
     await group.execute(retire_unit, pb.RetireUnitRequest(unit=MUNICH), pb.RetireUnitResponse)
     await group.admit(MUNICH)
     assert await refusal(group, MUNICH, unit_folder) == "CERTIFICATE_REVOKED"
+
+
+async def test_every_other_unit_is_told_which_certificates_are_void_signed_by_the_authority(
+    group: Group, munich: Unit, shanghai: Unit, unit_folder: MakeUnitFolder
+) -> None:
+    command = listing_revocations(revoke_unit, Signing(group.hq.settings))
+    await group.execute(command, pb.RevokeUnitRequest(unit=MUNICH, reason="sold"), pb.Member)
+
+    async def arrived() -> bool:
+        return (await shanghai.told_types())[-1:] == ["UnitCertificatesRevoked"]
+
+    await eventually(arrived)
+    listed = payload_of((await shanghai.told())[-1].decoded())
+    assert isinstance(listed, pb.UnitCertificatesRevoked)
+    authority = group.hq.settings.tls.authority.read_bytes()
+    assert check_revocation_list(listed.revocation_list, authority) == listed.number
+    void = [read_certificate((unit_folder(unit) / "unit.crt").read_bytes()).serial for unit in (MUNICH, shanghai.name)]
+    assert [is_revoked(listed.revocation_list, serial) for serial in void] == [True, False]
 
 
 async def test_a_unit_is_revoked_once(group: Group) -> None:

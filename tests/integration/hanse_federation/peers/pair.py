@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from hanse.log.append import EMPTY_HEAD, Entry, Head, append
@@ -13,10 +15,11 @@ from hanse.policy import load_yaml
 from hanse.runtime import Runtime
 from hanse_federation.link.sending import Source, everything, read_batches
 from hanse_federation.model import LOG
+from hanse_federation.peers.line import PeerLine
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
 from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import events_pb2 as told
-from tests.integration.hanse_federation.group import engagement_summary
+from tests.integration.hanse_federation.group import end, engagement_summary
 from tests.support import OCCUR_TIME, POLICY_YAML
 
 SHANGHAI, MUNICH, OSLO = "units/shanghai", "units/munich", "units/oslo"
@@ -47,3 +50,13 @@ async def written(shanghai: Runtime, *entries: Entry, stream: str = STREAM) -> R
 
 async def head(runtime: Runtime) -> Head:
     return await runtime.database.read(read_head, LOG, STREAM)
+
+
+@asynccontextmanager
+async def running(line: PeerLine) -> AsyncIterator[PeerLine]:
+    """Run a line."""
+    task = asyncio.create_task(line.run())
+    try:
+        yield line
+    finally:
+        await end(task)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 import pytest
 
@@ -18,7 +16,7 @@ from hanse_federation.recovery import decisions as recovery
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.federation.v1 import recovery_pb2
 from tests.integration.hanse_federation.group import eventually
-from tests.integration.hanse_federation.peers.pair import MUNICH, STREAM, fact, head
+from tests.integration.hanse_federation.peers.pair import MUNICH, STREAM, fact, head, running
 from tests.integration.hanse_federation.test_metrics import measure
 from tests.integration.hanse_federation.test_quarantine import alarms, change
 from tests.integration.hanse_federation.test_recovery import accept_epoch, compared, decide, proposed, start_epoch
@@ -28,13 +26,9 @@ from tests.integration.hanse_federation.test_recovery import accept_epoch, compa
 async def line(munich: Runtime, shanghai: Runtime) -> AsyncIterator[PeerLine]:
     """The line from Shanghai to Munich, which has brought three records."""
     await shanghai.database.write(append, LOG, STREAM, [fact(), fact(), fact()])
-    line = PeerLine(shanghai, MUNICH, probe_seconds=0.1, call_seconds=30.0, retry_seconds=0.1)
-    running = asyncio.create_task(line.run())
-    await eventually(lambda: both_have(munich, shanghai, line))
-    yield line
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
+    async with running(PeerLine(shanghai, MUNICH, probe_seconds=0.1, call_seconds=30.0, retry_seconds=0.1)) as line:
+        await eventually(lambda: both_have(munich, shanghai, line))
+        yield line
 
 
 async def both_have(munich: Runtime, shanghai: Runtime, line: PeerLine) -> bool:

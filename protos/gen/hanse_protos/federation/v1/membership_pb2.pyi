@@ -459,6 +459,38 @@ class UnitRetired(_message.Message):
 Global___UnitRetired: _TypeAlias = UnitRetired  # noqa: Y015
 
 @_typing.final
+class UnitCertificatesRevoked(_message.Message):
+    """Certificates of a unit are void: it was shut out, has left, or has newer ones. Goes to every unit, so that peers refuse
+    them also while headquarters is out of reach.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    REVOCATION_LIST_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    """The unit."""
+    number: _builtins.int
+    """The number of the list: a greater one is newer."""
+    revocation_list: _builtins.bytes
+    """All certificates of the group that are void: an X.509 revocation list (RFC 5280), DER, signed by the authority."""
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        number: _builtins.int = ...,
+        revocation_list: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "revocation_list", b"revocation_list", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnitCertificatesRevoked: _TypeAlias = UnitCertificatesRevoked  # noqa: Y015
+
+@_typing.final
 class UnitRevoked(_message.Message):
     """A unit was shut out. The reason is sealed beside the event, as "reason"."""
 

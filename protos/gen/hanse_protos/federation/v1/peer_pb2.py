@@ -28,7 +28,7 @@ from hanse_protos.federation.v1 import link_pb2 as hanse__protos_dot_federation_
 from hanse_protos.log.v1 import log_pb2 as hanse__protos_dot_log_dot_v1_dot_log__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%hanse_protos/federation/v1/peer.proto\x12\x1ahanse_protos.federation.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a%hanse_protos/federation/v1/link.proto\x1a\x1dhanse_protos/log/v1/log.proto\"I\n\x12GetPeerHeadRequest\x12\x33\n\x04head\x18\x01 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHeadB\x04\xe2\x41\x01\x01\"_\n\x19\x44\x65liverPeerRecordsRequest\x12\x42\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\'.hanse_protos.federation.v1.RecordBatchB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"\x8e\x01\n\x18\x43omparePeerStreamRequest\x12=\n\x06probes\x18\x01 \x03(\x0b\x32\x1f.hanse_protos.log.v1.StreamHeadB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x64\x12\x13\n\x05\x66inal\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1e\n\tnew_epoch\x18\x03 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\"\x90\x01\n\x19\x43omparePeerStreamResponse\x12/\n\x06\x63ommon\x18\x01 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\x12-\n\x04head\x18\x02 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\x12\x13\n\x0bquarantined\x18\x03 \x01(\x08\x32\xde\x02\n\x0bPeerService\x12^\n\x0bGetPeerHead\x12..hanse_protos.federation.v1.GetPeerHeadRequest\x1a\x1f.hanse_protos.log.v1.StreamHead\x12l\n\x12\x44\x65liverPeerRecords\x12\x35.hanse_protos.federation.v1.DeliverPeerRecordsRequest\x1a\x1f.hanse_protos.log.v1.StreamHead\x12\x80\x01\n\x11\x43omparePeerStream\x12\x34.hanse_protos.federation.v1.ComparePeerStreamRequest\x1a\x35.hanse_protos.federation.v1.ComparePeerStreamResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%hanse_protos/federation/v1/peer.proto\x12\x1ahanse_protos.federation.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a%hanse_protos/federation/v1/link.proto\x1a\x1dhanse_protos/log/v1/log.proto\"I\n\x12GetPeerHeadRequest\x12\x33\n\x04head\x18\x01 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHeadB\x04\xe2\x41\x01\x01\"_\n\x19\x44\x65liverPeerRecordsRequest\x12\x42\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\'.hanse_protos.federation.v1.RecordBatchB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"D\n\x1a\x45xchangeRevocationsRequest\x12&\n\x0frevocation_list\x18\x01 \x01(\x0c\x42\r\xe2\x41\x01\x01\xbaH\x06z\x04\x18\xc0\x84=\"6\n\x1b\x45xchangeRevocationsResponse\x12\x17\n\x0frevocation_list\x18\x01 \x01(\x0c\"\x8e\x01\n\x18\x43omparePeerStreamRequest\x12=\n\x06probes\x18\x01 \x03(\x0b\x32\x1f.hanse_protos.log.v1.StreamHeadB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x64\x12\x13\n\x05\x66inal\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1e\n\tnew_epoch\x18\x03 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\"\x90\x01\n\x19\x43omparePeerStreamResponse\x12/\n\x06\x63ommon\x18\x01 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\x12-\n\x04head\x18\x02 \x01(\x0b\x32\x1f.hanse_protos.log.v1.StreamHead\x12\x13\n\x0bquarantined\x18\x03 \x01(\x08\x32\xe7\x03\n\x0bPeerService\x12^\n\x0bGetPeerHead\x12..hanse_protos.federation.v1.GetPeerHeadRequest\x1a\x1f.hanse_protos.log.v1.StreamHead\x12l\n\x12\x44\x65liverPeerRecords\x12\x35.hanse_protos.federation.v1.DeliverPeerRecordsRequest\x1a\x1f.hanse_protos.log.v1.StreamHead\x12\x80\x01\n\x11\x43omparePeerStream\x12\x34.hanse_protos.federation.v1.ComparePeerStreamRequest\x1a\x35.hanse_protos.federation.v1.ComparePeerStreamResponse\x12\x86\x01\n\x13\x45xchangeRevocations\x12\x36.hanse_protos.federation.v1.ExchangeRevocationsRequest\x1a\x37.hanse_protos.federation.v1.ExchangeRevocationsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPEERHEADREQUEST'].fields_by_name['head']._serialized_options = b'\342A\001\001'
   _globals['_DELIVERPEERRECORDSREQUEST'].fields_by_name['batch']._loaded_options = None
   _globals['_DELIVERPEERRECORDSREQUEST'].fields_by_name['batch']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_EXCHANGEREVOCATIONSREQUEST'].fields_by_name['revocation_list']._loaded_options = None
+  _globals['_EXCHANGEREVOCATIONSREQUEST'].fields_by_name['revocation_list']._serialized_options = b'\342A\001\001\272H\006z\004\030\300\204='
   _globals['_COMPAREPEERSTREAMREQUEST'].fields_by_name['probes']._loaded_options = None
   _globals['_COMPAREPEERSTREAMREQUEST'].fields_by_name['probes']._serialized_options = b'\342A\001\001\272H\005\222\001\002\020d'
   _globals['_COMPAREPEERSTREAMREQUEST'].fields_by_name['final']._loaded_options = None
@@ -49,10 +51,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPEERHEADREQUEST']._serialized_end=274
   _globals['_DELIVERPEERRECORDSREQUEST']._serialized_start=276
   _globals['_DELIVERPEERRECORDSREQUEST']._serialized_end=371
-  _globals['_COMPAREPEERSTREAMREQUEST']._serialized_start=374
-  _globals['_COMPAREPEERSTREAMREQUEST']._serialized_end=516
-  _globals['_COMPAREPEERSTREAMRESPONSE']._serialized_start=519
-  _globals['_COMPAREPEERSTREAMRESPONSE']._serialized_end=663
-  _globals['_PEERSERVICE']._serialized_start=666
-  _globals['_PEERSERVICE']._serialized_end=1016
+  _globals['_EXCHANGEREVOCATIONSREQUEST']._serialized_start=373
+  _globals['_EXCHANGEREVOCATIONSREQUEST']._serialized_end=441
+  _globals['_EXCHANGEREVOCATIONSRESPONSE']._serialized_start=443
+  _globals['_EXCHANGEREVOCATIONSRESPONSE']._serialized_end=497
+  _globals['_COMPAREPEERSTREAMREQUEST']._serialized_start=500
+  _globals['_COMPAREPEERSTREAMREQUEST']._serialized_end=642
+  _globals['_COMPAREPEERSTREAMRESPONSE']._serialized_start=645
+  _globals['_COMPAREPEERSTREAMRESPONSE']._serialized_end=789
+  _globals['_PEERSERVICE']._serialized_start=792
+  _globals['_PEERSERVICE']._serialized_end=1279
 # @@protoc_insertion_point(module_scope)

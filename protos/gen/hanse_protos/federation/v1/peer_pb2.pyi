@@ -69,6 +69,50 @@ class DeliverPeerRecordsRequest(_message.Message):
 Global___DeliverPeerRecordsRequest: _TypeAlias = DeliverPeerRecordsRequest  # noqa: Y015
 
 @_typing.final
+class ExchangeRevocationsRequest(_message.Message):
+    """Request for ExchangeRevocations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVOCATION_LIST_FIELD_NUMBER: _builtins.int
+    revocation_list: _builtins.bytes
+    """The newest list that the caller has, DER; empty where it has none."""
+    def __init__(
+        self,
+        *,
+        revocation_list: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revocation_list", b"revocation_list"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExchangeRevocationsRequest: _TypeAlias = ExchangeRevocationsRequest  # noqa: Y015
+
+@_typing.final
+class ExchangeRevocationsResponse(_message.Message):
+    """Response for ExchangeRevocations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVOCATION_LIST_FIELD_NUMBER: _builtins.int
+    revocation_list: _builtins.bytes
+    """The newest list that either end has, DER; empty where there is none."""
+    def __init__(
+        self,
+        *,
+        revocation_list: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revocation_list", b"revocation_list"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExchangeRevocationsResponse: _TypeAlias = ExchangeRevocationsResponse  # noqa: Y015
+
+@_typing.final
 class ComparePeerStreamRequest(_message.Message):
     """Request for ComparePeerStream."""
 

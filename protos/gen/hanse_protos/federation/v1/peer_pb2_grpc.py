@@ -51,6 +51,11 @@ class PeerServiceStub:
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ComparePeerStreamRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ComparePeerStreamResponse.FromString,
                 _registered_method=True)
+        self.ExchangeRevocations = channel.unary_unary(
+                '/hanse_protos.federation.v1.PeerService/ExchangeRevocations',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ExchangeRevocationsRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ExchangeRevocationsResponse.FromString,
+                _registered_method=True)
 
 
 class PeerServiceServicer:
@@ -78,6 +83,13 @@ class PeerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExchangeRevocations(self, request, context):
+        """Exchanges lists of void certificates: each end keeps the one that the group's authority has signed last.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PeerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +107,11 @@ def add_PeerServiceServicer_to_server(servicer, server):
                     servicer.ComparePeerStream,
                     request_deserializer=hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ComparePeerStreamRequest.FromString,
                     response_serializer=hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ComparePeerStreamResponse.SerializeToString,
+            ),
+            'ExchangeRevocations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExchangeRevocations,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ExchangeRevocationsRequest.FromString,
+                    response_serializer=hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ExchangeRevocationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +196,33 @@ class PeerService:
             '/hanse_protos.federation.v1.PeerService/ComparePeerStream',
             hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ComparePeerStreamRequest.SerializeToString,
             hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ComparePeerStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExchangeRevocations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.PeerService/ExchangeRevocations',
+            hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ExchangeRevocationsRequest.SerializeToString,
+            hanse__protos_dot_federation_dot_v1_dot_peer__pb2.ExchangeRevocationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

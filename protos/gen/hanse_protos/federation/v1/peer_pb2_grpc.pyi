@@ -40,6 +40,8 @@ class PeerServiceStub:
     """Takes records of the caller's stream, and answers after COMMIT with where the copy ends."""
     ComparePeerStream: _grpc.UnaryUnaryMultiCallable[_peer_pb2.ComparePeerStreamRequest, _peer_pb2.ComparePeerStreamResponse]
     """Compares the caller's stream with the copy of it while the two disagree, and says how the copy is doing."""
+    ExchangeRevocations: _grpc.UnaryUnaryMultiCallable[_peer_pb2.ExchangeRevocationsRequest, _peer_pb2.ExchangeRevocationsResponse]
+    """Exchanges lists of void certificates: each end keeps the one that the group's authority has signed last."""
 
 @_typing.type_check_only
 class PeerServiceAsyncStub(PeerServiceStub):
@@ -52,6 +54,8 @@ class PeerServiceAsyncStub(PeerServiceStub):
     """Takes records of the caller's stream, and answers after COMMIT with where the copy ends."""
     ComparePeerStream: _aio.UnaryUnaryMultiCallable[_peer_pb2.ComparePeerStreamRequest, _peer_pb2.ComparePeerStreamResponse]  # type: ignore[assignment]
     """Compares the caller's stream with the copy of it while the two disagree, and says how the copy is doing."""
+    ExchangeRevocations: _aio.UnaryUnaryMultiCallable[_peer_pb2.ExchangeRevocationsRequest, _peer_pb2.ExchangeRevocationsResponse]  # type: ignore[assignment]
+    """Exchanges lists of void certificates: each end keeps the one that the group's authority has signed last."""
 
 class PeerServiceServicer(metaclass=_abc_1.ABCMeta):
     """A unit's door for its peers. The caller is the unit in the client certificate, which the policy has to name as a peer."""
@@ -79,5 +83,13 @@ class PeerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_peer_pb2.ComparePeerStreamResponse, _abc.Awaitable[_peer_pb2.ComparePeerStreamResponse]]:
         """Compares the caller's stream with the copy of it while the two disagree, and says how the copy is doing."""
+
+    @_abc_1.abstractmethod
+    def ExchangeRevocations(
+        self,
+        request: _peer_pb2.ExchangeRevocationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_peer_pb2.ExchangeRevocationsResponse, _abc.Awaitable[_peer_pb2.ExchangeRevocationsResponse]]:
+        """Exchanges lists of void certificates: each end keeps the one that the group's authority has signed last."""
 
 def add_PeerServiceServicer_to_server(servicer: PeerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
