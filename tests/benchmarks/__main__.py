@@ -3,13 +3,14 @@
 import argparse
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks import catch_up, live_latency, long_backlog, many_units, memory, open_ticket, waiting
 from tests.benchmarks.report import Report
 
-Benchmark = Callable[[Path, bool], Awaitable[Report]]
+Benchmark = Callable[[Path, bool], Coroutine[Any, Any, Report]]
 
 BENCHMARKS: dict[str, Benchmark] = {
     "open_ticket": open_ticket.measure,

@@ -58,7 +58,8 @@ class FloorLink:
 async def near(settings: FloorLink) -> None:
     """Send every new row."""
     async with grpc.aio.secure_channel(settings.address, settings.channel_credentials(), CHANNEL_OPTIONS) as channel:
-        await channel.stream_stream(f"/{SERVICE}/{METHOD}")(_new_rows(settings.near_url)).read()
+        call: Any = channel.stream_stream(f"/{SERVICE}/{METHOD}")
+        await call(_new_rows(settings.near_url)).read()
 
 
 async def _new_rows(url: str) -> AsyncIterator[bytes]:
@@ -89,7 +90,7 @@ async def far(settings: FloorLink) -> None:
         yield b""
 
     server = grpc.aio.server(options=SERVER_OPTIONS)
-    handlers = {METHOD: grpc.stream_stream_rpc_method_handler(take)}
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {METHOD: grpc.stream_stream_rpc_method_handler(take)}
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, handlers)])
     server.add_secure_port(settings.address, settings.server_credentials())
     await server.start()

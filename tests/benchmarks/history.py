@@ -70,7 +70,8 @@ def _woven(unit: str, now: datetime) -> Iterator[tuple[str, Told]]:
 
 def rows(stream: str, head: Head, appended: Sequence[Entry]) -> tuple[list[tuple[object, ...]], Head]:
     """Return the entries as rows of the log that follow from a head, and the new head."""
-    found, sequence, previous = [], head.sequence, head.hash
+    found: list[tuple[object, ...]] = []
+    sequence, previous = head.sequence, head.hash
     for entry in appended:
         sequence += 1
         previous = chain_hash(previous, stream, head.epoch, sequence, entry.event)

@@ -126,14 +126,14 @@ async def _over_the_link(stack: AsyncExitStack, link: Link, events: int) -> Cour
 
 async def _over_the_floor(stack: AsyncExitStack, link: Link, folder: Path) -> Course:
     """Return the floor's way, between databases of its own on the same servers."""
-    urls = [await postgres.ensure_database("floor") for postgres in (link.near, link.far)]
-    near, far = [await connect(stack, url) for url in urls]
+    near_url, far_url = await link.near.ensure_database("floor"), await link.far.ensure_database("floor")
+    near, far = await connect(stack, near_url), await connect(stack, far_url)
     for connection in (near, far):
         await connection.execute(floor_link.CREATE_TABLE)
     tls = link.headquarters.tls
     address = f"{LOOPBACK}:{free_port()}"
     settings = folder / "floor.json"
-    FloorLink(address, *urls, str(tls.key), str(tls.certificate), str(tls.authority)).write(settings)
+    FloorLink(address, near_url, far_url, str(tls.key), str(tls.certificate), str(tls.authority)).write(settings)
     for end, is_ready in (("far", lambda: is_listening(link.headquarters, address)), ("near", _at_once)):
         module = ["tests.benchmarks.floor_link", end, str(settings)]
         process = ManagedProcess(f"floor's {end} end", [sys.executable, "-m", *module], folder / f"floor-{end}.log")
@@ -147,7 +147,7 @@ async def _over_the_floor(stack: AsyncExitStack, link: Link, folder: Path) -> Co
             await near.execute(floor_link.INSERT, number, content)
             await near.execute(floor_link.NOTIFY, floor_link.CHANNEL)
 
-    return Course(commit, lambda: _number(query), await _listen(stack, urls[1], floor_link.CHANNEL, ""))
+    return Course(commit, lambda: _number(query), await _listen(stack, far_url, floor_link.CHANNEL, ""))
 
 
 async def _number(query: Any, *parameters: str) -> int:

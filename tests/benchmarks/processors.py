@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import psutil
 
+from hanse.local.postgres import EmbeddedPostgres
+from hanse.local.process import ManagedProcess
 from tests.benchmarks.links import Link
 
 
@@ -13,7 +15,7 @@ class Processors:
     @classmethod
     def of_link(cls, link: Link) -> "Processors":
         """Watch all that takes part in a link."""
-        programs = {
+        programs: dict[str, EmbeddedPostgres | ManagedProcess] = {
             "the unit's PostgreSQL": link.near,
             "agent": link.agent,
             "hub": link.hub,

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from temporalio.client import Client
@@ -40,6 +41,9 @@ from tests.benchmarks.units import (
     roles_process,
 )
 
+if TYPE_CHECKING:
+    from hanse_protos.ticket.v1.service_pb2_grpc import TicketServiceAsyncStub
+
 TARGET_RATIO = 1.5
 PROCESSES = 300
 """In each turn: a turn takes seconds, and the starter takes them in one batch."""
@@ -53,7 +57,7 @@ CONCURRENT_REQUESTS = 32
 class Desk:
     """A unit's ticket service in a process of its own, and the unit's starter in this one."""
 
-    tickets: TicketServiceStub
+    tickets: TicketServiceAsyncStub
     starter: Starter
     client: Client
 

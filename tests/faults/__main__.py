@@ -10,10 +10,10 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from tests.faults import agreement, catch_up, killing, log_tail, planted, restoring
 from tests.faults.report import Report
@@ -45,7 +45,7 @@ class Choice:
         return replace(full, **{name: math.ceil(amount * self.share) for name, amount in chosen.items()})
 
 
-Run = Callable[[Path, int, Choice], Awaitable[list[Report]]]
+Run = Callable[[Path, int, Choice], Coroutine[Any, Any, list[Report]]]
 
 
 class Row(NamedTuple):

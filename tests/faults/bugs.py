@@ -81,11 +81,11 @@ def default_acknowledge() -> None:
     from sqlalchemy.orm import Session  # noqa: PLC0415
 
     from hanse.telling import receiving  # noqa: PLC0415
-    from hanse.telling.dead_letters import chosen_by_type  # noqa: PLC0415
+    from hanse.telling.dead_letters import Effects, chosen_by_type  # noqa: PLC0415
     from hanse.telling.reacting import SteadyEventHandler  # noqa: PLC0415
     from hanse_protos.log.v1.log_pb2 import LogRecord  # noqa: PLC0415
 
-    def receive(self: receiving.Receiver, message: bytes, effects: receiving.Effects, _reaction: str) -> None:
+    def receive(self: receiving.Receiver, message: bytes, effects: Effects, _reaction: str) -> None:
         with Session(self._engine, expire_on_commit=False) as session, session.begin():
             self._inbox.apply(session, LogRecord.FromString(message), chosen_by_type(effects))
 

@@ -13,6 +13,7 @@ import asyncpg
 
 from hanse.cli.desk import Desk
 from hanse.database import Database
+from hanse.local.line import Line
 from hanse.names import HEADQUARTERS, stream_name
 from hanse_protos.policy.v1 import policy_pb2
 from tests.faults import standards
@@ -119,7 +120,7 @@ class _Trial:
         self.report.promise(name, seconds, limit * self.size.patience)
 
     @property
-    def line(self):
+    def line(self) -> Line:
         return self.group.lines[SHANGHAI]
 
     async def _publish(self) -> int:
@@ -127,7 +128,8 @@ class _Trial:
             document = standards.document(self.group.units)
             document.title = f"Standards at {time.monotonic()}"
             request = policy_pb2.PublishPolicyRequest(document=document, request_id=str(uuid4()))
-            return (await desk.policies.PublishPolicy(request)).version
+            version: int = (await desk.policies.PublishPolicy(request)).version
+            return version
 
     async def _is_noticed(self) -> bool:
         query = "SELECT 1 FROM federation.link WHERE unit = $1 AND connected"

@@ -174,17 +174,17 @@ class DeskSession(Client):
         tickets = self._desk.tickets
         match self.random.choice(("comment", "comment", "assign", "escalate", "pause")):
             case "comment":
-                request = rpc.CommentTicketRequest(name=name, text="We are on it.", public=self.random.random() < 0.5)
-                await self.send(Request.COMMENT, tickets.CommentTicket, request, name)
+                comment = rpc.CommentTicketRequest(name=name, text="We are on it.", public=self.random.random() < 0.5)
+                await self.send(Request.COMMENT, tickets.CommentTicket, comment, name)
             case "assign":
-                request = rpc.AssignTicketRequest(name=name, assignee=self._desk.actor)
-                await self.send(Request.ASSIGN, tickets.AssignTicket, request, name)
+                assign = rpc.AssignTicketRequest(name=name, assignee=self._desk.actor)
+                await self.send(Request.ASSIGN, tickets.AssignTicket, assign, name)
             case "escalate":
-                request = rpc.EscalateTicketRequest(name=name, reason="Needs a technician.")
-                await self.send(Request.ESCALATE, tickets.EscalateTicket, request, name)
+                escalate = rpc.EscalateTicketRequest(name=name, reason="Needs a technician.")
+                await self.send(Request.ESCALATE, tickets.EscalateTicket, escalate, name)
             case _:
-                request = rpc.PauseTicketRequest(name=name, waiting_for="vendor", reason="A part is on its way.")
-                await self.send(Request.PAUSE, tickets.PauseTicket, request, name)
+                pause = rpc.PauseTicketRequest(name=name, waiting_for="vendor", reason="A part is on its way.")
+                await self.send(Request.PAUSE, tickets.PauseTicket, pause, name)
                 await self.send(Request.RESUME, tickets.ResumeTicket, rpc.ResumeTicketRequest(name=name), name)
 
     async def _let_another_unit_solve(self, ticket: str) -> None:

@@ -59,7 +59,8 @@ def main() -> None:
         from tests.faults import witness  # noqa: PLC0415
 
         # The relay lets go of queues that nobody is subscribed to: the witness has to be one of its subscribers.
-        subscriptions.SUBSCRIPTIONS = (*subscriptions.SUBSCRIPTIONS, *witness.SUBSCRIPTIONS)
+        everybody = (*subscriptions.SUBSCRIPTIONS, *witness.SUBSCRIPTIONS)
+        setattr(subscriptions, "SUBSCRIPTIONS", everybody)  # noqa: B010 - its type says how many there are.
         _plant()
         sys.argv = ["hanse", "run", role, *arguments]
         hanse_main()
