@@ -21,6 +21,7 @@ A document goes through three states:
 | `diff` | what differs between two documents |
 | `lint` | what makes a document contradict itself |
 | `rehearsal` | the conditions, tried out before a real ticket meets them |
+| `cost` | what an expression may not do, so that it stays cheap |
 | `conditions` | CEL: a thin layer over a young library |
 | `public_holidays` | which days a country takes off, and which weekends it works instead |
 | `calendar` | working time between two instants, and the instant after so much of it |

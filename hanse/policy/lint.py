@@ -25,7 +25,7 @@ from hanse.policy.clock_checks import clock_problems
 from hanse.policy.conditions import is_unconditional, mentions
 from hanse.policy.notation import NANOS_PER_UNIT
 from hanse.policy.public_holidays import unknown_place
-from hanse.policy.rehearsal import Finding, condition_problems
+from hanse.policy.rehearsal import Finding, climbing_problems, condition_problems, idle_desk_problems
 from hanse_protos.knowledge.v1 import knowledge_pb2
 from hanse_protos.policy.v1.policy_pb2 import (
     Calendar,
@@ -306,6 +306,9 @@ def _desks(document: PolicyDocument) -> Iterator[Finding]:
 
 def _peers(document: PolicyDocument) -> Iterator[Finding]:
     units = {unit.unit for unit in document.units}
+    for (i, one), (j, other) in combinations(enumerate(document.peers), 2):
+        if {*one.units} >= {*other.units}:
+            yield f"peers[{j}]", f"peers[{i}] says so already: keep one of the two"
     for i, group in enumerate(document.peers):
         yield from _repeated(group.units, f"peers[{i}].units[{{}}]")
         for j, unit in enumerate(group.units):
@@ -335,4 +338,6 @@ CHECKS: tuple[Check, ...] = (
     _peers,
     clock_problems,
     condition_problems,
+    climbing_problems,
+    idle_desk_problems,
 )

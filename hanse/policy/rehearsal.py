@@ -9,6 +9,7 @@ fixed seed, so that a document gets the same answer everywhere.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias
@@ -26,14 +27,18 @@ from hanse.policy.conditions import (
     Score,
     Situation,
 )
+from hanse.policy.cost import growing
 from hanse.policy.errors import ConditionFailed
 from hanse.policy.promises import FIELDS, conditions_of
-from hanse_protos.policy.v1.policy_pb2 import ClockSituation, PolicyDocument, TicketFacts, UnitProfile
+from hanse_protos.policy.v1.policy_pb2 import ClockSituation, LadderStep, PolicyDocument, TicketFacts, UnitProfile
 
 # How many tickets each condition is tried on; every unit of a group of up to this size is home to one of them.
 REHEARSED_TICKETS = 64
 # How often conditions are tried in all. One that uses up its whole budget takes tens of milliseconds.
 MAX_REHEARSALS = 20_000
+MAX_SKILLS = 500
+MAX_LANGUAGES = 50
+"""How many the contract allows in a unit's profile."""
 
 PRIORITIES = ("P1", "P2", "P3", "P4")
 TIERS = (1, 2, 3)
@@ -84,9 +89,68 @@ def condition_problems(document: PolicyDocument) -> Iterator[Finding]:
         except PolicyInvalid as error:
             yield error.metadata["path"], error.metadata["problem"]
             continue
+        if problem := growing(text):
+            # It is not tried out either: that alone could take all memory.
+            yield path, problem
+            continue
         tried = cases[:rehearsals_left]
         rehearsals_left -= len(tried)
         yield from _failure(expression, scope, tried)
+
+
+def climbing_problems(document: PolicyDocument) -> Iterator[Finding]:
+    """Find rungs that would have a ticket climb at the top tier only, where there is nothing above."""
+    cases = list(_cases(document))
+    for i, step in enumerate(document.ladder):
+        if step.action == LadderStep.CLIMB and step.when and not growing(step.when):
+            tiers = set(_tiers_at(step.when, f"ladder[{i}].when", cases))
+            if tiers and max(tiers) == min(tiers) == TIERS[-1]:
+                yield f"ladder[{i}]", f"nobody climbs above tier {TIERS[-1]}: let it climb earlier, or drop the rung"
+
+
+def _tiers_at(text: str, path: str, cases: list[_Case]) -> Iterator[int]:
+    """Yield the tiers at which a condition holds for some ticket; one that has no answer is told of elsewhere."""
+    with suppress(PolicyInvalid, ConditionFailed):
+        condition = Condition(TICKET_SCOPE, text, path)
+        for case in cases:
+            for tier in TIERS:
+                ticket = TicketFacts()
+                ticket.CopyFrom(case.ticket)
+                ticket.tier = tier
+                if condition.holds(TICKET_SCOPE.situation(ticket=ticket, home=case.home)):
+                    yield tier
+
+
+def idle_desk_problems(document: PolicyDocument) -> Iterator[Finding]:
+    """Find shared desks that take tickets which none of their units has the skill for."""
+    skills = {unit.unit: {*unit.skills} for unit in document.units}
+    cases = list(_cases(document))
+    for i, desk in enumerate(document.desks):
+        lacking = {
+            category.id: category.skill
+            for category in document.categories
+            if not any(category.skill in skills.get(unit, ()) for unit in desk.units)
+        }
+        taken = next((each for each in _categories_of(desk.when, f"desks[{i}].when", cases) if each in lacking), None)
+        if taken:
+            yield (
+                f"desks[{i}]",
+                (
+                    f"it takes {taken!r}, and none of its units has the skill {lacking[taken]!r}: "
+                    "narrow 'when', or add a unit that has it"
+                ),
+            )
+
+
+def _categories_of(text: str, path: str, cases: list[_Case]) -> Iterator[str]:
+    """Yield the categories of the tickets that a condition holds for."""
+    if growing(text):
+        return
+    with suppress(PolicyInvalid, ConditionFailed):
+        condition = Condition(TICKET_SCOPE, text, path)
+        for case in cases:
+            if condition.holds(TICKET_SCOPE.situation(ticket=case.ticket, home=case.home)):
+                yield case.ticket.category
 
 
 def _expressions(document: PolicyDocument) -> Iterator[tuple[str, str, Scope]]:
@@ -128,7 +192,7 @@ def _cases(document: PolicyDocument) -> Iterator[_Case]:
     languages = sorted({language for unit in document.units for language in unit.languages} or {""})
     services = ["", *(service.id for service in document.services)]
     for i in range(REHEARSED_TICKETS):
-        home = document.units[i % len(document.units)]
+        home = document.units[i % len(document.units)] if i else _largest(document.units[0])
         category = chance.choice(document.categories)
         ticket = TicketFacts(
             priority=chance.choice(PRIORITIES),
@@ -143,12 +207,21 @@ def _cases(document: PolicyDocument) -> Iterator[_Case]:
         yield _Case(
             ticket,
             home,
-            chance.choice(document.units),
+            chance.choice(document.units) if i else home,
             chance.choice(LOADS),
             chance.choice(MINUTES_UNTIL_OPEN),
             chance.choice(COSTS),
             _current(moment, moment.choice(document.units).unit),
         )
+
+
+def _largest(unit: UnitProfile) -> UnitProfile:
+    """Return a unit as large as the contract allows: what is within the budget for it is so for every other one."""
+    largest = UnitProfile()
+    largest.CopyFrom(unit)
+    largest.skills.extend(f"skill-{number}" for number in range(MAX_SKILLS - len(unit.skills)))
+    largest.languages.extend(f"x-{number}" for number in range(MAX_LANGUAGES - len(unit.languages)))
+    return largest
 
 
 def _current(chance: Random, holder: str) -> ClockSituation:

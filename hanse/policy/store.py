@@ -50,9 +50,13 @@ class PolicyStore:
         return known
 
     def in_force(self) -> Select[tuple[int]]:
-        """Return the query for the version in force; it gives None before the first."""
+        """Return the query for the version in force; it gives None before the first.
+
+        What was in force when it came stays so, also when the database's clock has jumped back since.
+        """
         columns = self._table.c
-        return select(func.max(columns.version)).where(columns.effective_time <= func.now())
+        has_come = (columns.effective_time <= func.now()) | (columns.effective_time <= columns.enact_time)
+        return select(func.max(columns.version)).where(has_come)
 
     def current(self, session: Session) -> Standards:
         """Return the policy in force, with the unit's override over it. Raises PolicyMissing before the first."""

@@ -9,6 +9,8 @@ from uuid import uuid4
 
 import grpc
 import pytest
+from sqlalchemy import func
+from sqlalchemy.orm import Session
 
 from hanse.clock import utc_now
 from hanse.errors import HeadquartersOnly
@@ -248,3 +250,15 @@ async def test_a_time_that_is_past_is_refused(serve_policy: ServePolicy) -> None
     error = await refusal(PolicyServiceStub(caller.channel(Role.STANDARDS)).PublishPolicy(request))
     assert (error.reason, error.metadata["fields"]) == ("VALIDATION_FAILED", "effective_time")
     assert await told(runtime, SCHEMA) == []
+
+
+async def test_a_version_stays_in_force_when_the_clock_jumps_back(serve_policy: ServePolicy) -> None:
+    runtime, _ = await serve_policy(SHANGHAI)
+    await receive(runtime, small_policy())
+
+    def jump(session: Session) -> None:
+        later = func.now() + timedelta(hours=1)
+        session.execute(SCHEMA.policy.update().values(enact_time=later, effective_time=later))
+
+    await runtime.database.write(jump)
+    assert await runtime.database.read(PolicyStore(SCHEMA).current_version) == 1

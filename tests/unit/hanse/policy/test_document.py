@@ -283,6 +283,10 @@ def _set(path: str, field: str, value: object) -> Change:
     return change
 
 
+def _peer(document: PolicyDocument) -> None:
+    document.peers.add(units=["units/hq", "units/oslo"])
+
+
 def _tunable(**fields: object) -> Change:
     """Let units tune a target."""
     return lambda document: document.tunable.targets.add(**({"target": "all"} | fields))
@@ -376,6 +380,29 @@ def _desk(*units: str, when: str = "") -> Change:
         (_desk("units/hq", "units/hq", when="provider.capacity > 1"), "desks[0].when", "undeclared"),
         (lambda d: (_desk()(d), _desk()(d)), "desks[1].id", "twice"),
         (lambda d: (_service()(d), _service()(d)), "services[1].id", "twice"),
+        (
+            _set("targets.0", "when", 'home.skills.map(a, a + a).map(b, b + b)[0] == ""'),
+            "targets[0].when",
+            "map() makes new values",
+        ),
+        (
+            _set("targets.0", "when", 'home.skills.exists(a, a + a + a == "")'),
+            "targets[0].when",
+            "'+' inside exists() can grow",
+        ),
+        (
+            _set("targets.0", "when", "home.skills.all(a, home.skills.all(b, a <= b || b <= a))"),
+            "targets[0].when",
+            "budget exceeded",
+        ),
+        (_set("targets.0", "when", 'home.skills.exists(a, a in ["repair", "a+b"])'), None, ""),
+        (_set("ladder.0", "when", "ticket.tier > 2"), "ladder[0]", "nobody climbs above tier 3"),
+        (
+            lambda d: (d.units.add(unit="units/oslo", calendar="office", languages=["no"]), _desk("units/oslo")(d)),
+            "desks[0]",
+            "none of its units has the skill 'repair'",
+        ),
+        (lambda d: (_peer(d), _peer(d)), "peers[1]", "says so already"),
         (_tunable(target="none"), "tunable.targets[0].target", "not one of the targets"),
         (_tunable(response=_bounds("2h", "1h")), "tunable.targets[0].response", "floor is above"),
         (_tunable(response=_bounds("2h", "4h")), "tunable.targets[0].response", "own value is outside"),
