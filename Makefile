@@ -48,7 +48,7 @@ format: $(STAMP) ## Put the code into its one format
 protos: $(STAMP) ## Generate the code of the contracts again
 	PYTHON=../$(BIN)/python protos/generate.sh
 
-histories: $(STAMP) ## Record the workflow histories anew that the replay tests hold changes against
+histories: $(STAMP) ## Record the workflow histories that are missing; the replay tests hold changes against them
 	$(BIN)/python -m tests.replay.record_histories
 
 bench: $(STAMP) ## Measure against floors in the same run; see docs/reference/performance.md

@@ -17,7 +17,8 @@ from temporalio.testing import WorkflowEnvironment
 
 from hanse.local.binaries import temporal_binary
 from hanse_workflows.worker import make_worker
-from tests.replay.scenarios import SCENARIOS, SUGGESTED_EVENTS, UNIT, Scenario, Scene
+from tests.replay.scenarios import SCENARIOS
+from tests.replay.scene import SUGGESTED_EVENTS, UNIT, Scenario, Scene
 from tests.workflows.fakes import FakeRouting, FakeTickets, channel_to
 
 HISTORIES = Path(__file__).parent / "histories"

@@ -37,6 +37,8 @@ from tests.replay.scenarios import SCENARIOS
 
 HISTORIES = Path(__file__).parent / "histories"
 WORKFLOWS: dict[str, type] = {"sla": SlaWorkflow, "escalation": EscalationWorkflow}
+MIN_HISTORIES = 30
+"""Of each workflow: about as many as there are ways through it, with the services answering, late or not at all."""
 FILES = sorted(HISTORIES.glob("*/*.json"))
 
 
@@ -67,6 +69,11 @@ def test_every_scenario_is_recorded() -> None:
 
 
 @pytest.mark.parametrize("workflow_name", WORKFLOWS)
+def test_there_are_thirty_histories(workflow_name: str) -> None:
+    assert sum(file.parent.name == workflow_name for file in FILES) >= MIN_HISTORIES
+
+
+@pytest.mark.parametrize("workflow_name", WORKFLOWS)
 def test_some_history_continues_as_new(workflow_name: str) -> None:
     histories = [history_of(file) for file in FILES if file.parent.name == workflow_name]
     last_types = {history.events[-1].event_type for history in histories}
@@ -77,6 +84,15 @@ def test_some_history_continues_as_new(workflow_name: str) -> None:
 async def test_an_incompatible_workflow_does_not_replay(variant: type) -> None:
     with pytest.raises(workflow.NondeterminismError):
         await replayed(HISTORIES / "sla" / "warned_and_breached.json", variant)
+
+
+async def test_an_incompatible_escalation_does_not_replay() -> None:
+    with pytest.raises(workflow.NondeterminismError):
+        await replayed(HISTORIES / "escalation" / "declined_and_accepted.json", variants.ExpiresAtOnce)
+
+
+async def test_the_same_change_behind_a_patch_marker_replays() -> None:
+    await replayed(HISTORIES / "sla" / "warned_and_breached.json", variants.SleepsFirstFromNowOn)
 
 
 async def test_a_workflow_that_comes_to_another_result_replays_clean_and_the_witness_sees_it() -> None:

@@ -1,6 +1,6 @@
-"""Planted mistakes: what somebody might change about the `sla` workflow, and must not without a patch marker.
+"""Planted mistakes: what somebody might change about a workflow, and must not without a patch marker; and one with it.
 
-Each calls itself `sla`, as a changed workflow would.
+Each calls itself as the workflow does that it would be a changed version of.
 """
 
 from datetime import timedelta
@@ -9,6 +9,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from hanse_workflows.calls import ACTIVITY_TIMEOUT
+    from hanse_workflows.escalation.types import EscalationInput, EscalationOutcome, OfferInput
     from hanse_workflows.sla.activities import SlaActivities
     from hanse_workflows.sla.types import EvaluateInput, Evaluation, SlaInput, SlaOutcome
     from hanse_workflows.waiting import wait_for
@@ -42,6 +43,41 @@ class SleepsFirst(_Variant):
     @workflow.signal
     def changed(self) -> None:
         self._take_note()
+
+
+@workflow.defn(name="sla")
+class SleepsFirstFromNowOn(_Variant):
+    """Waits a moment before it asks, unless it began before that was so: how such a change is made."""
+
+    @workflow.run
+    async def run(self, process: SlaInput) -> SlaOutcome:
+        if workflow.patched("sleeps-first"):
+            await workflow.sleep(timedelta(seconds=1))
+        while not (evaluation := await self._evaluate(process.ticket)).ended:
+            self._is_changed = False
+            await wait_for(lambda: self._is_changed, evaluation.next_due_time)
+        return SlaOutcome(process.ticket, 0)
+
+    @workflow.signal
+    def changed(self) -> None:
+        self._take_note()
+
+
+@workflow.defn(name="escalation")
+class ExpiresAtOnce:
+    """Has an offer expired without waiting for its time."""
+
+    @workflow.run
+    async def run(self, process: EscalationInput) -> EscalationOutcome:
+        for activity in ("offer_engagement", "expire_offer"):
+            await workflow.execute_activity(
+                activity, OfferInput(process.engagement), start_to_close_timeout=ACTIVITY_TIMEOUT
+            )
+        return EscalationOutcome(process.engagement, 0, 0)
+
+    @workflow.signal
+    def answered(self) -> None:
+        """Hear, and do nothing."""
 
 
 @workflow.defn(name="sla")

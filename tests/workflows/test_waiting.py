@@ -105,6 +105,17 @@ async def test_the_calls_carry_the_trace_of_the_event(unit: Unit) -> None:
     assert trace_ids == {TRACE.split("-")[1]}
 
 
+async def test_a_process_that_is_replaced_keeps_the_trace_of_the_opening(unit: Unit) -> None:
+    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(3600)})
+    async with unit.waiting():
+        await unit.tell(opened(), TICKET)
+        await unit.begin_time_of(sla_of(TICKET))
+        ticket.deadlines = {"breach": in_seconds(0)}
+        await unit.tell(commented(), TICKET, trace="00-11111111111111111111111111111111-b7ad6b7169203331-01")
+        await eventually(lambda: unit.tickets.traceparents)
+    assert unit.tickets.traceparents[0].split("-")[1] == TRACE.split("-")[1]
+
+
 async def test_a_ticket_whose_whole_life_is_in_the_log_starts_nothing(unit: Unit) -> None:
     await unit.tell(opened(), TICKET)
     summary = ticket_pb2.TicketSummary(name=TICKET, state=ticket_pb2.CLOSED)

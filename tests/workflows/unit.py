@@ -49,10 +49,16 @@ class Unit:
     caller: Caller
 
     async def tell(
-        self, payload: Message, resource: str, *, schema: ServiceSchema = TICKET_SCHEMA, unit: str = HEADQUARTERS
+        self,
+        payload: Message,
+        resource: str,
+        *,
+        schema: ServiceSchema = TICKET_SCHEMA,
+        unit: str = HEADQUARTERS,
+        trace: str = TRACE,
     ) -> None:
         """Append an event to a unit's ticket log, or to headquarters' copy of it."""
-        entry = new_event(Origin(unit, f"{unit}/agents/li", trace_context=TRACE), resource, payload, datetime.now(UTC))
+        entry = new_event(Origin(unit, f"{unit}/agents/li", trace_context=trace), resource, payload, datetime.now(UTC))
         await self.runtime.database.write(_append, schema, stream_name(unit, "ticket"), entry)
 
     @asynccontextmanager

@@ -51,6 +51,11 @@ class Process:
     """The signal that has it ask its service again; none where it is replaced by one that begins at another time."""
     id: str
 
+    @property
+    def resource(self) -> str:
+        """What it waits for something about, "units/shanghai/tickets/3k9m2x-4t7qzd"."""
+        return self.id.partition(":")[2]
+
 
 def sla_of(ticket: str) -> Process:
     """Return the process that watches a ticket's clocks."""

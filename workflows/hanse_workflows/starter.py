@@ -9,14 +9,15 @@ hears of things in their order.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import grpc
 import structlog
 from opentelemetry.trace import SpanKind
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 from temporalio.service import RPCError
 
@@ -33,6 +34,7 @@ from hanse.log.follow import (
 from hanse.log.tables import LogTables
 from hanse.names import stream_name
 from hanse.telemetry import span
+from hanse_protos.log.v1.log_pb2 import Event
 from hanse_workflows.backoff import Backoff
 from hanse_workflows.calls import text_of
 from hanse_workflows.handling.interventions import paused_among
@@ -115,8 +117,13 @@ class Starter:
         needed = await source.work.needed(hint.process for hint in hints if hint.awaited)
         by_process = {one.process.id: one for one in needed}
         # Let every call end before the first failure counts: none may still run when the batch is repeated.
+        traces = await self._database.read(_first_traces, source.log, stream, list(by_process.values()))
         paused = await self._database.read(paused_among, [hint.process.id for hint in hints])
-        calls = [self._tell(hint, by_process.get(hint.process.id)) for hint in hints if hint.process.id not in paused]
+        calls = [
+            self._tell(replace(hint, traceparent=traces.get(hint.process.resource, hint.traceparent)), by_process)
+            for hint in hints
+            if hint.process.id not in paused
+        ]
         results = await asyncio.gather(*calls, return_exceptions=True)
         for failure in results:
             if isinstance(failure, BaseException):
@@ -124,13 +131,26 @@ class Starter:
         await self._database.write(save_cursor, source.log, FOLLOWER, stream, last_position(records))
         return len(records)
 
-    async def _tell(self, hint: Hint, needed: Needed | None) -> None:
+    async def _tell(self, hint: Hint, by_process: Mapping[str, Needed]) -> None:
         async with self._calls:
             with span(f"tell {hint.process.workflow}", hint.traceparent, SpanKind.CONSUMER):
-                if needed:
+                if needed := by_process.get(hint.process.id):
                     await self._processes.wake(hint.process, needed.begin_time)
                 else:
                     await self._processes.release(hint.process)
+
+
+def _first_traces(session: Session, log: LogTables, stream: str, needed: Sequence[Needed]) -> dict[str, str]:
+    """Return the trace of the first event on what each process waits for, where it is started anew each time.
+
+    Such a process knows the trace of the last event only, and what it does would not be found from the opening.
+    """
+    columns = log.record.c
+    resources = [one.process.resource for one in needed if one.process.wake_signal is None]
+    query = select(columns.resource, columns.event).where(columns.stream == stream, columns.resource.in_(resources))
+    first = query.ext(distinct_on(columns.resource)).order_by(columns.resource, columns.epoch, columns.sequence)
+    traces = {row.resource: Event.FromString(row.event).trace_context for row in session.execute(first)}
+    return {resource: trace for resource, trace in traces.items() if trace}
 
 
 def _next_records(session: Session, log: LogTables, stream: str) -> list[StoredRecord]:
