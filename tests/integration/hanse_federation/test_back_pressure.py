@@ -117,12 +117,10 @@ def backlog(unit: str) -> list[Entry]:
     return [new_event(Origin(unit, "tests"), f"{unit}/tickets/t", payload, OCCUR_TIME) for _ in range(BACKLOG_RECORDS)]
 
 
-async def write_backlog(database: Database, log: LogTables, stream: str, unit: str) -> None:
-    """Append the backlog piece by piece: the loop has heartbeats to send meanwhile, which a busy machine makes slow."""
-    entries = backlog(unit)
-    for begun in range(0, BACKLOG_RECORDS, PIECE_RECORDS):
+async def write(database: Database, log: LogTables, stream: str, entries: list[Entry]) -> None:
+    """Append entries piece by piece: the loop has heartbeats to send meanwhile, which a busy machine makes slow."""
+    for begun in range(0, len(entries), PIECE_RECORDS):
         await database.write(append, log, stream, entries[begun : begun + PIECE_RECORDS])
-        await asyncio.sleep(0)
 
 
 async def growth_of(pid: int) -> int:
@@ -193,9 +191,10 @@ async def test_an_agent_stays_small_and_loses_nothing_while_headquarters_does_no
         async with asyncio.timeout(PATIENCE_SECONDS):
             await greeted.wait()
         await asyncio.sleep(1)
-        await write_backlog(munich.runtime.database, TICKET_LOG, stream_name(MUNICH, "ticket"), MUNICH)
         assert agent.pid is not None
-        growth = await growth_of(agent.pid)
+        entries, measuring = backlog(MUNICH), asyncio.create_task(growth_of(agent.pid))
+        await write(munich.runtime.database, TICKET_LOG, stream_name(MUNICH, "ticket"), entries)
+        growth = await measuring
         await reader.is_left_alone()
         await reader.reads_the_rest()
     print(f"the agent grew by {growth / 2**20:.1f} MB in {STALL_SECONDS:g} s")
@@ -231,12 +230,14 @@ async def test_the_hub_stays_small_and_loses_nothing_while_a_unit_does_not_read(
             if frame.HasField("batch"):
                 reader.take(frame.batch)
 
+    entries = backlog(HEADQUARTERS)
     async with speak_as(unit_folder(MUNICH), group.hub.port) as exchange:
         call = exchange(speak())
         frames = call.__aiter__()
         await anext(frames)
-        await write_backlog(group.hq.database, LOG, stream_name(HEADQUARTERS, "to-munich"), HEADQUARTERS)
-        growth = await growth_of(os.getpid())
+        measuring = asyncio.create_task(growth_of(os.getpid()))
+        await write(group.hq.database, LOG, stream_name(HEADQUARTERS, "to-munich"), entries)
+        growth = await measuring
         reading = asyncio.create_task(read(frames))
         try:
             await reader.is_left_alone()
