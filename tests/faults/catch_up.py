@@ -113,8 +113,11 @@ class _Trial:
         self._promise(f"{name}: policy in force after", await self._until(is_in_force), POLICY_SECONDS)
         there, _ = await self._sequences()
         self.report.figures[f"{name}: behind by then"] = f"{max(0, written - there):,} of {written - before:,} events"
-        seconds, behind = await until_quiet(self.group, PATIENCE_SECONDS, told=False)
-        self.report.figures[f"{name}: caught up after"] = f"{seconds:.1f} s more" if seconds is not None else behind
+
+        async def has_caught_up() -> bool:
+            return (await self._sequences())[0] >= written
+
+        self.report.figures[f"{name}: caught up after"] = f"{await self._until(has_caught_up):.1f} s more"
 
     def _promise(self, name: str, seconds: float, limit: float) -> None:
         self.report.promise(name, seconds, limit * self.size.patience)
