@@ -86,10 +86,14 @@ class Relay:
             self._thread.shutdown(wait=False)
 
     async def _catch_up(self) -> None:
-        """Tell on what is new, a batch of each log in turn, so that one's long backlog does not hold up the others."""
-        behind = list(self._followed)
-        while behind:
-            behind = [followed for followed in behind if await self._tell_batch(followed) == BATCH_RECORDS]
+        """Tell on what is new, a batch of each log in turn, so that one's long backlog does not hold up the others.
+
+        All of them are looked at in every round: a policy that comes amid a backlog is told within the next batch.
+        """
+        has_more = True
+        while has_more:
+            told = [await self._tell_batch(followed) for followed in self._followed]
+            has_more = BATCH_RECORDS in told
 
     async def _tell_batch(self, followed: FollowedLog) -> int:
         """Tell on the next records of a log, move its cursor, and return how many there were."""

@@ -20,11 +20,11 @@ from tests.faults.clients import Clients, DeskSession
 from tests.faults.group import FaultGroup, part_name
 from tests.faults.history import Outcome
 from tests.faults.injection import Injector
-from tests.faults.quiet import until_quiet
+from tests.faults.quiet import look, until_quiet
 from tests.faults.report import Report, summary_of
 from tests.faults.schedule import Fault, Kind
 from tests.faults.standards import put_in_force
-from tests.faults.writers import Habits, Writers
+from tests.faults.writers import Habits, Writers, write_openings
 
 PATIENCE_SECONDS = 240.0
 """How long the correct product may take to come to rest on a busy machine."""
@@ -53,6 +53,20 @@ class Stage:
             await writers.write(transactions)
         finally:
             await database.close()
+
+    async def write_at_once(self, records: int) -> None:
+        """Append to the unit's log faster than its reactions take it, however busy the machine is."""
+        database = Database(self.group.database_url(self.unit))
+        try:
+            await write_openings(database, self.unit, records)
+        finally:
+            await database.close()
+
+    async def until_told(self) -> None:
+        """Wait until the relay has told everything and moved its cursor: it will not tell it again."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (await look(self.group, [self.unit])).untold([self.unit]):  # noqa: ASYNC110 - it tells nobody of that.
+                await asyncio.sleep(0.02)
 
     async def suffer(self, *faults: Fault) -> None:
         """Let faults happen, and return when they are over."""
@@ -100,7 +114,8 @@ async def told_again(stage: Stage) -> None:
 
 async def database_gone(stage: Stage) -> None:
     """PostgreSQL dies while the reactions have a backlog."""
-    await stage.write(400)
+    await stage.write_at_once(400)
+    await stage.until_told()
     await stage.suffer(Fault(0.0, Kind.KILL, "postgres"))
 
 

@@ -9,7 +9,7 @@ import pytest
 from hanse.log.append import Entry, append
 from hanse.log.events import Origin, new_event
 from hanse.log.follow import START, save_cursor
-from hanse.telling.relay import BATCH_RECORDS, FOLLOWER
+from hanse.telling.relay import BATCH_RECORDS, FOLLOWER, FollowedLog, Relay
 from hanse_protos.log.v1.log_pb2 import Event, LogRecord
 from hanse_protos.ticket.v1 import events_pb2 as events
 from tests.integration.hanse.told import SUBSCRIPTIONS, TELLER
@@ -39,6 +39,26 @@ async def test_a_backlog_longer_than_a_batch_is_told_in_order(told_unit: ToldUni
     async with told_unit.relaying():
         await told_unit.relayed("ticket", count)
     assert ids_in(told_unit.broker.bodies(TICKETS)) == told
+
+
+async def test_what_happens_amid_a_long_backlog_of_another_log_does_not_wait_for_its_end(
+    told_unit: ToldUnit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell_batch, told = Relay._tell_batch, list[str]()
+
+    async def tell_batch_and_note(relay: Relay, followed: FollowedLog) -> int:
+        records = await tell_batch(relay, followed)
+        told.extend([followed.source] * bool(records))
+        if told == ["ticket", "ticket"]:
+            await told_unit.tell("federation", (f"{TICKET}/engagements/e1", events.EngagementWorkNoted()))
+        return records
+
+    monkeypatch.setattr(Relay, "_tell_batch", tell_batch_and_note)
+    count = 5 * BATCH_RECORDS
+    await told_unit.tell("ticket", *((TICKET, events.TicketCommented()) for _ in range(count)))
+    async with told_unit.relaying():
+        await told_unit.relayed("ticket", count)
+    assert told[2] == "federation"
 
 
 async def test_a_fact_is_told_as_its_record_with_what_is_sealed(told_unit: ToldUnit) -> None:
