@@ -23,6 +23,7 @@ from hanse_protos.ticket.v1 import (
     queue_pb2_grpc,
     repair_pb2_grpc,
     service_pb2_grpc,
+    team_pb2_grpc,
 )
 from hanse_protos.waiting.v1 import processes_pb2_grpc
 
@@ -49,6 +50,7 @@ class Desk:
         self.repairs: Any = repair_pb2_grpc.RepairServiceStub(channel)
         self.customers: Any = service_pb2_grpc.CustomerServiceStub(channel)
         self.engagements: Any = service_pb2_grpc.EngagementServiceStub(channel)
+        self.teams: Any = team_pb2_grpc.TeamServiceStub(channel)
         self.escalations: Any = escalation_pb2_grpc.EscalationServiceStub(channel)
         self.knowledge: Any = knowledge_pb2_grpc.KnowledgeServiceStub(channel)
         self.settlement: Any = settlement_pb2_grpc.SettlementServiceStub(channel)

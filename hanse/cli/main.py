@@ -25,6 +25,7 @@ from hanse.cli import (
     replay,
     status,
     stream,
+    team,
     ticket,
     unit,
     workflow,
@@ -48,6 +49,7 @@ attainment.register(app)
 app.add_typer(ticket.app, name="ticket")
 app.add_typer(customer.app, name="customer")
 app.add_typer(engagement.app, name="engagement")
+app.add_typer(team.app, name="team")
 app.add_typer(escalation.app, name="escalation")
 app.add_typer(article.app, name="article")
 app.add_typer(policy.app, name="policy")

@@ -67,6 +67,11 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "RecallEngagement": DESK,
         "ReassignEngagement": DESK,
     },
+    "hanse_protos.ticket.v1.TeamService": {
+        "SetTeam": LEADS,
+        "DeleteTeam": LEADS,
+        "ListTeams": READERS,
+    },
     "hanse_protos.ticket.v1.EscalationService": {
         "ListEscalations": READERS,
         "AcknowledgeEscalation": LEADS,

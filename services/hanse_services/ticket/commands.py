@@ -21,6 +21,7 @@ from hanse_services.ticket.loading import check_agent, kept, own_ticket
 from hanse_services.ticket.messages import opened_ticket_to_proto, summary_of
 from hanse_services.ticket.model import Customer, Ticket
 from hanse_services.ticket.opening import new_clocks
+from hanse_services.ticket.teams import assign_by_rule, choose, tell_choice
 
 WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")
 FOR_CUSTOMER = "customer"
@@ -38,13 +39,16 @@ def create_ticket(work: Work, request: rpc.CreateTicketRequest) -> pb.Ticket:
     name, customer = str(TicketName(work.unit, new_id())), _customer_of(work, request)
     # Nothing here changes the ticket any more, so it does without the ORM, which would cost more than all the rest.
     values = _values(work, name, request.ticket, request.partner, customer)
-    started = new_clocks(standards, plain(Ticket, values), work.unit)
-    ticket = plain(Ticket, values | {"target": started.target})
+    ticket = plain(Ticket, values)
+    started, choice = new_clocks(standards, ticket, work.unit), choose(work, standards, ticket)
+    ticket = plain(Ticket, values | {"target": started.target, "team": choice.team, "assignee": choice.assignee})
     work.insert(ticket)
     for row in started.rows_of(name):
         work.insert(row)
     opened = told.TicketOpened(ticket=summary_of(ticket, started.summaries))
     work.tell(ticket.name, opened, title=ticket.title, description=ticket.description)
+    if ticket.team:
+        tell_choice(work, ticket, opened.ticket)
     return opened_ticket_to_proto(ticket, started.messages)
 
 
@@ -89,6 +93,7 @@ def _values(work: Work, name: str, asked: pb.Ticket, partner: str, customer: Cus
         "breached": False,
         "engagement_count": 0,
         "left_units": [],
+        "team": "",
         "returns": 0,
     }
 
@@ -169,6 +174,7 @@ def climb(work: Work, ticket: Ticket, reason: str) -> None:
     before, ticket.tier = ticket.tier, ticket.tier + 1
     ticket.assignee = ""
     tell_step(work, ticket, lambda after: told.TicketEscalated(ticket=after, from_tier=before), text=reason)
+    assign_by_rule(work, ticket)
 
 
 def pause_ticket(work: Work, request: rpc.PauseTicketRequest) -> pb.Ticket:

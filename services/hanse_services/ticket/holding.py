@@ -14,6 +14,7 @@ from hanse_services.ticket.clocks import stop_clock
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import Clock, StepAction, Ticket
 from hanse_services.ticket.rules import ENDED_BY_AN_ANSWER, Applied, Ruling
+from hanse_services.ticket.teams import assign_by_rule
 
 
 def standards_of(work: Work, ticket: Ticket) -> Standards | None:
@@ -105,6 +106,7 @@ def hand_over(work: Work, ticket: Ticket, unit: str, engagement: str, at: dateti
         ticket=summary_of(ticket), from_unit=before, to_unit=unit, engagement=engagement
     )
     work.tell(ticket.name, handed_over, occur_time=at)
+    assign_by_rule(work, ticket)
     ticket.version += 1
     ticket.update_time = work.now
 

@@ -57,6 +57,8 @@ def opened_ticket_to_proto(ticket: Ticket, clocks: Iterable[pb.Clock]) -> pb.Tic
         customer=ticket.customer or "",
         partner=ticket.partner,
         assignee=ticket.assignee,
+        team=ticket.team,
+        returns=ticket.returns,
         holder=ticket.holder,
         solution=ticket.solution,
         open_time=timestamp(ticket.open_time),

@@ -104,6 +104,8 @@ class Ticket(Base):
     __table_args__ = (
         Index("ticket_by_open_time", "open_time", "name"),
         Index("ticket_by_customer", "customer", postgresql_where="customer IS NOT NULL"),
+        # For the load of the agents: few tickets are assigned and open at a time.
+        Index("ticket_by_assignee", "assignee", postgresql_where="assignee <> '' AND close_time IS NULL"),
         Index("ticket_by_partner", "partner", "open_time", postgresql_where="partner <> ''"),
     )
 
@@ -144,6 +146,8 @@ class Ticket(Base):
     engagement_count: Mapped[int]
     left_units: Mapped[list[str]] = mapped_column(ARRAY(Text))
     """The units that have had it and gave it away."""
+    team: Mapped[str]
+    """The team that it was given to, or empty."""
     returns: Mapped[int]
     """How often it came to one of those."""
 
@@ -262,6 +266,15 @@ class Clock(Base):
     def keep_steps(self, steps: list[Step]) -> None:
         """Store the steps."""
         self.steps = [step.as_json() for step in steps]
+
+
+class TeamRow(Base):
+    """A team of the unit's desk, as its contract's message: there are few, and they are only ever read together."""
+
+    __tablename__ = "team"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    team: Mapped[bytes]
 
 
 class Escalation(Base):

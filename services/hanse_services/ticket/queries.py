@@ -17,6 +17,7 @@ from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.times import put_time
 from hanse_protos.ticket.v1 import escalation_pb2 as escalation_rpc
 from hanse_protos.ticket.v1 import service_pb2 as rpc
+from hanse_protos.ticket.v1 import team_pb2 as team_rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import timeline
 from hanse_services.ticket.clocks import next_due_time
@@ -28,7 +29,7 @@ from hanse_services.ticket.messages import (
     shared_ticket_to_proto,
     ticket_to_proto,
 )
-from hanse_services.ticket.model import Clock, Customer, Engagement, Escalation, Ticket
+from hanse_services.ticket.model import Clock, Customer, Engagement, Escalation, TeamRow, Ticket
 
 ANY_TICKET = "units/-/tickets/-"
 
@@ -144,6 +145,13 @@ class TicketQueries:
         return rpc.ListEngagementsResponse(
             engagements=(engagement_to_proto(engagement) for engagement in engagements), next_page_token=token
         )
+
+
+def list_teams(session: Session, request: team_rpc.ListTeamsRequest) -> team_rpc.ListTeamsResponse:
+    """Return the teams of this unit's desk, by name."""
+    rows = session.scalars(select(TeamRow.team).where(TeamRow.name.startswith(f"{request.parent}/teams/")))
+    teams = sorted((team_rpc.Team.FromString(content) for content in rows), key=lambda team: team.name)
+    return team_rpc.ListTeamsResponse(teams=teams)
 
 
 def list_escalations(

@@ -25,7 +25,7 @@ from hanse.work import Work
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket import hierarchy
+from hanse_services.ticket import hierarchy, staffing
 from hanse_services.ticket.clocks import restart_clock, stop_clock
 from hanse_services.ticket.holding import standards_of
 from hanse_services.ticket.loading import find_engagement, find_ticket, mirror_of
@@ -79,6 +79,7 @@ def _ticket_of(summary: pb.TicketSummary, fact: Fact) -> Ticket:
         breached=summary.breached,
         engagement_count=0,
         left_units=[],
+        team="",
         returns=summary.returns,
     )
 
@@ -165,7 +166,7 @@ def _commented(work: Work, ticket: Ticket, fact: Fact) -> None:
 
 def _assigned(work: Work, ticket: Ticket, fact: Fact) -> None:
     payload: Any = fact.payload
-    ticket.assignee = payload.assignee
+    ticket.assignee, ticket.team = payload.assignee, payload.team or ticket.team
 
 
 def _escalated(work: Work, ticket: Ticket, fact: Fact) -> None:
@@ -293,6 +294,8 @@ RESTORES: dict[type[Message], Callable[[Work, Fact], None]] = {
     told.SlaBreachWithdrawn: _changing(_nothing_more),
     told.SlaWarned: _changing(_nothing_more),
     told.SlaBreached: _changing(_nothing_more),
+    told.TeamSet: staffing.team_set,
+    told.TeamDeleted: staffing.team_deleted,
     told.TicketEscalationRaised: _changing(hierarchy.restored),
     told.TicketEscalationAcknowledged: _changing(hierarchy.restored),
     told.ClockRuleApplied: _changing(_nothing_more),

@@ -20,6 +20,8 @@ from hanse_protos.ticket.v1 import escalation_pb2 as escalation_rpc
 from hanse_protos.ticket.v1 import escalation_pb2_grpc as escalation_stubs
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import service_pb2_grpc as stubs
+from hanse_protos.ticket.v1 import team_pb2 as team_rpc
+from hanse_protos.ticket.v1 import team_pb2_grpc as team_stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import (
     attainment,
@@ -34,9 +36,10 @@ from hanse_services.ticket import (
     peers,
     repair,
     skipping,
+    staffing,
     timeline,
 )
-from hanse_services.ticket.queries import TicketQueries, list_escalations
+from hanse_services.ticket.queries import TicketQueries, list_escalations, list_teams
 from hanse_services.ticket.queue import Queue
 
 Context = Any
@@ -190,6 +193,21 @@ class EngagementServicer(_Desk, stubs.EngagementServiceServicer):
         return await self._engage(engagements.reassign_engagement, request)
 
 
+class TeamServicer(_Desk, team_stubs.TeamServiceServicer):
+    """The teams of a unit's desk."""
+
+    async def SetTeam(self, request: team_rpc.SetTeamRequest, context: Context) -> team_rpc.Team:
+        return await self._executor.execute(staffing.set_team, request, cause_of(request), team_rpc.Team)
+
+    async def DeleteTeam(self, request: team_rpc.DeleteTeamRequest, context: Context) -> team_rpc.DeleteTeamResponse:
+        return await self._executor.execute(
+            staffing.delete_team, request, cause_of(request), team_rpc.DeleteTeamResponse
+        )
+
+    async def ListTeams(self, request: team_rpc.ListTeamsRequest, context: Context) -> team_rpc.ListTeamsResponse:
+        return await self._database.read(list_teams, request)
+
+
 class EscalationServicer(_Desk, escalation_stubs.EscalationServiceServicer):
     """Who above the desk was told of what."""
 
@@ -274,6 +292,11 @@ def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
             "hanse_protos.ticket.v1.EngagementService",
             stubs.add_EngagementServiceServicer_to_server,
             EngagementServicer(runtime, executor),
+        ),
+        Served(
+            "hanse_protos.ticket.v1.TeamService",
+            team_stubs.add_TeamServiceServicer_to_server,
+            TeamServicer(runtime, executor),
         ),
         Served(
             "hanse_protos.ticket.v1.EscalationService",

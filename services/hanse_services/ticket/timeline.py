@@ -168,6 +168,13 @@ def _resumed(payload: Any) -> str:
     return f"went on, waited {waited.total_seconds():.0f} s in all"
 
 
+def _assigned(payload: Any) -> str:
+    if not payload.team:
+        return f"assigned to {payload.assignee}"
+    team = payload.team.rsplit("/", 1)[-1]
+    return f"given to {payload.assignee} of the team {team}" if payload.assignee else f"given to the team {team}"
+
+
 def _handed_over(payload: Any) -> str:
     returns = payload.ticket.returns
     noticed = f"; it has come back {returns} times by now" if returns > 1 else ""
@@ -204,7 +211,7 @@ def _withdrawn(payload: Any) -> str:
 _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "TicketOpened": _opened,
     "TicketCommented": lambda payload: "commented, for the customer to see" if payload.public else _INSIDE_COMMENT,
-    "TicketAssigned": lambda payload: f"assigned to {payload.assignee}",
+    "TicketAssigned": _assigned,
     "TicketEscalated": lambda payload: f"climbed from tier {payload.from_tier} to tier {payload.ticket.tier}",
     "TicketPaused": lambda payload: f"waits for {payload.waiting_for}",
     "TicketResumed": _resumed,

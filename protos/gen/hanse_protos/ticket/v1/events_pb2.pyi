@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from hanse_protos.ticket.v1 import escalation_pb2 as _escalation_pb2
 from hanse_protos.ticket.v1 import repair_pb2 as _repair_pb2
+from hanse_protos.ticket.v1 import team_pb2 as _team_pb2
 from hanse_protos.ticket.v1 import ticket_pb2 as _ticket_pb2
 import builtins as _builtins
 import sys
@@ -81,14 +82,17 @@ Global___TicketCommented: _TypeAlias = TicketCommented  # noqa: Y015
 
 @_typing.final
 class TicketAssigned(_message.Message):
-    """A ticket was given to an agent."""
+    """A ticket was given to an agent, or to a team."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TICKET_FIELD_NUMBER: _builtins.int
     ASSIGNEE_FIELD_NUMBER: _builtins.int
+    TEAM_FIELD_NUMBER: _builtins.int
     assignee: _builtins.str
-    """The agent."""
+    """The agent; empty where a team got it of which nobody is on shift and has room."""
+    team: _builtins.str
+    """The team that it was given to by skill, load, shift and language; empty where a person assigned it."""
     @_builtins.property
     def ticket(self) -> _ticket_pb2.TicketSummary:
         """The ticket after the event."""
@@ -98,10 +102,11 @@ class TicketAssigned(_message.Message):
         *,
         ticket: _ticket_pb2.TicketSummary | None = ...,
         assignee: _builtins.str = ...,
+        team: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "team", b"team", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -665,6 +670,52 @@ class SlaStepSkipped(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SlaStepSkipped: _TypeAlias = SlaStepSkipped  # noqa: Y015
+
+@_typing.final
+class TeamSet(_message.Message):
+    """A team was made or changed. Resource: the team."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEAM_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def team(self) -> _team_pb2.Team:
+        """The team after the event."""
+
+    def __init__(
+        self,
+        *,
+        team: _team_pb2.Team | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["team", b"team"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["team", b"team"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TeamSet: _TypeAlias = TeamSet  # noqa: Y015
+
+@_typing.final
+class TeamDeleted(_message.Message):
+    """A team was deleted. Resource: the team."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEAM_FIELD_NUMBER: _builtins.int
+    team: _builtins.str
+    """The team's name."""
+    def __init__(
+        self,
+        *,
+        team: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["team", b"team"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TeamDeleted: _TypeAlias = TeamDeleted  # noqa: Y015
 
 @_typing.final
 class TicketEscalationRaised(_message.Message):

@@ -1,0 +1,142 @@
+"""Teams: who of the desk gets a ticket, by skill, tier, language, shift and load.
+
+A ticket is given to a team and one of its members when it is opened, when it climbs, and when it comes back from
+another unit. Of the teams that have the skill and work for the tier, one that speaks the customer's language comes
+first, then one with somebody on shift who has room, then by name. Of its members on shift with room, who had the ticket
+before comes first, then who speaks the language, then who has the least to do. Where nobody of the team is there the
+team has it, and no agent yet. Whoever is given a ticket has not begun: its state stays as it is.
+
+A unit without teams pays for one small query in each transaction, and everything is assigned by people.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, cast
+
+from sqlalchemy import ARRAY, Text, any_, bindparam, func, select
+
+from hanse.policy.facts import Described, facts_of
+from hanse.policy.standards import Standards
+from hanse.work import Work
+from hanse_protos.policy.v1.policy_pb2 import TicketFacts
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import team_pb2 as rpc
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.messages import summary_of
+from hanse_services.ticket.model import TeamRow, Ticket
+
+OPEN = (pb.NEW, pb.IN_PROGRESS, pb.WAITING)
+_TEAMS = "teams of the desk"
+
+
+class Choice(NamedTuple):
+    """Who gets a ticket: a team, and one of its members unless nobody is there."""
+
+    team: str = ""
+    assignee: str = ""
+
+
+NOBODY = Choice()
+
+
+def assign_by_rule(work: Work, ticket: Ticket) -> None:
+    """Give a ticket that is open at this unit to a team and a member, where there is a team for it; tell it."""
+    if ticket.state not in OPEN or ticket.holder != work.unit:
+        return
+    choice = choose(work, work.standards, ticket, ticket.assignee)
+    if choice in (NOBODY, (ticket.team, ticket.assignee)):
+        return
+    ticket.team, ticket.assignee = choice
+    tell_choice(work, ticket, summary_of(ticket))
+
+
+def tell_choice(work: Work, ticket: Ticket, summary: pb.TicketSummary) -> None:
+    """Tell whom a ticket was given to."""
+    assigned = told.TicketAssigned(ticket=summary, assignee=ticket.assignee, team=ticket.team)
+    work.tell(ticket.name, assigned)
+
+
+def choose(work: Work, standards: Standards, ticket: Described, before: str = "") -> Choice:
+    """Choose who gets a ticket; `before` is the agent who had it last."""
+    teams = _teams(work)
+    if not teams:
+        return NOBODY
+    facts = facts_of(standards, ticket, work.unit)
+    suitable = [team for team in teams if _suits(team, facts)]
+    if not suitable:
+        return NOBODY
+    loads = _loads(work, {member.agent for team in suitable for member in team.members})
+    free = {team.name: _free(work, standards, team, loads) for team in suitable}
+    team = min(
+        suitable, key=lambda each: (_strangeness(each.languages, facts.language), not free[each.name], each.name)
+    )
+    members = free[team.name]
+    if not members:
+        return Choice(team.name)
+    member = min(
+        members,
+        key=lambda each: (
+            each.agent != before,
+            _strangeness(each.languages or team.languages, facts.language),
+            _load(each, loads),
+            each.agent,
+        ),
+    )
+    return Choice(team.name, member.agent)
+
+
+def _teams(work: Work) -> Sequence[rpc.Team]:
+    """Return the unit's teams, asked for once in each transaction."""
+    teams = work.session.info.get(_TEAMS)
+    if teams is None:
+        rows = work.session.scalars(select(TeamRow.team).order_by(TeamRow.name))
+        teams = work.session.info[_TEAMS] = [rpc.Team.FromString(content) for content in rows]
+    return cast("Sequence[rpc.Team]", teams)
+
+
+def forget_teams(work: Work) -> None:
+    """Have the teams asked for anew: they have changed in this transaction."""
+    work.session.info.pop(_TEAMS, None)
+
+
+def _suits(team: rpc.Team, facts: TicketFacts) -> bool:
+    return (not team.tiers or facts.tier in team.tiers) and (not team.skills or facts.skill in team.skills)
+
+
+def _strangeness(languages: Iterable[str], language: str) -> int:
+    """Return 0 for who speaks a customer's language, "zh" for "zh-CN"; 1 where it is left open; 2 for who does not."""
+    spoken = list(languages)
+    if not spoken or not language:
+        return 1
+    return 0 if language.split("-", maxsplit=1)[0].lower() in spoken else 2
+
+
+def _loads(work: Work, agents: Iterable[str]) -> Mapping[str, int]:
+    """Return how many open tickets each agent has."""
+    among = any_(bindparam("agents", list(agents), ARRAY(Text)))
+    query = (
+        select(Ticket.assignee, func.count())
+        .where(Ticket.assignee == among, Ticket.assignee != "", Ticket.close_time.is_(None), Ticket.state.in_(OPEN))
+        .group_by(Ticket.assignee)
+    )
+    return dict(work.session.execute(query).all())
+
+
+def _free(work: Work, standards: Standards, team: rpc.Team, loads: Mapping[str, int]) -> list[rpc.TeamMember]:
+    """Return the members who are on shift and have room."""
+    return [
+        member
+        for member in team.members
+        if _is_on_shift(work, standards, member.calendar or team.calendar)
+        and (not member.capacity or loads.get(member.agent, 0) < member.capacity)
+    ]
+
+
+def _is_on_shift(work: Work, standards: Standards, calendar: str) -> bool:
+    """Whether a shift's calendar counts now. One that a later policy does not have any more counts always."""
+    known = standards.calendars.get(calendar)
+    return known is None or known.opens(work.now) == work.now
+
+
+def _load(member: rpc.TeamMember, loads: Mapping[str, int]) -> float:
+    """Return how much an agent has to do: of the capacity where there is one, so that a half-time agent gets half."""
+    return loads.get(member.agent, 0) / (member.capacity or 1)
