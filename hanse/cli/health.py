@@ -31,7 +31,8 @@ class UnitHealth:
 
     unit: str
     independent: bool = False
-    serving: bool = False
+    serving: bool | None = False
+    """None where only the unit itself could say."""
     linked: bool = False
     reachable: bool = False
     contact: str = ""
@@ -51,9 +52,58 @@ class UnitHealth:
     def green(self) -> bool:
         """Whether nothing is wrong and nothing is behind; an independent unit has nobody to be behind of."""
         if self.independent:
-            return self.serving and not self.problems
+            return bool(self.serving) and not self.problems
         behind = self.lag_up or self.lag_down or self.policy_version != self.acknowledged_version
-        return self.serving and self.linked and self.reachable and not behind and not self.problems
+        return self.serving is not False and self.linked and self.reachable and not behind and not self.problems
+
+
+async def gather_as(settings: Settings, *, verify: bool) -> list[UnitHealth]:
+    """Return how the unit is that these settings name; at headquarters, then how each other unit is as seen from there.
+
+    This is what one place can say of a group in which every unit has machines, keys and databases of its own. With
+    `verify` the unit's own logs and copies are recomputed.
+    """
+    seen = await _headquarters_view(settings) if settings.unit == HEADQUARTERS else {}
+    own = await _own_health(settings, seen.pop(settings.unit, None), verify=verify)
+    return [own, *(_as_seen(status, own.policy_version) for status in seen.values())]
+
+
+async def _own_health(settings: Settings, seen: group_pb2.UnitStatus | None, *, verify: bool) -> UnitHealth:
+    health = UnitHealth(settings.unit, independent=settings.mode is Mode.INDEPENDENT)
+    _take_over(health, seen)
+    health.workflows = await _open_workflows(settings)
+    try:
+        async with Desk(settings, "status") as desk:
+            await _ask_unit(desk, health)
+            await _look_at_logs(desk, health, verify=verify)
+    except grpc.aio.AioRpcError as error:
+        health.problems.append(f"does not answer: {error.details()}")
+    if seen is None:
+        # Only headquarters knows what it has heard; its link says whether it hears this unit.
+        health.reachable, health.acknowledged_version = health.linked, health.policy_version
+    return health
+
+
+def _as_seen(status: group_pb2.UnitStatus, current_version: int) -> UnitHealth:
+    """Return what headquarters can say of another unit, which should have the policy that is in force there."""
+    health = UnitHealth(status.unit, serving=None, policy_version=current_version, lag_up=status.lag)
+    _take_over(health, status)
+    health.linked = status.reachable
+    received = [stream.received.sequence for stream in status.streams]
+    health.streams, health.records = len(received), sum(received)
+    return health
+
+
+def _take_over(health: UnitHealth, seen: group_pb2.UnitStatus | None) -> None:
+    """Note what headquarters says of a unit."""
+    if seen is None:
+        return
+    health.reachable, health.lag_down = seen.reachable, seen.downstream_lag
+    health.acknowledged_version = seen.policy_version
+    if seen.HasField("certificate_expire_time"):
+        health.certificate_until = seen.certificate_expire_time.ToJsonString()
+    health.contact = seen.contact_time.ToJsonString() if seen.HasField("contact_time") else ""
+    health.last_error = seen.last_error
 
 
 async def gather(group: Path, *, verify: bool) -> list[UnitHealth]:
@@ -75,13 +125,7 @@ async def _headquarters_view(settings: Settings) -> dict[str, group_pb2.UnitStat
 async def _unit_health(group: Path, unit: str, seen: group_pb2.UnitStatus | None, *, verify: bool) -> UnitHealth:
     settings = settings_of(group, unit)
     health = UnitHealth(unit, independent=settings.mode is Mode.INDEPENDENT)
-    if seen:
-        health.reachable, health.lag_down = seen.reachable, seen.downstream_lag
-        health.acknowledged_version = seen.policy_version
-        if seen.HasField("certificate_expire_time"):
-            health.certificate_until = seen.certificate_expire_time.ToJsonString()
-        health.contact = seen.contact_time.ToJsonString() if seen.HasField("contact_time") else ""
-        health.last_error = seen.last_error
+    _take_over(health, seen)
     health.workflows = await _open_workflows(settings)
     try:
         async with Desk(settings, "status") as desk:

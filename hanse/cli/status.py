@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 from typing import Annotated
 
 import typer
@@ -11,7 +12,8 @@ from rich.text import Text
 
 from hanse.cli import output
 from hanse.cli.connection import DEFAULT_FOLDER, GroupOption, JsonOption
-from hanse.cli.health import UnitHealth, gather, name_of
+from hanse.cli.health import UnitHealth, gather, gather_as, name_of
+from hanse.config import SETTINGS_FILE_VARIABLE, load_settings
 
 NOT_GREEN = 1
 
@@ -26,8 +28,15 @@ def status(
     verify: Annotated[bool, typer.Option("--verify", help="Recompute every hash chain, at both ends.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show units, links, lags, policy versions, logs and workflows. Exits with 1 unless all is green."""
-    healths = asyncio.run(gather(group, verify=verify))
+    """Show units, links, lags, policy versions, logs and workflows. Exits with 1 unless all is green.
+
+    Of a group that `hanse up` runs it asks every unit. Where the environment names a unit's settings, it asks that
+    one; headquarters also says how it sees the others.
+    """
+    if SETTINGS_FILE_VARIABLE in os.environ:
+        healths = asyncio.run(gather_as(load_settings(), verify=verify))
+    else:
+        healths = asyncio.run(gather(group, verify=verify))
     if as_json:
         units = [dataclasses.asdict(health) | {"green": health.green} for health in healths]
         output.print_json({"units": units})
@@ -54,7 +63,7 @@ def _row(health: UnitHealth) -> list[str | Text]:
     verified = "" if health.verified_records is None else f", {health.verified_records} verified"
     return [
         name_of(health),
-        output.yes_no(health.serving),
+        "?" if health.serving is None else output.yes_no(health.serving),
         _link(health),
         str(health.lag_up),
         str(health.lag_down),
