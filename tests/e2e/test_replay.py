@@ -21,6 +21,7 @@ from hanse.cli.desk import Desk
 from hanse.cli.incident_log import Count, IncidentLog, fold, read
 from hanse.cli.patience import eventually
 from hanse.cli.replay import (
+    ARRIVAL_PATIENCE_SECONDS,
     PATIENCE_SECONDS,
     ReplayFailed,
     compare,
@@ -167,7 +168,7 @@ async def put_under_office_policy(folder: Path, names: list[str], headquarters: 
         reply = await headquarters.group.ListUnits(group_pb2.ListUnitsRequest())
         return {unit.unit for unit in reply.units if unit.policy_version == published.version} >= set(names)
 
-    await eventually(acknowledged, "every unit acknowledges the office policy", PATIENCE_SECONDS, ReplayFailed)
+    await eventually(acknowledged, "every unit acknowledges the office policy", ARRIVAL_PATIENCE_SECONDS, ReplayFailed)
     await asyncio.gather(*(repair_all(folder, name, published.version) for name in names))
 
 
@@ -194,7 +195,7 @@ async def repair_all(folder: Path, unit: str, version: int) -> None:
             request.page_token = page.next_page_token
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     "file",
     [

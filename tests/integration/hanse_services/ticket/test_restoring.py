@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -13,13 +14,15 @@ from hanse.log.follow import StoredRecord
 from hanse.policy.store import PolicyStore
 from hanse.work import Work
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_protos.ticket.v1.repair_pb2 import MissedStep
 from hanse_services.ticket.model import SCHEMA
 from hanse_services.ticket.restoring import RESTORES
 from tests.integration.hanse_services.ticket.desk import MONDAY, Desk
 from tests.integration.hanse_services.ticket.engaged import Engaged
+from tests.integration.hanse_services.ticket.test_repair import correct, missed
 from tests.support import cause_by
 
-TABLES = ("clock", "clock_segment", "engagement", "ticket", "customer")
+TABLES = ("clock", "clock_segment", "escalation", "engagement", "ticket", "customer")
 TEXTS = ("title", "description", "solution", "customer", "etag", "update_time", "reason")
 
 
@@ -75,6 +78,18 @@ async def test_a_ticket_that_was_solved_and_reopened_comes_back(desk: Desk) -> N
     before = [without_texts(await desk.get(each)) for each in (name, closed)]
     await lose_and_restore(desk)
     assert [without_texts(await desk.get(each)) for each in (name, closed)] == before
+
+
+async def test_clocks_that_were_repaired_come_back_repaired(desk: Desk) -> None:
+    name = (await desk.open()).name
+    desk.clock.advance(minutes=90)
+    await desk.do("CommentTicket", name, public=True)
+    await correct(desk, name, missed(MissedStep.ANSWERED, MONDAY + timedelta(minutes=40)))
+    desk.clock.advance(minutes=10)
+    await desk.do("PauseTicket", name)
+    before = (await desk.get(name)).clocks
+    await lose_and_restore(desk)
+    assert (await desk.get(name)).clocks == before
 
 
 async def test_a_warning_that_was_told_is_not_told_again(desk: Desk) -> None:
