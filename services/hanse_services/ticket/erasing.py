@@ -93,7 +93,7 @@ def _answer_without_texts(content: bytes) -> bytes | None:
     # Every resource has its name first, so any message that has only that reads it.
     name = rpc.GetTicketRequest.FromString(content).name
     kind = pb.Engagement if "/engagements/" in name else pb.Ticket
-    if not ticket_in(name):
+    if not ticket_in(name) or "/escalations/" in name:
         return None
     answer = kind.FromString(content)
     for field in ("title", "description", "reason", "solution"):

@@ -122,10 +122,17 @@ def escalation_seen(work: Work, fact: Fact) -> None:
 def _acknowledge(work: Work, escalation: Escalation, by: str, at: datetime) -> None:
     """Keep who has seen it; nobody above is told because of it any more."""
     escalation.acknowledge_time, escalation.acknowledger = at, by
-    clock = work.session.get(Clock, (escalation.ticket, escalation.kind, escalation.number), with_for_update=True)
-    if clock is not None:
-        above = _above(next(action for action, level in LEVELS.items() if level == escalation.level))
+    if clock := _clock_of(work, escalation):
+        above = _above_level(escalation.level)
         clock.keep_steps([step for step in clock.open_steps() if not _is_for(step, above)])
+
+
+def _clock_of(work: Work, escalation: Escalation) -> Clock | None:
+    return work.session.get(Clock, (escalation.ticket, escalation.kind, escalation.number), with_for_update=True)
+
+
+def _above_level(level: HierarchyStep.Level.ValueType) -> StepAction | None:
+    return _above(next(action for action, told_level in LEVELS.items() if told_level == level))
 
 
 def _is_for(step: Step, action: StepAction | None) -> bool:
@@ -167,8 +174,17 @@ def restored(work: Work, ticket: Ticket, fact: Fact) -> None:
             raise_time=instant(message.raise_time),
         )
         work.session.add(row)
-    row.acknowledger = message.acknowledger
     if message.HasField("acknowledge_due_time"):
         row.acknowledge_due_time = instant(message.acknowledge_due_time)
     if message.HasField("acknowledge_time"):
-        row.acknowledge_time = instant(message.acknowledge_time)
+        _acknowledge(work, row, message.acknowledger, instant(message.acknowledge_time))
+    else:
+        row.acknowledger = ""
+        _wait_again(work, row)
+
+
+def _wait_again(work: Work, row: Escalation) -> None:
+    """Put the step back on the clock that tells the next level when this one does not answer."""
+    clock, above = _clock_of(work, row), _above_level(row.level)
+    if clock and above and row.acknowledge_due_time:
+        _add_step(clock, Step(above, row.percent, row.acknowledge_due_time.isoformat(), fixed=True))

@@ -15,6 +15,8 @@ from hanse_protos.ticket.v1 import escalation_pb2 as rpc
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_protos.ticket.v1.escalation_pb2_grpc import EscalationServiceStub
+from hanse_protos.ticket.v1.service_pb2 import EraseCustomerRequest
+from hanse_protos.ticket.v1.service_pb2_grpc import CustomerServiceStub
 from hanse_services.ticket.model import SCHEMA
 from tests.integration.hanse_services.ticket.desk import (
     HEADQUARTERS,
@@ -24,6 +26,7 @@ from tests.integration.hanse_services.ticket.desk import (
     new_request_id,
     refused,
 )
+from tests.integration.hanse_services.ticket.test_restoring import lose_and_restore
 from tests.support import record_of
 
 HIERARCHY = """
@@ -134,3 +137,27 @@ async def test_what_headquarters_was_told_headquarters_has_seen(led: Desk, by: s
     seen = told.TicketEscalationSeen(escalation=top)
     await led.is_told(record_of(seen, top.name, unit=by, service="federation"))
     assert ((await escalations(led))[-1].acknowledger == top.acknowledger) is counts
+
+
+async def test_what_was_told_comes_back_after_a_loss_with_who_is_told_next(led: Desk) -> None:
+    name = (await led.open()).name
+    await after(led, name, hours=12)
+    before = await escalations(led)
+    await lose_and_restore(led)
+    assert await escalations(led) == before
+    assert await after(led, name, minutes=29) == [(LEAD, False)]
+    assert await after(led, name, minutes=1) == [(LEAD, False), (MANAGER, True)]
+
+
+async def test_who_had_escalations_can_be_erased(led: Desk) -> None:
+    ticket = await led.open(contact=pb.Contact(display_name="Wang Fang"))
+    await after(led, ticket.name, hours=12)
+    [raised] = await escalations(led)
+    seen = await acknowledge(led, raised.name)
+    for verb in ("ResolveTicket", "CloseTicket"):
+        await led.do(verb, ticket.name)
+    customers = CustomerServiceStub(led.caller.channel(Role.LEAD, actor="agents/chen"))
+    erased = await customers.EraseCustomer(
+        EraseCustomerRequest(name=ticket.customer, request_id=new_request_id(), ground=pb.REQUEST_OF_PERSON)
+    )
+    assert (erased.HasField("erase_time"), await escalations(led)) == (True, [seen])

@@ -22,7 +22,7 @@ from tests.integration.hanse_services.ticket.engaged import Engaged
 from tests.integration.hanse_services.ticket.test_repair import correct, missed
 from tests.support import cause_by
 
-TABLES = ("clock", "clock_segment", "escalation", "engagement", "ticket", "customer")
+TABLES = ("clock", "clock_segment", "engagement", "escalation", "ticket", "customer", "team")
 TEXTS = ("title", "description", "solution", "customer", "etag", "update_time", "reason")
 
 

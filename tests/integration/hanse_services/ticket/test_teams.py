@@ -12,6 +12,7 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_protos.ticket.v1.team_pb2_grpc import TeamServiceStub
 from tests.integration.hanse_services.ticket.desk import SHANGHAI, Desk, new_request_id, refused
 from tests.integration.hanse_services.ticket.engaged import Engaged, engaged_at
+from tests.integration.hanse_services.ticket.test_restoring import lose_and_restore
 
 
 async def set_team(desk: Desk, name: str, *members: str, **fields: Any) -> rpc.Team:
@@ -122,3 +123,10 @@ async def test_a_team_is_listed_until_it_is_deleted(desk: Desk) -> None:
     listed.append((await stub.ListTeams(rpc.ListTeamsRequest(parent=desk.unit))).teams)
     assert [[team.name for team in teams] for teams in listed] == [[name], []]
     assert given(await desk.open()) == ("", "")
+
+
+async def test_a_team_comes_back_after_a_loss(desk: Desk) -> None:
+    await set_team(desk, "displays", "li")
+    before = await desk.open()
+    await lose_and_restore(desk)
+    assert given(await desk.get(before.name)) == given(await desk.open()) == ("displays", "li")
