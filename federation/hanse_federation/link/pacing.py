@@ -4,11 +4,11 @@ Large batches are what makes a catch-up fast. But an end that hears nothing for 
 it hears of a batch only when the last byte of it is there: over a line of 30 kB/s a full batch takes longer than that,
 and would be begun again and again without ever getting through.
 
-So a link begins with small batches. Each acknowledgement that comes soon doubles them, up to the most that a batch may
-hold: on a good line that takes five of them, some hundredths of a second. One that comes late halves them, whatever
-held it up: the line, or a receiver that has much to do and is helped by smaller bites too. How far ahead a sender goes
-is a number of batches, so it grows and shrinks with them, and an acknowledgement that is waited for says how long
-everything takes that is under way.
+So a link begins with small batches. Each acknowledgement tells how long a batch takes to get through and to be stored:
+the time since it was sent, shared by the batches that were under way then, since they went through one after the other.
+Where that is short, the next ones are twice as large, up to the most that a batch may hold; on a good line that takes
+five acknowledgements, some hundredths of a second. Where it is long they are half as large. How far ahead a sender goes
+is a number of batches, so it grows and shrinks with them.
 
 With it a link works on a line of 10 kB/s. On one of less than 4 kB/s even the smallest batch takes too long.
 """
@@ -17,9 +17,9 @@ from hanse_federation.link.frames import BATCHES_AHEAD, MAX_BATCH_BYTES
 
 FIRST_BATCH_BYTES = 32 * 1024
 """Bytes of events in a batch at first, and at least: what a line has to carry in the ten seconds of silence."""
-SOON_SECONDS = 1.0
-"""An acknowledgement that comes in this time lets the next batches be larger."""
-LATE_SECONDS = 4.0
+SOON_SECONDS = 0.5
+"""A batch that gets through in this time lets the next ones be larger."""
+LATE_SECONDS = 2.0
 """One that takes longer than this makes them smaller: well before the ten seconds of silence that end a link."""
 
 
@@ -34,9 +34,10 @@ class Pace:
         """About how many bytes may be under way, whatever the credit: where records are large, fewer go."""
         return BATCHES_AHEAD * self.batch_bytes
 
-    def acknowledged(self, after_seconds: float) -> None:
-        """Learn from an acknowledgement how long a batch took to get through and to be stored."""
-        if after_seconds <= SOON_SECONDS:
+    def acknowledged(self, after_seconds: float, batches: int) -> None:
+        """Learn from an acknowledgement of the last of so many batches that were under way together."""
+        seconds = after_seconds / batches
+        if seconds <= SOON_SECONDS:
             self.batch_bytes = min(2 * self.batch_bytes, MAX_BATCH_BYTES)
-        elif after_seconds > LATE_SECONDS:
+        elif seconds > LATE_SECONDS:
             self.batch_bytes = max(self.batch_bytes // 2, FIRST_BATCH_BYTES)

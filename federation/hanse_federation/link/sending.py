@@ -51,10 +51,14 @@ def upstream_sources(unit: str) -> list[Source]:
 
 
 class Sent(NamedTuple):
-    """Where a stream ended with a batch that was sent, and when that was."""
+    """A batch that was sent."""
 
     head: Head
+    """Where its stream ended with it."""
     time_seconds: float
+    """When that was."""
+    batches: int
+    """How many batches were under way then, with this one."""
 
 
 class CreditWindow:
@@ -75,12 +79,14 @@ class CreditWindow:
 
     def begin(self, stream: str, head: Head) -> None:
         """Take up a stream where the receiver has it."""
-        self._sent[stream] = deque([Sent(head, self._clock())])
+        self._sent[stream] = deque([Sent(head, self._clock(), 0)])
         self.acknowledged[stream] = head
 
     def sent(self, stream: str, head: Head) -> None:
         """Count a batch that was sent, up to its head."""
-        self._sent[stream].append(Sent(head, self._clock()))
+        # The first one of each stream is acknowledged.
+        batches = sum(len(sent) - 1 for sent in self._sent.values()) + 1
+        self._sent[stream].append(Sent(head, self._clock(), batches))
 
     def acknowledge(self, stream: str, head: Head) -> None:
         """Free the credit of everything up to a head; an acknowledgement that comes again changes nothing.
@@ -100,7 +106,7 @@ class CreditWindow:
             raise fork(stream, head, "was acknowledged and is not what was sent")
         if head != self.acknowledged[stream]:
             self.acknowledged[stream] = head
-            self.pace.acknowledged(self._clock() - sent[0].time_seconds)
+            self.pace.acknowledged(self._clock() - sent[0].time_seconds, sent[0].batches)
             self._moved.set()
 
     @property
