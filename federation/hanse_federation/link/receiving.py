@@ -136,10 +136,12 @@ def opening(batch: RecordBatch, interests: Interests, writer: str | None = None)
     texts_about = set()
     wanted: dict[int | str, tuple[Interest, int, Event, BatchedRecord]] = {}
     try:
-        hashes = _checked_hashes(batch)
-        for place, (record, digest) in enumerate(zip(batch.records, hashes, strict=True), first):
-            content, sealed = record.event, record.sealed
-            event = Event.FromString(content)
+        # Each look into a message makes a Python object anew, so each field is looked at once.
+        records = list(batch.records)
+        contents = [record.event for record in records]
+        hashes = _checked_hashes(batch, records, contents)
+        for place, (record, content, digest) in enumerate(zip(records, contents, hashes, strict=True), first):
+            event, sealed = Event.FromString(content), record.sealed
             if writer and event.unit != writer:
                 raise FrameForeign(f"{writer} sent a fact that {event.unit} wrote", unit=writer, event=event.event_id)
             if sealed:
@@ -157,9 +159,9 @@ def opening(batch: RecordBatch, interests: Interests, writer: str | None = None)
     yield OpenedBatch(stream, epoch, first, batch.previous_hash, hashes, rows, facts, frozenset(texts_about))
 
 
-def _checked_hashes(batch: RecordBatch) -> list[bytes]:
+def _checked_hashes(batch: RecordBatch, records: Iterable[BatchedRecord], contents: Iterable[bytes]) -> list[bytes]:
     """Return the hashes of a batch's records, computed anew. Raises LogFork where one is not what the record says."""
-    said, contents = [record.hash for record in batch.records], [record.event for record in batch.records]
+    said = [record.hash for record in records]
     hashes = chain_hashes(batch.previous_hash, batch.stream, batch.epoch, batch.first_sequence, contents)
     if hashes != said:
         first_wrong = next(index for index, pair in enumerate(zip(hashes, said, strict=True)) if pair[0] != pair[1])

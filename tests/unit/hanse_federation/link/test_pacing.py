@@ -1,7 +1,7 @@
 """How large batches get."""
 
 from hanse_federation.link.frames import MAX_BATCH_BYTES
-from hanse_federation.link.pacing import FIRST_BATCH_BYTES, LATE_SECONDS, SOON_SECONDS, Pace
+from hanse_federation.link.pacing import FIRST_BATCH_BYTES, GROWTH, LATE_SECONDS, SOON_SECONDS, Pace
 
 
 def test_batches_grow_to_the_most_that_one_may_hold() -> None:
@@ -21,4 +21,4 @@ def test_batches_shrink_no_further_than_they_began() -> None:
 def test_batches_that_wait_for_one_another_are_not_late() -> None:
     pace = Pace()
     pace.acknowledged(8 * SOON_SECONDS, 8)
-    assert pace.batch_bytes == 2 * FIRST_BATCH_BYTES
+    assert pace.batch_bytes == GROWTH * FIRST_BATCH_BYTES

@@ -99,4 +99,4 @@ def test_batches_grow_where_acknowledgements_come_soon_and_shrink_where_they_com
         now += seconds
         window.acknowledge(STREAM, Head(1, sequence, b"hash"))
         sizes.append(window.pace.batch_bytes // FIRST_BATCH_BYTES)
-    assert sizes == [2, 4, 4, 2, 4]
+    assert sizes == [4, 16, 16, 8, 32]
