@@ -7,8 +7,8 @@ and would be begun again and again without ever getting through.
 So a link begins with small batches. Each acknowledgement tells how long a batch takes to get through and to be stored:
 the time since it was sent, shared by the batches that were under way then, since they went through one after the other.
 Where that is short, the next ones are four times as large, up to the most that a batch may hold; on a good line that
-takes three acknowledgements, some hundredths of a second. Where it is long they are half as large. How far ahead a sender goes
-is a number of batches, so it grows and shrinks with them.
+takes three acknowledgements, some hundredths of a second. Where it is long they are half as large. How far ahead a
+sender goes is a number of batches, so it grows and shrinks with them.
 
 With it a link works on a line of 10 kB/s. On one of less than 4 kB/s even the smallest batch takes too long.
 """
