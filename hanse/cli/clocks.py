@@ -22,14 +22,32 @@ def time_base(clock: pb.Clock) -> str:
     return " elapsed" if clock.elapsed else ""
 
 
+TITLES = {
+    pb.Clock.UNIT: "agreed inside the group (OLA)",
+    pb.Clock.SUPPLIER: "agreed with suppliers (UC)",
+}
+"""What is not promised to the customer is shown apart: it breaks no promise to the customer when it runs out."""
+
+
 def show_clocks(clocks: Iterable[pb.Clock]) -> None:
+    """Print clocks: those towards the customer first, the others apart."""
+    shown = list(clocks)
+    _show([clock for clock in shown if clock.towards not in TITLES])
+    for towards, title in TITLES.items():
+        if agreed := [clock for clock in shown if clock.towards == towards]:
+            output.console.print(title, style="bold")
+            _show(agreed)
+
+
+def _show(clocks: Iterable[pb.Clock]) -> None:
     """Print clocks, with the segments of those that are open or one of a kind."""
     for clock in clocks:
         state = pb.Clock.State.Name(clock.state).lower()
         used, target = output.seconds(clock.used_duration), output.seconds(clock.target_duration)
         due = f", due {output.when(clock.due_time)}" if clock.HasField("due_time") else ""
+        party = f", by {output.unit(clock.party)}" if clock.party else ""
         output.console.print(
-            f"{clock_name(clock):<{NAME_CHARACTERS}} {state:<9} {used} of {target}{time_base(clock)}{due}"
+            f"{clock_name(clock):<{NAME_CHARACTERS}} {state:<9} {used} of {target}{time_base(clock)}{due}{party}"
         )
         if clock.kind in ONE_OF_A_KIND or not clock.HasField("stop_time"):
             _show_segments(clock)

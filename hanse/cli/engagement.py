@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from hanse.cli import output
+from hanse.cli.clocks import show_clocks
 from hanse.cli.connection import At, command
 from hanse.names import HEADQUARTERS, home_of
 from hanse_protos.federation.v1 import group_pb2
@@ -36,6 +37,7 @@ def _show(engagement: pb.Engagement, as_json: bool) -> None:
         output.console.print(f"offer {engagement.offer} to {asked}{expiry}", style="dim", markup=False)
     if engagement.solution:
         output.console.print(Text.assemble(("solution ", "bold"), engagement.solution))
+    show_clocks(engagement.clocks)
 
 
 @command(app, "list", unit="munich")

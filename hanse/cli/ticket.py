@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -11,14 +12,20 @@ from rich.text import Text
 from hanse.cli import output, ticket_repair
 from hanse.cli.clocks import show_clocks
 from hanse.cli.connection import At, command
+from hanse.times import timestamp
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+
+TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 app = typer.Typer(help="Open, work on and follow tickets.", no_args_is_help=True)
 ticket_repair.register(app)
 
 TicketArgument = Annotated[str, typer.Argument(help="The ticket's name, or its id where it is the unit's own.")]
+ReviewOption = Annotated[
+    datetime, typer.Option("--review", help="When it is looked at again, UTC.", formats=TIME_FORMATS)
+]
 Priority = Annotated[str, typer.Option("--priority", "-p", help="P1 (business stands still) to P4 (a wish).")]
 
 CLASSES = [name for name, value in pb.CustomerClass.items() if value]
@@ -36,7 +43,15 @@ def show_ticket(ticket: pb.Ticket) -> None:
     output.console.print(facts, style="dim")
     if ticket.solution:
         output.console.print(Text.assemble(("solution ", "bold"), ticket.solution))
+    if ticket.HasField("suspension"):
+        _show_suspension(ticket.suspension)
     show_clocks(ticket.clocks)
+
+
+def _show_suspension(suspension: pb.Suspension) -> None:
+    review = f"review {output.when(suspension.review_time)}" if suspension.HasField("review_time") else "review is due"
+    until = f"{review}, goes on by itself {output.when(suspension.cap_time)} UTC"
+    output.console.print(Text.assemble(("suspended ", "bold yellow"), suspension.reason, (f"  {until}", "dim")))
 
 
 def _changed(ticket: pb.Ticket, as_json: bool) -> None:
@@ -177,23 +192,62 @@ def escalate(at: At, ticket: TicketArgument, reason: str = "") -> None:
     _changed(at.ask(lambda desk: desk.tickets.EscalateTicket(request)), at.as_json)
 
 
+@command(app, "reclassify", unit="shanghai")
+def reclassify(
+    at: At,
+    ticket: TicketArgument,
+    priority: Annotated[str, typer.Option("--priority", "-p", help="The priority from now on.")] = "",
+    category: Annotated[str, typer.Option(help="The category from now on.")] = "",
+    reason: str = "",
+) -> None:
+    """Change a ticket's priority or category: its targets are chosen anew, and count from the opening."""
+    request = rpc.ReclassifyTicketRequest(
+        name=at.ticket(ticket),
+        request_id=str(uuid4()),
+        priority=_priority(priority) if priority else pb.PRIORITY_UNSPECIFIED,
+        category=category,
+        reason=reason,
+    )
+    _changed(at.ask(lambda desk: desk.tickets.ReclassifyTicket(request)), at.as_json)
+
+
 @command(app, "wait", unit="shanghai")
 def wait(
     at: At,
     ticket: TicketArgument,
     waiting_for: Annotated[str, typer.Argument(help="customer, vendor, user, implementation or other.")] = "customer",
     reason: str = "",
+    supplier: Annotated[str, typer.Option(help="The supplier, where an agreement of the policy names it.")] = "",
 ) -> None:
-    """Let a ticket wait: its clocks stand."""
+    """Let a ticket wait: its clocks stand, unless the policy says otherwise."""
     request = rpc.PauseTicketRequest(
-        name=at.ticket(ticket), request_id=str(uuid4()), waiting_for=waiting_for, reason=reason
+        name=at.ticket(ticket), request_id=str(uuid4()), waiting_for=waiting_for, reason=reason, supplier=supplier
     )
     _changed(at.ask(lambda desk: desk.tickets.PauseTicket(request)), at.as_json)
 
 
+@command(app, "suspend", unit="shanghai")
+def suspend(
+    at: At,
+    ticket: TicketArgument,
+    reason: Annotated[str, typer.Argument(help="Why it can't have a deadline.")],
+    review: Annotated[
+        datetime, typer.Option("--review", help="When it is looked at again, UTC.", formats=TIME_FORMATS)
+    ],
+) -> None:
+    """Suspend work that can't have a deadline until a review; after a review, suspend it further."""
+    request = rpc.SuspendTicketRequest(
+        name=at.ticket(ticket),
+        request_id=str(uuid4()),
+        reason=reason,
+        review_time=timestamp(review.replace(tzinfo=UTC)),
+    )
+    _changed(at.ask(lambda desk: desk.tickets.SuspendTicket(request)), at.as_json)
+
+
 @command(app, "resume", unit="shanghai")
 def resume(at: At, ticket: TicketArgument) -> None:
-    """Go on with a ticket that waited."""
+    """Go on with a ticket that waited or was suspended."""
     request = rpc.ResumeTicketRequest(name=at.ticket(ticket), request_id=str(uuid4()))
     _changed(at.ask(lambda desk: desk.tickets.ResumeTicket(request)), at.as_json)
 

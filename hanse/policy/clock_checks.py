@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from hanse.policy.promises import FIELDS, conditions_of
 from hanse.policy.rehearsal import Finding
-from hanse_protos.policy.v1.policy_pb2 import ClockRule, PolicyDocument, ServiceTarget
+from hanse_protos.policy.v1.policy_pb2 import Agreement, ClockRule, PolicyDocument, ServiceTarget
 
 
 def clock_problems(document: PolicyDocument) -> Iterator[Finding]:
-    """Find what is wrong with how the clocks of the targets count."""
+    """Find what is wrong with how the clocks of targets and agreements count."""
     for i, target in enumerate(document.targets):
         yield from _target_times(target, f"targets[{i}]")
         for field in FIELDS.values():
@@ -18,6 +18,18 @@ def clock_problems(document: PolicyDocument) -> Iterator[Finding]:
             if target.clocks.HasField(field) and not target.HasField(field):  # type: ignore[arg-type]
                 yield path, f"the target has no {field}: say how long it is, or drop its rule"
             yield from _clock_rule(getattr(target.clocks, field), path)
+    if document.HasField("soft") and document.soft.review_within.ToNanoseconds() > document.soft.cap.ToNanoseconds():
+        yield "soft.review_within", "the next review may be later than the cap: shorten the one or extend the other"
+    for i, agreement in enumerate(document.agreements):
+        yield from _agreement(agreement, f"agreements[{i}]")
+
+
+def _agreement(agreement: Agreement, path: str) -> Iterator[Finding]:
+    if agreement.kind == Agreement.SUPPLIER and not agreement.supplier:
+        yield f"{path}.supplier", "an agreement with a supplier has to name it: set the supplier's id"
+    if agreement.kind != Agreement.SUPPLIER and agreement.supplier:
+        yield f"{path}.supplier", "only an agreement with a supplier has one: make its kind SUPPLIER, or leave it out"
+    yield from _clock_rule(agreement.clock, f"{path}.clock")
 
 
 def _target_times(target: ServiceTarget, path: str) -> Iterator[Finding]:

@@ -84,6 +84,7 @@ def _duplicates(document: PolicyDocument) -> Iterator[Finding]:
     yield from _repeated((calendar.id for calendar in document.calendars), "calendars[{}].id")
     yield from _repeated((unit.unit for unit in document.units), "units[{}].unit")
     yield from _repeated((target.id for target in document.targets), "targets[{}].id")
+    yield from _repeated((agreement.id for agreement in document.agreements), "agreements[{}].id")
     yield from _repeated((rate.id for rate in document.rates), "rates[{}].id")
     yield from _repeated((desk.id for desk in document.desks), "desks[{}].id")
     yield from _repeated((service.id for service in document.services), "services[{}].id")
@@ -175,6 +176,13 @@ def _unreachable(conditions: Mapping[int, str], path: str) -> Iterator[Finding]:
         if (earlier := next(same, None)) is not None:
             yield f"{path}[{later}].when", f"{path}[{earlier}] always comes first: move this above it, or drop it"
         above[later] = condition
+
+
+def _agreements(document: PolicyDocument) -> Iterator[Finding]:
+    parties = {(agreement.kind, agreement.supplier) for agreement in document.agreements}
+    for party in sorted(parties):
+        same = ((i, each) for i, each in enumerate(document.agreements) if (each.kind, each.supplier) == party)
+        yield from _unreachable({i: each.when for i, each in same}, "agreements")
 
 
 def _ladder(document: PolicyDocument) -> Iterator[Finding]:
@@ -329,6 +337,7 @@ CHECKS: tuple[Check, ...] = (
     _calendars,
     _references,
     _targets,
+    _agreements,
     _ladder,
     _hierarchy,
     _services,

@@ -1,4 +1,4 @@
-"""What a policy promises: a service target as the clocks that it starts, each with its time and its conditions.
+"""What a policy promises: a target, or an agreement, as the clocks that it starts, with their times and conditions.
 
 The conditions look at the ticket as it is (`CLOCK_SCOPE`). Compiling a promise compiles them.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 
 from hanse.policy.conditions import CLOCK_SCOPE, Condition
-from hanse_protos.policy.v1.policy_pb2 import ClockRule, ServiceTarget
+from hanse_protos.policy.v1.policy_pb2 import Agreement, ClockRule, ServiceTarget
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
 
 FIELDS: dict[Clock.Kind.ValueType, str] = {
@@ -43,12 +43,43 @@ class Promise:
 
     kind: Clock.Kind.ValueType
     id: str
-    """The id of the target."""
+    """The id of the target, or of the agreement."""
     duration: timedelta
     elapsed: bool
     """Whether every hour counts; otherwise working time."""
     warn_percents: tuple[int, ...]
     rules: Rules = Rules()
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """An agreement, compiled: its one clock, and when it applies."""
+
+    promise: Promise
+    when: Condition
+    supplier: str
+    """With whom, for an agreement with a supplier."""
+
+
+AGREED_KINDS: dict[Agreement.Kind.ValueType, Clock.Kind.ValueType] = {
+    Agreement.TIER: Clock.TIER_WORK,
+    Agreement.ENGAGEMENT: Clock.ENGAGEMENT_WORK,
+    Agreement.SUPPLIER: Clock.SUPPLIER_WORK,
+}
+"""The kind of clock that each kind of agreement starts."""
+
+
+def agreed_in(agreement: Agreement, path: str) -> Agreed:
+    """Compile an agreement; `path` is its place in the document. Raises `PolicyInvalid`."""
+    promise = Promise(
+        kind=AGREED_KINDS[agreement.kind],
+        id=agreement.id,
+        duration=agreement.duration.ToTimedelta(),
+        elapsed=agreement.clock.time == ClockRule.ELAPSED,
+        warn_percents=tuple(agreement.warn_percents),
+        rules=_compiled(agreement.clock, f"{path}.clock"),
+    )
+    return Agreed(promise, Condition(CLOCK_SCOPE, agreement.when, f"{path}.when"), agreement.supplier)
 
 
 def promises_of(target: ServiceTarget, path: str) -> Iterator[Promise]:
@@ -65,13 +96,12 @@ def promises_of(target: ServiceTarget, path: str) -> Iterator[Promise]:
                 duration=getattr(target, field).ToTimedelta(),
                 elapsed=rule.time == ClockRule.ELAPSED,
                 warn_percents=tuple(target.warn_percents),
-                rules=Rules(
-                    **{
-                        name: Condition(CLOCK_SCOPE, text, at)
-                        for name, text, at in conditions_of(rule, f"{path}.clocks.{field}")
-                    }
-                ),
+                rules=_compiled(rule, f"{path}.clocks.{field}"),
             )
+
+
+def _compiled(rule: ClockRule, path: str) -> Rules:
+    return Rules(**{name: Condition(CLOCK_SCOPE, text, at) for name, text, at in conditions_of(rule, path)})
 
 
 def conditions_of(rule: ClockRule, path: str) -> Iterator[tuple[str, str, str]]:

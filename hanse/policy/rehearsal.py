@@ -159,6 +159,11 @@ def _expressions(document: PolicyDocument) -> Iterator[tuple[str, str, Scope]]:
         for field in FIELDS.values():
             for _, text, path in conditions_of(getattr(target.clocks, field), f"targets[{i}].clocks.{field}"):
                 yield text, path, CLOCK_SCOPE
+    yield document.soft.when, "soft.when", CLOCK_SCOPE
+    for i, agreement in enumerate(document.agreements):
+        yield agreement.when, f"agreements[{i}].when", CLOCK_SCOPE
+        for _, text, path in conditions_of(agreement.clock, f"agreements[{i}].clock"):
+            yield text, path, CLOCK_SCOPE
     for i, step in enumerate(document.ladder):
         yield step.when, f"ladder[{i}].when", TICKET_SCOPE
     for i, told in enumerate(document.hierarchy):
@@ -230,6 +235,7 @@ def _current(chance: Random, holder: str) -> ClockSituation:
         state=state,
         waiting_for=chance.choice(WAITING_FOR) if state == "WAITING" else "",
         holder=holder,
+        suspended=state == "WAITING" and chance.random() < 0.5,
         assigned=chance.random() < 0.5,
         responded=chance.random() < 0.5,
     )

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from hanse.errors import PolicyMissing
 from hanse.policy.calendar import ELAPSED_ID, WorkingCalendar, elapsed_time
 from hanse.policy.conditions import (
+    CLOCK_SCOPE,
     ELIGIBLE_SCOPE,
     PROVIDER_SCOPE,
     SCORE_SCOPE,
@@ -30,8 +31,9 @@ from hanse.policy.conditions import (
 )
 from hanse.policy.errors import CategoryNotCovered, CategoryUnknown, ServiceUnknown, UnitUnknown
 from hanse.policy.notation import NANOS_PER_UNIT
-from hanse.policy.promises import Promise, promises_of
+from hanse.policy.promises import Agreed, Promise, agreed_in, promises_of
 from hanse_protos.policy.v1.policy_pb2 import (
+    ClockSituation,
     HierarchyStep,
     LadderStep,
     PolicyDocument,
@@ -42,6 +44,7 @@ from hanse_protos.policy.v1.policy_pb2 import (
     TicketFacts,
     UnitProfile,
 )
+from hanse_protos.ticket.v1.ticket_pb2 import Clock
 
 # Facts are few: priorities by categories by languages by tiers. The product is free text, so there has to be an end.
 REMEMBERED_FACTS = 8_192
@@ -90,6 +93,10 @@ class Standards:
         self._promises = {
             target.id: tuple(promises_of(target, f"targets[{i}]")) for i, target in enumerate(self.document.targets)
         }
+        self._agreed = {
+            agreement.id: agreed_in(agreement, f"agreements[{i}]")
+            for i, agreement in enumerate(self.document.agreements)
+        }
         self._compile_conditions()
         self._targets_by_facts = lru_cache(maxsize=REMEMBERED_FACTS)(self._find_target)
         self._ladders_by_facts = lru_cache(maxsize=REMEMBERED_FACTS)(self._find_ladder)
@@ -118,6 +125,8 @@ class Standards:
 
     def _compile_conditions(self) -> None:
         document = self.document
+        soft = document.soft if document.HasField("soft") else None
+        self._soft = Condition(CLOCK_SCOPE, soft.when, "soft.when") if soft else None
         self._desks = [
             (Condition(TICKET_SCOPE, desk.when, f"desks[{i}].when"), desk) for i, desk in enumerate(document.desks)
         ]
@@ -248,9 +257,29 @@ class Standards:
         """Give the clocks that a target starts, none for an id that the policy does not have."""
         return self._promises.get(target, ())
 
+    def agreed(self, kind: Clock.Kind.ValueType) -> list[Agreed]:
+        """Give what is agreed of a kind of clock, in the policy's order: the first whose condition holds applies."""
+        return [agreed for agreed in self._agreed.values() if agreed.promise.kind == kind]
+
+    def agreement(self, name: str) -> Promise | None:
+        """Give the clock of an agreement by its id; None for an id that the policy does not have."""
+        agreed = self._agreed.get(name)
+        return agreed.promise if agreed else None
+
+    @property
+    def suppliers(self) -> list[str]:
+        """The suppliers that something is agreed with."""
+        return sorted({agreed.supplier for agreed in self._agreed.values()} - {""})
+
     def is_conditional(self, target: str) -> bool:
-        """Tell whether the clocks of a target depend on conditions, and so on more than the target."""
-        return any(promise.rules.any for promise in self.promises(target))
+        """Tell whether the clocks of a new ticket depend on conditions, and so on more than its target."""
+        return bool(self._agreed) or any(promise.rules.any for promise in self.promises(target))
+
+    def may_be_suspended(self, facts: TicketFacts, current: ClockSituation) -> bool:
+        """Tell whether the work of a ticket may be suspended. Raises `ConditionFailed` and `UnitUnknown`."""
+        if self._soft is None:
+            return False
+        return self._soft.holds(CLOCK_SCOPE.situation(ticket=facts, home=self.profile(facts.home), current=current))
 
     def ladder_for(self, facts: TicketFacts) -> list[LadderStep]:
         """Give the steps whose condition holds, by percent. Raises `ConditionFailed` and `UnitUnknown`."""

@@ -20,6 +20,7 @@ REACTIONS = (
 SUBSCRIPTIONS = (
     Subscription("ticket", "federation", "engagement.*", "on_engagement"),
     Subscription("ticket", "federation", "ticket.*", "on_ticket"),
+    Subscription("ticket", "federation", "sla.*", "on_sla"),
     Subscription("ticket", "policy", "policy.acknowledged", "on_policy"),
     Subscription("ticket", "policy", "policy.tuned", "on_tuning"),
     Subscription("knowledge", "ticket", "engagement.delivered", "delivery"),

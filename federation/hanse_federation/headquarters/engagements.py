@@ -93,13 +93,25 @@ ArePeers = Callable[[Arrival, str, str], bool]
 """Says whether the policy that a fact was written under lets a home unit ask a provider itself."""
 
 
+def is_of_provider(payload: told.SlaWarned | told.SlaBreached) -> bool:
+    """Whether a clock that is told of is what the provider of an engagement has promised."""
+    return payload.kind == ticket.Clock.ENGAGEMENT_WORK
+
+
+def _concerns_provider(payload: Message) -> bool:
+    """Whether a fact on a ticket goes to the provider at work, so that its engagement has to be known."""
+    if isinstance(payload, told.SlaWarned | told.SlaBreached):
+        return is_of_provider(payload)
+    return isinstance(payload, told.TicketCommented)
+
+
 class Engagements:
     """The engagements that some facts are about, with their rows locked until the transaction ends."""
 
     def __init__(self, session: Session, facts: Iterable[Arrival], are_peers: ArePeers) -> None:
         payloads: list[Any] = [fact.payload for fact in facts]
         names = {payload.engagement.name for payload in payloads if type(payload) in STEPS}
-        tickets = {payload.ticket.name for payload in payloads if type(payload) is told.TicketCommented}
+        tickets = {payload.ticket.name for payload in payloads if _concerns_provider(payload)}
         self._session = session
         self._are_peers = are_peers
         self._rows: dict[str, GroupEngagement] = {}

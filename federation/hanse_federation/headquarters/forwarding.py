@@ -15,6 +15,7 @@
 | the same three from a home unit, on an offer that it made itself to a peer | that peer, after the request |
 | EngagementConfirmed, …Rejected, …Withdrawn, …ReassignmentRequested | the provider of the offer that stands |
 | TicketCommented, while a provider works on the ticket | that provider |
+| SlaWarned, SlaBreached of the provider's own agreement, while it works on the ticket | that provider |
 | TicketErased | every unit that was asked to work on the ticket |
 
 Everything else stays at headquarters. A fact that is passed on keeps its bytes, its event id and its writer; it gets a
@@ -40,7 +41,7 @@ from hanse.log.events import payload_of
 from hanse.names import HEADQUARTERS, downstream_name, home_of
 from hanse.policy.store import PolicyStore
 from hanse.work import Cause, Work
-from hanse_federation.headquarters.engagements import STEPS, Engagements, Ruling, TakenBack, request_of
+from hanse_federation.headquarters.engagements import STEPS, Engagements, Ruling, TakenBack, is_of_provider, request_of
 from hanse_federation.link.copying import pack_sealed
 from hanse_federation.link.receiving import Arrival
 from hanse_federation.membership.register import active_units
@@ -119,6 +120,12 @@ def _the_provider_at_work(scene: Scene, payload: told.TicketCommented, ruling: R
     return [scene.engagements.provider_at_work(payload.ticket.name)]
 
 
+def _the_provider_who_promised(
+    scene: Scene, payload: told.SlaWarned | told.SlaBreached, ruling: Ruling
+) -> Iterable[str]:
+    return [scene.engagements.provider_at_work(payload.ticket.name)] if is_of_provider(payload) else []
+
+
 def _whoever_was_asked(scene: Scene, payload: told.TicketErased, ruling: Ruling) -> Iterable[str]:
     return scene.engagements.asked(payload.ticket.name)
 
@@ -128,6 +135,8 @@ RULES: dict[type[Message], Rule] = {
     knowledge.ArticlePublished: _the_group_if_in_scope,
     knowledge.ArticleRetired: _the_group_if_in_scope,
     told.TicketCommented: _the_provider_at_work,
+    told.SlaWarned: _the_provider_who_promised,
+    told.SlaBreached: _the_provider_who_promised,
     told.TicketErased: _whoever_was_asked,
     **dict.fromkeys(STEPS, _the_other_side),
 }

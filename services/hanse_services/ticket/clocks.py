@@ -20,13 +20,17 @@ from hanse_services.ticket.segments import segments_of
 FULL_PERCENT = 100
 
 
-def start_clock(standards: Standards, ticket: Ticket, promise: Promise, at: datetime) -> Clock:
-    """Start a clock at an instant, on the segments that the ticket has."""
+def start_clock(
+    standards: Standards, ticket: Ticket, promise: Promise, at: datetime, *, party: str = "", engagement: str = ""
+) -> Clock:
+    """Start a clock at an instant, on the segments that the ticket has; `party` promises it, in that engagement."""
     row = Clock(
         ticket=ticket.name,
         kind=promise.kind,
         number=1 + sum(row.kind == promise.kind for row in ticket.clocks),
         towards=TOWARDS[promise.kind],
+        party=party,
+        engagement=engagement,
         target=promise.id,
         target_duration=promise.duration,
         elapsed=promise.elapsed,
@@ -35,11 +39,34 @@ def start_clock(standards: Standards, ticket: Ticket, promise: Promise, at: date
         cancelled=False,
         reset_holds=False,
     )
-    ladder = _ladder(standards) if promise.kind == pb.Clock.RESOLUTION else ()
-    row.keep_steps(_steps(promise, [*ladder, *_hierarchy(standards, promise.kind)]))
+    row.keep_steps(_steps(standards, promise))
     ticket.clocks.append(row)
     schedule_clock(standards, ticket, row)
     return row
+
+
+def put_under(standards: Standards, ticket: Ticket, row: Clock, promise: Promise) -> None:
+    """Put an open clock under another promise. It counts from where it started; what was done on it stays done."""
+    before = row.open_steps()
+    done = {(step.action, step.percent): step.done_time for step in before if not step.fixed}
+    row.target, row.target_duration, row.elapsed = promise.id, promise.duration, promise.elapsed
+    steps = _steps(standards, promise)
+    for step in steps:
+        step.done_time = done.get((step.action, step.percent))
+    row.keep_steps([*steps, *(step for step in before if step.fixed)])
+    schedule_clock(standards, ticket, row)
+
+
+def overrun(row: Clock, at: datetime) -> datetime | None:
+    """Note that a clock has run out by an instant, where nobody has noticed; return when it did."""
+    steps = row.open_steps()
+    for step in steps:
+        if step.action == StepAction.BREACH and step.is_due(at):
+            step.done_time = at.isoformat()
+            row.keep_steps(steps)
+            row.breach_time = datetime.fromisoformat(step.due_time or step.done_time)
+            return row.breach_time
+    return None
 
 
 def stop_clock(standards: Standards, ticket: Ticket, row: Clock, at: datetime, *, cancelled: bool = False) -> None:
@@ -64,6 +91,10 @@ TOWARDS: dict[pb.Clock.Kind.ValueType, pb.Clock.Towards.ValueType] = {
     pb.Clock.RESOLUTION: pb.Clock.CUSTOMER,
     pb.Clock.NEXT_REPLY: pb.Clock.CUSTOMER,
     pb.Clock.PERIODIC_UPDATE: pb.Clock.CUSTOMER,
+    pb.Clock.TIER_WORK: pb.Clock.UNIT,
+    pb.Clock.ENGAGEMENT_WORK: pb.Clock.UNIT,
+    pb.Clock.SUPPLIER_WORK: pb.Clock.SUPPLIER,
+    pb.Clock.REVIEW: pb.Clock.UNIT,
 }
 """Whom each kind of clock is promised."""
 
@@ -85,16 +116,25 @@ def _hierarchy(standards: Standards, kind: pb.Clock.Kind.ValueType) -> Iterator[
     return (Step(StepAction(f"TELL_{level}"), percent) for level, percent in told)
 
 
-def _steps(promise: Promise, ladder: Iterable[Step]) -> list[Step]:
+def _steps(standards: Standards, promise: Promise) -> list[Step]:
+    """Return all that is due on a clock of a promise, in order."""
+    ladder = _ladder(standards) if promise.kind == pb.Clock.RESOLUTION else ()
+    above = _hierarchy(standards, promise.kind)
     warnings = [Step(StepAction.WARN, percent) for percent in promise.warn_percents]
-    return sorted([*warnings, *ladder, Step(StepAction.BREACH, FULL_PERCENT)], key=lambda step: step.percent)
+    at_the_end = StepAction.REVIEW if promise.kind == pb.Clock.REVIEW else StepAction.BREACH
+    return sorted([*warnings, *ladder, *above, Step(at_the_end, FULL_PERCENT)], key=lambda step: step.percent)
 
 
 def restart_clock(ticket: Ticket, kind: int) -> None:
     """Let a clock that was met go on; one that a condition cancelled stays so."""
     for row in ticket.clocks:
         if row.kind == kind and not row.cancelled:
-            row.stop_time = row.used_duration = row.stop_tier = None
+            go_on(row)
+
+
+def go_on(row: Clock) -> None:
+    """Let a clock go on as if it had not stopped. It has no deadline until it is scheduled."""
+    row.stop_time = row.used_duration = row.stop_tier = None
 
 
 def schedule(standards: Standards, ticket: Ticket) -> None:
@@ -140,6 +180,8 @@ def clocks_to_proto(standards: Standards, ticket: Ticket, now: datetime) -> Iter
             kind=row.kind,
             number=row.number,
             towards=row.towards,
+            party=row.party,
+            engagement=row.engagement,
             state=state_of(ticket, row),
             target=row.target,
             target_duration=duration(row.target_duration),
@@ -190,7 +232,9 @@ def state_of(ticket: Ticket, row: Clock) -> pb.Clock.State.ValueType:
         return pb.Clock.BREACHED
     if row.stop_time:
         return pb.Clock.CANCELLED if row.cancelled else pb.Clock.MET
-    return pb.Clock.PAUSED if pb.Clock.Kind.Name(row.kind) in ticket.segments[-1].standing else pb.Clock.RUNNING
+    if pb.Clock.Kind.Name(row.kind) in ticket.segments[-1].standing:
+        return pb.Clock.SUSPENDED if ticket.suspend_time else pb.Clock.PAUSED
+    return pb.Clock.RUNNING
 
 
 def _segment_to_proto(segment: Segment, used: timedelta) -> pb.ClockSegment:

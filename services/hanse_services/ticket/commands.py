@@ -24,7 +24,7 @@ from hanse_services.ticket.opening import new_clocks
 from hanse_services.ticket.teams import assign_by_rule, choose, tell_choice
 
 WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")
-FOR_CUSTOMER = "customer"
+FOR_CUSTOMER, VENDOR = "customer", "vendor"
 
 
 def create_ticket(work: Work, request: rpc.CreateTicketRequest) -> pb.Ticket:
@@ -89,6 +89,9 @@ def _values(work: Work, name: str, asked: pb.Ticket, partner: str, customer: Cus
         "policy_override": work.standards.override,
         "target": "",
         "waiting_for": "",
+        "supplier": "",
+        "suspend_reason": "",
+        "suspended_duration": timedelta(0),
         "waiting_duration": timedelta(0),
         "breached": False,
         "engagement_count": 0,
@@ -140,7 +143,7 @@ def comment_ticket(work: Work, request: rpc.CommentTicketRequest) -> pb.Ticket:
         answered(work, ticket)
     tell_step(work, ticket, lambda after: told.TicketCommented(ticket=after, public=public), text=request.text)
     if by_customer and ticket.state == pb.WAITING and ticket.waiting_for == FOR_CUSTOMER:
-        _resume(work, ticket)
+        resume(work, ticket)
     return kept(work, ticket)
 
 
@@ -182,24 +185,48 @@ def pause_ticket(work: Work, request: rpc.PauseTicketRequest) -> pb.Ticket:
     if request.waiting_for not in WAITING_FOR:
         raise ValidationFailed(f"waiting_for must be one of {', '.join(WAITING_FOR)}", fields="waiting_for")
     ticket = own_ticket(work, request.name, request.etag)
+    if request.supplier:
+        _check_supplier(work, ticket, request)
     ticket.move("PauseTicket")
-    ticket.waiting_for, ticket.waiting_since = request.waiting_for, work.now
-    whom = request.waiting_for
-    tell_step(work, ticket, lambda after: told.TicketPaused(ticket=after, waiting_for=whom), text=request.reason)
+    ticket.waiting_for, ticket.supplier, ticket.waiting_since = request.waiting_for, request.supplier, work.now
+    whom, supplier = request.waiting_for, request.supplier
+    tell_step(
+        work,
+        ticket,
+        lambda after: told.TicketPaused(ticket=after, waiting_for=whom, supplier=supplier),
+        text=request.reason,
+    )
     return kept(work, ticket)
+
+
+def _check_supplier(work: Work, ticket: Ticket, request: rpc.PauseTicketRequest) -> None:
+    """Raise ValidationFailed unless something is agreed with the supplier, and it is a vendor that is waited for."""
+    if request.waiting_for != VENDOR:
+        raise ValidationFailed("a supplier is a vendor", hint=f"Wait for {VENDOR}.", fields="supplier")
+    known = work.standards_of(ticket.policy_version, ticket.policy_override).suppliers
+    if request.supplier not in known:
+        raise ValidationFailed(
+            f"nothing is agreed with a supplier {request.supplier!r}",
+            hint=f"Name one of {', '.join(known)}, or none."
+            if known
+            else "Name none: the policy has no such agreement.",
+            fields="supplier",
+        )
 
 
 def resume_ticket(work: Work, request: rpc.ResumeTicketRequest) -> pb.Ticket:
-    """Go on with a ticket that waited: the clocks run on."""
+    """Go on with a ticket that waited or was suspended: the clocks run on."""
     ticket = own_ticket(work, request.name, request.etag)
-    _resume(work, ticket)
+    resume(work, ticket)
     return kept(work, ticket)
 
 
-def _resume(work: Work, ticket: Ticket) -> None:
+def resume(work: Work, ticket: Ticket, *, at_cap: bool = False) -> None:
+    """Go on with a ticket; `at_cap` where nobody did, and the policy's cap for suspended work is reached."""
     ticket.move("ResumeTicket")
+    stop_clocks(work, ticket, pb.Clock.REVIEW)
     end_wait(ticket, work.now)
-    tell_step(work, ticket, lambda after: told.TicketResumed(ticket=after))
+    tell_step(work, ticket, lambda after: told.TicketResumed(ticket=after, at_cap=at_cap))
 
 
 def resolve_ticket(work: Work, request: rpc.ResolveTicketRequest) -> pb.Ticket:

@@ -68,6 +68,7 @@ def _empty(work: Work, customer: Customer, ground: pb.ErasureGround.ValueType) -
 def _erase_own(work: Work, ticket: Ticket) -> None:
     ticket.title = ERASED
     ticket.description, ticket.solution = _erased(ticket.description), _erased(ticket.solution)
+    ticket.suspend_reason = _erased(ticket.suspend_reason)
     ticket.version += 1
     ticket.update_time = work.now
     erase_texts(work, ticket.name)

@@ -23,6 +23,7 @@ from hanse_services.ticket.holding import breach, settle_clocks
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
+from hanse_services.ticket.suspending import do_review
 
 
 def evaluate_clocks(work: Work, request: rpc.EvaluateClocksRequest) -> rpc.EvaluateClocksResponse:
@@ -70,6 +71,7 @@ def _warn(work: Work, _standards: Standards, ticket: Ticket, clock: Clock, step:
         percent=step.percent,
         number=clock.number,
         towards=clock.towards,
+        party=clock.party,
     )
     put_time(warned.due_time, clock.due_time)
     work.tell(ticket.name, warned)
@@ -110,6 +112,10 @@ def _request_engagement(work: Work, standards: Standards, ticket: Ticket, _clock
     return True
 
 
+def _review(work: Work, standards: Standards, ticket: Ticket, _clock: Clock, _step: Step) -> bool:
+    return do_review(work, standards, ticket)
+
+
 def _holds(standards: Standards, ticket: Ticket, home: str, step: Step) -> bool:
     """Whether the policy's ladder has this step for the ticket as it is now."""
     action = LadderStep.Action.Value(step.action)
@@ -122,5 +128,6 @@ _DO: dict[StepAction, Callable[[Work, Standards, Ticket, Clock, Step], bool]] = 
     StepAction.BREACH: _breach,
     StepAction.CLIMB: _climb,
     StepAction.REQUEST_ENGAGEMENT: _request_engagement,
+    StepAction.REVIEW: _review,
     **dict.fromkeys(LEVELS, tell_level),
 }

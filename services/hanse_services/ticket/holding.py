@@ -10,10 +10,10 @@ from hanse.times import put_time
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import stop_clock
+from hanse_services.ticket.clocks import overrun, stop_clock
 from hanse_services.ticket.messages import summary_of
-from hanse_services.ticket.model import Clock, StepAction, Ticket
-from hanse_services.ticket.rules import ENDED_BY_AN_ANSWER, Applied, Ruling
+from hanse_services.ticket.model import Clock, Ticket
+from hanse_services.ticket.rules import ENDED_BY_AN_ANSWER, Overrun, Ruled, Ruling
 from hanse_services.ticket.teams import assign_by_rule
 
 
@@ -57,8 +57,11 @@ def begin_clock(work: Work, ticket: Ticket, kind: pb.Clock.Kind.ValueType) -> No
         _tell(work, ticket, Ruling(standards, ticket, work.now).begin(kind), work.now)
 
 
-def _tell(work: Work, ticket: Ticket, applied: Iterable[Applied], at: datetime) -> None:
-    for each in applied:
+def _tell(work: Work, ticket: Ticket, ruled: Iterable[Ruled], at: datetime) -> None:
+    for each in ruled:
+        if isinstance(each, Overrun):
+            breach(work, ticket, each.clock, each.at)
+            continue
         rule = told.ClockRuleApplied(
             ticket=summary_of(ticket),
             kind=each.clock.kind,
@@ -78,12 +81,8 @@ def stop_clocks(work: Work, ticket: Ticket, *kinds: pb.Clock.Kind.ValueType) -> 
     for row in ticket.clocks:
         if standards is None or (kinds and row.kind not in kinds) or row.stop_time is not None:
             continue
-        steps = row.open_steps()
-        for step in steps:
-            if step.action == StepAction.BREACH and step.is_due(work.now):
-                step.done_time = work.now.isoformat()
-                breach(work, ticket, row, datetime.fromisoformat(step.due_time or step.done_time))
-                row.keep_steps(steps)
+        if late := overrun(row, work.now):
+            breach(work, ticket, row, late)
         stop_clock(standards, ticket, row, work.now)
 
 
@@ -91,7 +90,9 @@ def breach(work: Work, ticket: Ticket, clock: Clock, at: datetime) -> None:
     """Note that a clock ran out, and tell it. It is a breach of the ticket where the customer was promised it."""
     clock.breach_time = at
     ticket.breached = ticket.breached or clock.towards == pb.Clock.CUSTOMER
-    breached = told.SlaBreached(ticket=summary_of(ticket), kind=clock.kind, number=clock.number, towards=clock.towards)
+    breached = told.SlaBreached(
+        ticket=summary_of(ticket), kind=clock.kind, number=clock.number, towards=clock.towards, party=clock.party
+    )
     put_time(breached.due_time, at)
     work.tell(ticket.name, breached)
 
@@ -112,7 +113,11 @@ def hand_over(work: Work, ticket: Ticket, unit: str, engagement: str, at: dateti
 
 
 def end_wait(ticket: Ticket, now: datetime) -> None:
-    """Add the wait that ends now to what the ticket waited in all."""
+    """Add the wait that ends now, and the suspension, to what the ticket waited and was suspended in all."""
     if ticket.waiting_since is not None:
         ticket.waiting_duration += max(now - ticket.waiting_since, timedelta(0))
-    ticket.waiting_for, ticket.waiting_since = "", None
+    if ticket.suspend_time is not None:
+        ticket.suspended_duration += max(now - ticket.suspend_time, timedelta(0))
+        ticket.suspend_time = ticket.review_time = ticket.cap_time = None
+        ticket.suspend_reason = ""
+    ticket.waiting_for, ticket.supplier, ticket.waiting_since = "", "", None

@@ -65,6 +65,7 @@ def opened_ticket_to_proto(ticket: Ticket, clocks: Iterable[pb.Clock]) -> pb.Tic
         update_time=timestamp(ticket.update_time),
         policy_version=ticket.policy_version,
         target=ticket.target,
+        supplier=ticket.supplier,
         waiting_duration=duration(ticket.waiting_duration),
         clocks=clocks,
         service=ticket.service,
@@ -72,6 +73,11 @@ def opened_ticket_to_proto(ticket: Ticket, clocks: Iterable[pb.Clock]) -> pb.Tic
         policy_override=ticket.policy_override,
     )
     put_time(message.respond_time, ticket.respond_time)
+    if ticket.suspend_time is not None:
+        message.suspension.reason = ticket.suspend_reason
+        put_time(message.suspension.suspend_time, ticket.suspend_time)
+        put_time(message.suspension.review_time, ticket.review_time)
+        put_time(message.suspension.cap_time, ticket.cap_time)
     put_time(message.resolve_time, ticket.resolve_time)
     put_time(message.close_time, ticket.close_time)
     return message

@@ -22,8 +22,11 @@ TICKET_TRANSITIONS: dict[str, dict[pb.TicketState.ValueType, pb.TicketState.Valu
     "AssignTicket": {pb.NEW: pb.IN_PROGRESS, pb.IN_PROGRESS: pb.IN_PROGRESS, pb.WAITING: pb.WAITING},
     "EscalateTicket": {pb.NEW: pb.IN_PROGRESS, pb.IN_PROGRESS: pb.IN_PROGRESS, pb.WAITING: pb.WAITING},
     "RequestEngagement": {pb.NEW: pb.IN_PROGRESS, pb.IN_PROGRESS: pb.IN_PROGRESS, pb.WAITING: pb.WAITING},
+    "ReclassifyTicket": {state: state for state in (pb.NEW, pb.IN_PROGRESS, pb.WAITING)},
     "CommentTicket": {state: state for state in (pb.NEW, pb.IN_PROGRESS, pb.WAITING, pb.RESOLVED)},
     "PauseTicket": {pb.NEW: pb.WAITING, pb.IN_PROGRESS: pb.WAITING},
+    # After a review, a ticket that is suspended is suspended further.
+    "SuspendTicket": {pb.NEW: pb.WAITING, pb.IN_PROGRESS: pb.WAITING, pb.WAITING: pb.WAITING},
     "ResumeTicket": {pb.WAITING: pb.IN_PROGRESS},
     "ResolveTicket": {pb.NEW: pb.RESOLVED, pb.IN_PROGRESS: pb.RESOLVED, pb.WAITING: pb.RESOLVED},
     "ReopenTicket": {pb.RESOLVED: pb.IN_PROGRESS},
@@ -140,7 +143,17 @@ class Ticket(Base):
     respond_time: Mapped[datetime | None]
     """When the customer was first answered."""
     waiting_for: Mapped[str]
+    supplier: Mapped[str]
+    """The supplier that it waits for, where an agreement names one; otherwise empty."""
     waiting_since: Mapped[datetime | None]
+    suspend_reason: Mapped[str]
+    """Why its work is suspended, since it can't have a deadline; empty while it is not."""
+    suspend_time: Mapped[datetime | None]
+    review_time: Mapped[datetime | None]
+    cap_time: Mapped[datetime | None]
+    """When the suspension ends at the latest."""
+    suspended_duration: Mapped[timedelta]
+    """How long it was suspended before, in all: elapsed time, which counts towards the cap."""
     waiting_duration: Mapped[timedelta]
     breached: Mapped[bool]
     engagement_count: Mapped[int]
@@ -188,6 +201,7 @@ class StepAction(StrEnum):
     BREACH = "BREACH"
     CLIMB = "CLIMB"
     REQUEST_ENGAGEMENT = "REQUEST_ENGAGEMENT"
+    REVIEW = "REVIEW"
     TELL_DESK_LEAD = "TELL_DESK_LEAD"
     TELL_UNIT_MANAGER = "TELL_UNIT_MANAGER"
     TELL_HEADQUARTERS = "TELL_HEADQUARTERS"
@@ -239,6 +253,10 @@ class Clock(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     """Which one of its kind, from 1: some are promised again and again."""
     towards: Mapped[pb.Clock.Towards.ValueType] = mapped_column(ProtoEnum(pb.Clock.Towards))
+    party: Mapped[str]
+    """Who promises it, where that is not the unit to its customer: a tier, a unit, a supplier."""
+    engagement: Mapped[str]
+    """The engagement that it belongs to, or empty."""
     target: Mapped[str]
     target_duration: Mapped[timedelta]
     elapsed: Mapped[bool]

@@ -48,7 +48,9 @@ def new_clocks(standards: Standards, ticket: Ticket, home: str) -> NewClocks:
 @lru_cache(maxsize=REMEMBERED_STARTS)
 def _started(standards: Standards, target: str, home: str, open_time: datetime, facts: bytes) -> NewClocks:
     """Start the clocks of an example. The commands of a group have one instant, so many tickets begin alike."""
-    example = Ticket(name=f"{home}/tickets/example", state=pb.NEW, holder=home, open_time=open_time, target=target)
+    example = Ticket(
+        name=f"{home}/tickets/example", state=pb.NEW, tier=1, holder=home, open_time=open_time, target=target
+    )
     Ruling(standards, example, open_time, TicketFacts.FromString(facts)).settle()
     rows = [as_plain(row) for row in (*example.segments, *example.clocks)]
     messages, summaries = clocks_to_proto(standards, example, open_time), summaries_of(example)

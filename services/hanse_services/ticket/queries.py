@@ -20,6 +20,7 @@ from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import team_pb2 as team_rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import timeline
+from hanse_services.ticket.agreed import engagement_clocks
 from hanse_services.ticket.clocks import next_due_time
 from hanse_services.ticket.customers import count_tickets
 from hanse_services.ticket.hierarchy import escalation_to_proto
@@ -132,7 +133,9 @@ class TicketQueries:
         engagement = session.get(Engagement, request.name)
         if engagement is None:
             raise ResourceNotFound(resource=request.name)
-        return engagement_to_proto(engagement)
+        message = engagement_to_proto(engagement)
+        message.clocks.extend(engagement_clocks(session, self._policies, engagement, self._unit, utc_now()))
+        return message
 
     def list_engagements(self, session: Session, request: rpc.ListEngagementsRequest) -> rpc.ListEngagementsResponse:
         """Return a page of engagements, the newest first."""

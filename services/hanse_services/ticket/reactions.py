@@ -21,6 +21,11 @@ class TicketReactions:
         """The home unit told something of a ticket that this unit works on: it is kept for the timeline."""
         self.inbox.receive(message, EFFECTS)
 
+    @event_handler("federation", "sla.*")
+    def on_sla(self, message: bytes) -> None:
+        """The home unit told that this unit's own agreement runs out, or has: it is kept for the timeline."""
+        self.inbox.receive(message, EFFECTS)
+
     @event_handler("policy", "policy.acknowledged")
     def on_policy(self, message: bytes) -> None:
         """This unit put a policy version in force."""

@@ -10,7 +10,7 @@ inbox. Where both clocks say the same, what the others told came first.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from google.protobuf.message import Message
@@ -27,12 +27,14 @@ from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import hierarchy, staffing
 from hanse_services.ticket.clocks import restart_clock, stop_clock
-from hanse_services.ticket.holding import standards_of
+from hanse_services.ticket.holding import end_wait, standards_of
 from hanse_services.ticket.loading import find_engagement, find_ticket, mirror_of
 from hanse_services.ticket.model import SCHEMA, Engagement, StepAction, Ticket
 from hanse_services.ticket.opening import new_clocks
+from hanse_services.ticket.reclassifying import retarget
 from hanse_services.ticket.repair import restore_repair
 from hanse_services.ticket.rules import ENDED_BY_AN_ANSWER, Ruling
+from hanse_services.ticket.suspending import put_off, review_passed
 
 PARTNERS = "partners/"
 
@@ -75,6 +77,9 @@ def _ticket_of(summary: pb.TicketSummary, fact: Fact) -> Ticket:
         policy_override=summary.policy_override,
         target="",
         waiting_for="",
+        supplier="",
+        suspend_reason="",
+        suspended_duration=timedelta(0),
         waiting_duration=summary.waiting_duration.ToTimedelta(),
         breached=summary.breached,
         engagement_count=0,
@@ -173,17 +178,46 @@ def _escalated(work: Work, ticket: Ticket, fact: Fact) -> None:
     ticket.assignee = ""
 
 
+def _reclassified(work: Work, ticket: Ticket, fact: Fact) -> None:
+    if standards := standards_of(work, ticket):
+        retarget(standards, ticket, fact.occur_time)
+
+
 def _paused(work: Work, ticket: Ticket, fact: Fact) -> None:
     payload: Any = fact.payload
-    ticket.waiting_for, ticket.waiting_since = payload.waiting_for, fact.occur_time
+    ticket.waiting_for, ticket.supplier = payload.waiting_for, payload.supplier
+    ticket.waiting_since = fact.occur_time
+
+
+def _suspended(work: Work, ticket: Ticket, fact: Fact) -> None:
+    payload: Any = fact.payload
+    if ticket.suspend_time is None:
+        _end_wait(ticket, fact)
+        ticket.suspend_time = ticket.waiting_since = fact.occur_time
+    ticket.suspend_reason = fact.texts.get("text", "")
+    if standards := standards_of(work, ticket):
+        put_off(standards, ticket, fact.occur_time, instant(payload.review_time), instant(payload.cap_time))
+
+
+def _review_due(work: Work, ticket: Ticket, fact: Fact) -> None:
+    if standards := standards_of(work, ticket):
+        review_passed(standards, ticket, fact.occur_time)
 
 
 def _resumed(work: Work, ticket: Ticket, fact: Fact) -> None:
-    ticket.waiting_for, ticket.waiting_since = "", None
+    _stop(work, ticket, fact.occur_time, pb.Clock.REVIEW)
+    _end_wait(ticket, fact)
+
+
+def _end_wait(ticket: Ticket, fact: Fact) -> None:
+    """End the wait. How long it was in all, the event says."""
+    waited = ticket.waiting_duration
+    end_wait(ticket, fact.occur_time)
+    ticket.waiting_duration = waited
 
 
 def _resolved(work: Work, ticket: Ticket, fact: Fact) -> None:
-    ticket.waiting_for, ticket.waiting_since = "", None
+    _end_wait(ticket, fact)
     ticket.solution = fact.texts.get("text", "")
     _stop(work, ticket, fact.occur_time)
     ticket.respond_time = ticket.respond_time or fact.occur_time
@@ -283,7 +317,10 @@ RESTORES: dict[type[Message], Callable[[Work, Fact], None]] = {
     told.TicketCommented: _changing(_commented),
     told.TicketAssigned: _changing(_assigned),
     told.TicketEscalated: _changing(_escalated),
+    told.TicketReclassified: _changing(_reclassified),
     told.TicketPaused: _changing(_paused),
+    told.TicketSuspended: _changing(_suspended),
+    told.TicketReviewDue: _changing(_review_due),
     told.TicketResumed: _changing(_resumed),
     told.TicketResolved: _changing(_resolved),
     told.TicketReopened: _changing(_reopened),

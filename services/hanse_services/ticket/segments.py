@@ -81,7 +81,7 @@ def segments_of(ticket: Ticket, clock: Clock) -> Iterator[Segment]:
         segment = Segment(
             unit=row.unit,
             calendar=ELAPSED_ID if clock.elapsed else row.calendar,
-            running=pb.Clock.Kind.Name(clock.kind) not in row.standing,
+            running=_runs(clock, row),
             start=max(row.start_time, clock.start_time),
             end=row.end_time,
         )
@@ -90,3 +90,9 @@ def segments_of(ticket: Ticket, clock: Clock) -> Iterator[Segment]:
             if clock.stop_time is None
             else replace(segment, end=min(segment.end or clock.stop_time, clock.stop_time))
         )
+
+
+def _runs(clock: Clock, row: ClockSegment) -> bool:
+    """Whether a clock ran in a segment. A provider's did not while another unit held the ticket, before a rejection."""
+    in_its_hands = not clock.engagement or clock.party == row.unit
+    return in_its_hands and pb.Clock.Kind.Name(clock.kind) not in row.standing

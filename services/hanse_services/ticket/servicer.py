@@ -34,9 +34,11 @@ from hanse_services.ticket import (
     hierarchy,
     imports,
     peers,
+    reclassifying,
     repair,
     skipping,
     staffing,
+    suspending,
     timeline,
 )
 from hanse_services.ticket.queries import TicketQueries, list_escalations, list_teams
@@ -90,8 +92,14 @@ class TicketServicer(_Desk, stubs.TicketServiceServicer):
     async def EscalateTicket(self, request: rpc.EscalateTicketRequest, context: Context) -> pb.Ticket:
         return await self._change(commands.escalate_ticket, request)
 
+    async def ReclassifyTicket(self, request: rpc.ReclassifyTicketRequest, context: Context) -> pb.Ticket:
+        return await self._change(reclassifying.reclassify_ticket, request)
+
     async def PauseTicket(self, request: rpc.PauseTicketRequest, context: Context) -> pb.Ticket:
         return await self._change(commands.pause_ticket, request)
+
+    async def SuspendTicket(self, request: rpc.SuspendTicketRequest, context: Context) -> pb.Ticket:
+        return await self._change(suspending.suspend_ticket, request)
 
     async def ResumeTicket(self, request: rpc.ResumeTicketRequest, context: Context) -> pb.Ticket:
         return await self._change(commands.resume_ticket, request)

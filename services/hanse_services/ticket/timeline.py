@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import Text, cast, literal, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
@@ -158,6 +159,28 @@ def _clock(payload: Any) -> str:
     return str(pb.Clock.Kind.Name(payload.kind)).lower().replace("_", " ")
 
 
+def _utc(time: Timestamp) -> str:
+    return f"{time.ToDatetime():%Y-%m-%d %H:%M} UTC"
+
+
+def _by_party(payload: Any) -> str:
+    return f" of {short_unit(payload.party)}" if payload.party else ""
+
+
+def _paused(payload: Any) -> str:
+    return f"waits for {payload.waiting_for}" + (f", {payload.supplier}" if payload.supplier else "")
+
+
+def _reclassified(payload: Any) -> str:
+    ticket = payload.ticket
+    before = f"{pb.Priority.Name(payload.from_priority)}, {payload.from_category}"
+    now = f"{pb.Priority.Name(ticket.priority)}, {ticket.category}"
+    if payload.from_target == payload.target:
+        return f"{now} instead of {before}; the target stays {payload.target or 'none'}"
+    targets = f"target {payload.target or 'none'} instead of {payload.from_target or 'none'}"
+    return f"{now} instead of {before}; {targets}, counted from the opening"
+
+
 def _ruled(payload: Any) -> str:
     effect = told.ClockRuleApplied.Effect.Name(payload.effect).lower()
     return f"{_clock(payload)} clock was {effect}, by {payload.rule}"
@@ -165,6 +188,8 @@ def _ruled(payload: Any) -> str:
 
 def _resumed(payload: Any) -> str:
     waited: timedelta = payload.ticket.waiting_duration.ToTimedelta()
+    if payload.at_cap:
+        return "went on by itself: the policy's cap for suspended work is reached"
     return f"went on, waited {waited.total_seconds():.0f} s in all"
 
 
@@ -213,15 +238,18 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "TicketCommented": lambda payload: "commented, for the customer to see" if payload.public else _INSIDE_COMMENT,
     "TicketAssigned": _assigned,
     "TicketEscalated": lambda payload: f"climbed from tier {payload.from_tier} to tier {payload.ticket.tier}",
-    "TicketPaused": lambda payload: f"waits for {payload.waiting_for}",
+    "TicketReclassified": _reclassified,
+    "TicketSuspended": lambda payload: f"suspended until a review on {_utc(payload.review_time)}",
+    "TicketReviewDue": lambda payload: f"review is due; goes on by itself on {_utc(payload.cap_time)}",
+    "TicketPaused": _paused,
     "TicketResumed": _resumed,
     "TicketResolved": lambda _payload: "resolved",
     "TicketReopened": lambda _payload: "reopened",
     "TicketClosed": lambda _payload: "closed",
     "TicketErased": lambda _payload: "all texts were erased",
     "TicketHandedOver": _handed_over,
-    "SlaWarned": lambda payload: f"{_clock(payload)} clock: {payload.percent} % is used up",
-    "SlaBreached": lambda payload: f"{_clock(payload)} clock ran out",
+    "SlaWarned": lambda payload: f"{_clock(payload)} clock{_by_party(payload)}: {payload.percent} % is used up",
+    "SlaBreached": lambda payload: f"{_clock(payload)} clock{_by_party(payload)} ran out",
     "ClockRuleApplied": _ruled,
     "TicketEscalationRaised": _raised,
     "TicketEscalationAcknowledged": _seen,

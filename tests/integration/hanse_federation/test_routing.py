@@ -234,6 +234,22 @@ async def test_a_comment_goes_to_the_provider_at_work_and_not_before(
     assert texts_of(told_munich[-1].sealed) == {"text": "客户在等"}
 
 
+async def test_a_provider_is_told_of_its_own_agreement_and_of_no_other_clock(
+    group: Group, requested: str, munich: Unit, shanghai: Unit
+) -> None:
+    await offer(group)
+    await answer(munich, told.EngagementAccepted, 1, ticket.ACCEPTED)
+    held = summary(TICKET, holder="units/munich")
+    for kind in (ticket.Clock.RESOLUTION, ticket.Clock.ENGAGEMENT_WORK):
+        await shanghai.tell((TICKET, told.SlaWarned(ticket=held, kind=kind, percent=75)))
+    await shanghai.tell((TICKET, told.SlaBreached(ticket=held, kind=ticket.Clock.TIER_WORK)))
+    await shanghai.caught_up()
+    await munich.caught_up()
+    assert (await munich.told_types())[2:] == ["SlaWarned"]
+    [warned] = [record for record in await munich.told() if record.type.endswith("SlaWarned")]
+    assert told.SlaWarned.FromString(warned.decoded().payload).kind == ticket.Clock.ENGAGEMENT_WORK
+
+
 async def test_a_withdrawn_engagement_takes_its_open_offer_back(
     group: Group, requested: str, munich: Unit, shanghai: Unit
 ) -> None:

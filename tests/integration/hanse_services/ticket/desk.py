@@ -21,6 +21,7 @@ from hanse.names import stream_name
 from hanse.policy import load_yaml
 from hanse.rpc.client import RemoteError, remote_errors
 from hanse.runtime import Runtime
+from hanse.times import timestamp
 from hanse.work import CommandExecutor, Work
 from hanse_protos.log.v1.log_pb2 import LogRecord, SealedFields
 from hanse_protos.policy.v1.policy_pb2 import Policy
@@ -54,6 +55,7 @@ services:
   - {id: on-site, owner: units/hq, categories: [display], cost: 80.00 EUR}
 targets:
   - {id: every, response: 1h, resolution: 10h, warn_percents: [50]}
+soft: {review_within: 720h, cap: 1440h, when: ticket.priority != "P1"}
 ladder:
   - {at_percent: 60, action: CLIMB}
   - {at_percent: 70, action: CLIMB, when: 'ticket.priority == "P1"'}
@@ -228,6 +230,8 @@ def _no_effect(work: Work, fact: Fact) -> None:
 TEXTS: dict[str, dict[str, Any]] = {
     "CommentTicket": {"text": "We look into it"},
     "AssignTicket": {"assignee": "units/shanghai/agents/li"},
+    "SuspendTicket": {"reason": "Nobody has seen this before", "review_time": timestamp(MONDAY + timedelta(days=7))},
+    "ReclassifyTicket": {"priority": pb.P1, "reason": "The whole floor is dark"},
     "PauseTicket": {"waiting_for": "customer", "reason": "Which model?"},
     "ResolveTicket": {"solution": "Changed the cable"},
     "ReopenTicket": {"reason": "Dark again"},

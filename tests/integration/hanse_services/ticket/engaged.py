@@ -42,6 +42,7 @@ class Engaged:
     provider: str = MUNICH
     offer: int = 1
     peer: bool = False
+    policy_version: int = 1
 
     @property
     def ticket(self) -> str:
@@ -59,7 +60,7 @@ class Engaged:
             home=self.home,
             ticket=pb.TicketSummary(name=self.ticket, state=pb.IN_PROGRESS, priority=pb.P2, category="display"),
             request_time=timestamp(MONDAY),
-            policy_version=1,
+            policy_version=self.policy_version,
             **values,  # type: ignore[arg-type]
         )
 

@@ -42,7 +42,7 @@ def restore(session: Session, unit: str, records: list[StoredRecord]) -> None:
 async def lose_and_restore(desk: Desk) -> None:
     """Lose every ticket, and restore them from the log."""
     with psycopg.connect(desk.runtime.settings.database_url) as connection:
-        connection.execute("TRUNCATE " + ", ".join(f"ticket.{table}" for table in TABLES))
+        connection.execute("TRUNCATE " + ", ".join(f"ticket.{table}" for table in TABLES) + " CASCADE")
     await desk.runtime.database.write(restore, desk.unit, await desk.records())
 
 

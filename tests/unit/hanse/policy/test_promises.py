@@ -83,3 +83,31 @@ def test_a_condition_that_does_not_compile_names_its_place() -> None:
     with pytest.raises(PolicyInvalid) as caught:
         Standards(1, policy("clocks: {resolution: {cancel: nobody}}"))
     assert caught.value.metadata["path"] == "targets[0].clocks.resolution.cancel"
+
+
+@pytest.mark.parametrize(
+    ("extra", "path", "problem"),
+    [
+        ("supplier: acme", "agreements[0].supplier", "only an agreement with a supplier"),
+        ("when: provider.capacity > 0", "agreements[0].when", "this rule knows current"),
+        ("warn_percents: [100]", "agreements[0].warn_percents[0]", "less than 100"),
+        ('clock: {cancel: "true"}', "agreements[0].clock.cancel", "as soon as it starts"),
+    ],
+)
+def test_what_is_wrong_with_an_agreement_is_named_at_its_place(extra: str, path: str, problem: str) -> None:
+    document = load_yaml(
+        POLICY.replace(", EXTRA", "") + f"agreements: [{{id: one, kind: TIER, duration: 1h, {extra}}}]"
+    )
+    assert [(found.path, problem in found.message) for found in lint(document)] == [(path, True)]
+
+
+def test_an_agreement_with_a_supplier_names_it_and_a_later_one_is_not_hidden() -> None:
+    agreements = """
+agreements:
+  - {id: one, kind: SUPPLIER, supplier: acme, duration: 1h}
+  - {id: two, kind: SUPPLIER, supplier: acme, duration: 2h, when: ticket.tier == 1}
+  - {id: three, kind: SUPPLIER, duration: 1h}
+  - {id: three, kind: TIER, duration: 0s}
+"""
+    found = {problem.path for problem in lint(load_yaml(POLICY.replace(", EXTRA", "") + agreements))}
+    assert found == {"agreements[1].when", "agreements[2].supplier", "agreements[3].id", "agreements[3].duration"}

@@ -26,7 +26,7 @@ calendars:
 units:
   - {unit: units/shanghai, calendar: always, languages: [zh], skills: [display]}
 targets:
-  - {id: every, response: 1h, resolution: 10h, next_reply: 2h, periodic_update: 4h, clocks: {CLOCKS}}
+  - {id: every, response: 3h, resolution: 10h, next_reply: 2h, periodic_update: 4h, clocks: {CLOCKS}}
 routing: {eligible: "true", score: "0", offer_timeout: 15m, rounds: 1, final_owner: units/shanghai}
 rates: [{id: every, amount: 100.00 EUR}]
 """

@@ -94,6 +94,8 @@ class PolicyDocument(_message.Message):
     RATES_FIELD_NUMBER: _builtins.int
     DESKS_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
+    AGREEMENTS_FIELD_NUMBER: _builtins.int
+    SOFT_FIELD_NUMBER: _builtins.int
     TUNABLE_FIELD_NUMBER: _builtins.int
     SERVICES_FIELD_NUMBER: _builtins.int
     HIERARCHY_FIELD_NUMBER: _builtins.int
@@ -144,6 +146,14 @@ class PolicyDocument(_message.Message):
         """Which units trust each other: while headquarters is out of reach they exchange engagements directly."""
 
     @_builtins.property
+    def agreements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Agreement]:
+        """What is agreed inside the group and with suppliers, beside what customers are promised: of each kind, the first whose condition holds applies."""
+
+    @_builtins.property
+    def soft(self) -> Global___SoftRule:
+        """Which work may be suspended, since it can't have a deadline; unset where none may."""
+
+    @_builtins.property
     def tunable(self) -> Global___Tunable:
         """What a unit may tune for itself, and how far. What is not here stays as the group says."""
 
@@ -173,15 +183,17 @@ class PolicyDocument(_message.Message):
         rates: _abc.Iterable[Global___Rate] | None = ...,
         desks: _abc.Iterable[Global___SharedDesk] | None = ...,
         peers: _abc.Iterable[Global___PeerGroup] | None = ...,
+        agreements: _abc.Iterable[Global___Agreement] | None = ...,
+        soft: Global___SoftRule | None = ...,
         tunable: Global___Tunable | None = ...,
         services: _abc.Iterable[Global___ServiceOffering] | None = ...,
         hierarchy: _abc.Iterable[Global___HierarchyStep] | None = ...,
         return_limit: Global___ReturnLimit | None = ...,
         reviews_required: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["return_limit", b"return_limit", "routing", b"routing", "tunable", b"tunable"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["return_limit", b"return_limit", "routing", b"routing", "soft", b"soft", "tunable", b"tunable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendars", b"calendars", "categories", b"categories", "desks", b"desks", "hierarchy", b"hierarchy", "ladder", b"ladder", "peers", b"peers", "rates", b"rates", "return_limit", b"return_limit", "reviews_required", b"reviews_required", "routing", b"routing", "services", b"services", "sharing", b"sharing", "targets", b"targets", "title", b"title", "tunable", b"tunable", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreements", b"agreements", "calendars", b"calendars", "categories", b"categories", "desks", b"desks", "hierarchy", b"hierarchy", "ladder", b"ladder", "peers", b"peers", "rates", b"rates", "return_limit", b"return_limit", "reviews_required", b"reviews_required", "routing", b"routing", "services", b"services", "sharing", b"sharing", "soft", b"soft", "targets", b"targets", "title", b"title", "tunable", b"tunable", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -715,6 +727,119 @@ class ClockRule(_message.Message):
 Global___ClockRule: _TypeAlias = ClockRule  # noqa: Y015
 
 @_typing.final
+class Agreement(_message.Message):
+    """A promise that is not made to the customer: between units, between the tiers of one, or by a supplier."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Agreement._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: Agreement._Kind.ValueType  # 0
+        """Not said."""
+        TIER: Agreement._Kind.ValueType  # 1
+        """The tier that works on the ticket, for its stay there: an operational level agreement."""
+        ENGAGEMENT: Agreement._Kind.ValueType  # 2
+        """The provider of an engagement, from its acceptance to its delivery: an operational level agreement."""
+        SUPPLIER: Agreement._Kind.ValueType  # 3
+        """The supplier that the ticket waits for: an underpinning contract."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """Who promises it."""
+
+    KIND_UNSPECIFIED: Agreement.Kind.ValueType  # 0
+    """Not said."""
+    TIER: Agreement.Kind.ValueType  # 1
+    """The tier that works on the ticket, for its stay there: an operational level agreement."""
+    ENGAGEMENT: Agreement.Kind.ValueType  # 2
+    """The provider of an engagement, from its acceptance to its delivery: an operational level agreement."""
+    SUPPLIER: Agreement.Kind.ValueType  # 3
+    """The supplier that the ticket waits for: an underpinning contract."""
+
+    ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SUPPLIER_FIELD_NUMBER: _builtins.int
+    WHEN_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    WARN_PERCENTS_FIELD_NUMBER: _builtins.int
+    CLOCK_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The agreement's id, "tier-1"."""
+    kind: Global___Agreement.Kind.ValueType
+    """Who promises it."""
+    supplier: _builtins.str
+    """The supplier's id, "acme-panels", for an agreement with a supplier; otherwise empty."""
+    when: _builtins.str
+    """The condition, CEL over `ticket`, `home` and `current`; empty holds always."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """The time that is agreed: working time, unless `clock` says otherwise."""
+
+    @_builtins.property
+    def warn_percents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Where to warn, in percent of it used up."""
+
+    @_builtins.property
+    def clock(self) -> Global___ClockRule:
+        """How its clock counts, where it does not count as usual. A supplier's runs while the ticket waits for it."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        kind: Global___Agreement.Kind.ValueType = ...,
+        supplier: _builtins.str = ...,
+        when: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        warn_percents: _abc.Iterable[_builtins.int] | None = ...,
+        clock: Global___ClockRule | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "duration", b"duration", "id", b"id", "kind", b"kind", "supplier", b"supplier", "warn_percents", b"warn_percents", "when", b"when"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Agreement: _TypeAlias = Agreement  # noqa: Y015
+
+@_typing.final
+class SoftRule(_message.Message):
+    """Which work may be suspended, and for how long. All times here are elapsed time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHEN_FIELD_NUMBER: _builtins.int
+    REVIEW_WITHIN_FIELD_NUMBER: _builtins.int
+    CAP_FIELD_NUMBER: _builtins.int
+    when: _builtins.str
+    """Which tickets, CEL over `ticket`, `home` and `current`; empty: every ticket."""
+    @_builtins.property
+    def review_within(self) -> _duration_pb2.Duration:
+        """How far away the next review may be."""
+
+    @_builtins.property
+    def cap(self) -> _duration_pb2.Duration:
+        """How long a ticket may be suspended in all."""
+
+    def __init__(
+        self,
+        *,
+        when: _builtins.str = ...,
+        review_within: _duration_pb2.Duration | None = ...,
+        cap: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cap", b"cap", "review_within", b"review_within"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cap", b"cap", "review_within", b"review_within", "when", b"when"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SoftRule: _TypeAlias = SoftRule  # noqa: Y015
+
+@_typing.final
 class ClockSituation(_message.Message):
     """How a ticket stands at the moment at which the conditions of its clocks are asked. In conditions: `current`."""
 
@@ -725,6 +850,8 @@ class ClockSituation(_message.Message):
     HOLDER_FIELD_NUMBER: _builtins.int
     ASSIGNED_FIELD_NUMBER: _builtins.int
     RESPONDED_FIELD_NUMBER: _builtins.int
+    SUPPLIER_FIELD_NUMBER: _builtins.int
+    SUSPENDED_FIELD_NUMBER: _builtins.int
     state: _builtins.str
     """Its state, "NEW", "IN_PROGRESS" or "WAITING"."""
     waiting_for: _builtins.str
@@ -735,6 +862,10 @@ class ClockSituation(_message.Message):
     """Whether an agent has taken it."""
     responded: _builtins.bool
     """Whether the customer has been answered."""
+    supplier: _builtins.str
+    """The id of the supplier that it waits for; empty where it waits for none by name."""
+    suspended: _builtins.bool
+    """Whether its work is suspended."""
     def __init__(
         self,
         *,
@@ -743,10 +874,12 @@ class ClockSituation(_message.Message):
         holder: _builtins.str = ...,
         assigned: _builtins.bool = ...,
         responded: _builtins.bool = ...,
+        supplier: _builtins.str = ...,
+        suspended: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned", b"assigned", "holder", b"holder", "responded", b"responded", "state", b"state", "waiting_for", b"waiting_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned", b"assigned", "holder", b"holder", "responded", b"responded", "state", b"state", "supplier", b"supplier", "suspended", b"suspended", "waiting_for", b"waiting_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

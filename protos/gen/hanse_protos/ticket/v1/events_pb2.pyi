@@ -141,6 +141,46 @@ class TicketEscalated(_message.Message):
 Global___TicketEscalated: _TypeAlias = TicketEscalated  # noqa: Y015
 
 @_typing.final
+class TicketReclassified(_message.Message):
+    """A ticket's priority or category changed, and with it what is promised. Sealed: text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    FROM_PRIORITY_FIELD_NUMBER: _builtins.int
+    FROM_CATEGORY_FIELD_NUMBER: _builtins.int
+    FROM_TARGET_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    from_priority: _ticket_pb2.Priority.ValueType
+    """The priority that it had."""
+    from_category: _builtins.str
+    """The id of the category that it had."""
+    from_target: _builtins.str
+    """The id of the target that applied; empty for none."""
+    target: _builtins.str
+    """The id of the target that applies now; empty for none. Its clocks count from where those before it started."""
+    @_builtins.property
+    def ticket(self) -> _ticket_pb2.TicketSummary:
+        """The ticket after the event."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _ticket_pb2.TicketSummary | None = ...,
+        from_priority: _ticket_pb2.Priority.ValueType = ...,
+        from_category: _builtins.str = ...,
+        from_target: _builtins.str = ...,
+        target: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_category", b"from_category", "from_priority", b"from_priority", "from_target", b"from_target", "target", b"target", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TicketReclassified: _TypeAlias = TicketReclassified  # noqa: Y015
+
+@_typing.final
 class TicketPaused(_message.Message):
     """A ticket began to wait. Sealed: text."""
 
@@ -148,8 +188,11 @@ class TicketPaused(_message.Message):
 
     TICKET_FIELD_NUMBER: _builtins.int
     WAITING_FOR_FIELD_NUMBER: _builtins.int
+    SUPPLIER_FIELD_NUMBER: _builtins.int
     waiting_for: _builtins.str
     """For whom: "customer", "vendor", "user", "implementation", "other"."""
+    supplier: _builtins.str
+    """The id of the supplier, where it is one by name."""
     @_builtins.property
     def ticket(self) -> _ticket_pb2.TicketSummary:
         """The ticket after the event."""
@@ -159,10 +202,11 @@ class TicketPaused(_message.Message):
         *,
         ticket: _ticket_pb2.TicketSummary | None = ...,
         waiting_for: _builtins.str = ...,
+        supplier: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket", "waiting_for", b"waiting_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["supplier", b"supplier", "ticket", b"ticket", "waiting_for", b"waiting_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -175,6 +219,9 @@ class TicketResumed(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TICKET_FIELD_NUMBER: _builtins.int
+    AT_CAP_FIELD_NUMBER: _builtins.int
+    at_cap: _builtins.bool
+    """Whether it was suspended, and went on by itself since the policy's cap was reached."""
     @_builtins.property
     def ticket(self) -> _ticket_pb2.TicketSummary:
         """The ticket after the event."""
@@ -183,14 +230,81 @@ class TicketResumed(_message.Message):
         self,
         *,
         ticket: _ticket_pb2.TicketSummary | None = ...,
+        at_cap: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_cap", b"at_cap", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TicketResumed: _TypeAlias = TicketResumed  # noqa: Y015
+
+@_typing.final
+class TicketSuspended(_message.Message):
+    """A ticket's work was suspended, or after a review is suspended further. Sealed: text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    REVIEW_TIME_FIELD_NUMBER: _builtins.int
+    CAP_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ticket(self) -> _ticket_pb2.TicketSummary:
+        """The ticket after the event."""
+
+    @_builtins.property
+    def review_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is looked at again."""
+
+    @_builtins.property
+    def cap_time(self) -> _timestamp_pb2.Timestamp:
+        """When it goes on at the latest."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _ticket_pb2.TicketSummary | None = ...,
+        review_time: _timestamp_pb2.Timestamp | None = ...,
+        cap_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cap_time", b"cap_time", "review_time", b"review_time", "ticket", b"ticket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cap_time", b"cap_time", "review_time", b"review_time", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TicketSuspended: _TypeAlias = TicketSuspended  # noqa: Y015
+
+@_typing.final
+class TicketReviewDue(_message.Message):
+    """The review of a suspended ticket is due: somebody resumes it, or suspends it further."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    CAP_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ticket(self) -> _ticket_pb2.TicketSummary:
+        """The ticket after the event."""
+
+    @_builtins.property
+    def cap_time(self) -> _timestamp_pb2.Timestamp:
+        """When it goes on by itself."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _ticket_pb2.TicketSummary | None = ...,
+        cap_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cap_time", b"cap_time", "ticket", b"ticket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cap_time", b"cap_time", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TicketReviewDue: _TypeAlias = TicketReviewDue  # noqa: Y015
 
 @_typing.final
 class TicketResolved(_message.Message):
@@ -392,6 +506,7 @@ class SlaWarned(_message.Message):
     DUE_TIME_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
     TOWARDS_FIELD_NUMBER: _builtins.int
+    PARTY_FIELD_NUMBER: _builtins.int
     kind: _ticket_pb2.Clock.Kind.ValueType
     """The clock."""
     percent: _builtins.int
@@ -400,6 +515,8 @@ class SlaWarned(_message.Message):
     """Which one of its kind it is."""
     towards: _ticket_pb2.Clock.Towards.ValueType
     """Whom it is promised."""
+    party: _builtins.str
+    """Who promises it, where that is not the unit to its customer."""
     @_builtins.property
     def ticket(self) -> _ticket_pb2.TicketSummary:
         """The ticket after the event."""
@@ -417,10 +534,11 @@ class SlaWarned(_message.Message):
         due_time: _timestamp_pb2.Timestamp | None = ...,
         number: _builtins.int = ...,
         towards: _ticket_pb2.Clock.Towards.ValueType = ...,
+        party: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "kind", b"kind", "number", b"number", "percent", b"percent", "ticket", b"ticket", "towards", b"towards"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "kind", b"kind", "number", b"number", "party", b"party", "percent", b"percent", "ticket", b"ticket", "towards", b"towards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -437,12 +555,15 @@ class SlaBreached(_message.Message):
     DUE_TIME_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
     TOWARDS_FIELD_NUMBER: _builtins.int
+    PARTY_FIELD_NUMBER: _builtins.int
     kind: _ticket_pb2.Clock.Kind.ValueType
     """The clock."""
     number: _builtins.int
     """Which one of its kind it is."""
     towards: _ticket_pb2.Clock.Towards.ValueType
     """Whom it is promised. What is not promised to the customer is no breach of the ticket."""
+    party: _builtins.str
+    """Who promised it, where that is not the unit to its customer."""
     @_builtins.property
     def ticket(self) -> _ticket_pb2.TicketSummary:
         """The ticket after the event."""
@@ -459,10 +580,11 @@ class SlaBreached(_message.Message):
         due_time: _timestamp_pb2.Timestamp | None = ...,
         number: _builtins.int = ...,
         towards: _ticket_pb2.Clock.Towards.ValueType = ...,
+        party: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "kind", b"kind", "number", b"number", "ticket", b"ticket", "towards", b"towards"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "kind", b"kind", "number", b"number", "party", b"party", "ticket", b"ticket", "towards", b"towards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -259,6 +259,48 @@ class EscalateTicketRequest(_message.Message):
 Global___EscalateTicketRequest: _TypeAlias = EscalateTicketRequest  # noqa: Y015
 
 @_typing.final
+class ReclassifyTicketRequest(_message.Message):
+    """Request for ReclassifyTicket."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The ticket."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    etag: _builtins.str
+    """The etag that the caller saw; empty skips the check."""
+    priority: _ticket_pb2.Priority.ValueType
+    """The priority from now on; unspecified leaves it as it is."""
+    category: _builtins.str
+    """The id of the category from now on; empty leaves it as it is."""
+    reason: _builtins.str
+    """Why."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        priority: _ticket_pb2.Priority.ValueType = ...,
+        category: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "etag", b"etag", "name", b"name", "priority", b"priority", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReclassifyTicketRequest: _TypeAlias = ReclassifyTicketRequest  # noqa: Y015
+
+@_typing.final
 class PauseTicketRequest(_message.Message):
     """Request for PauseTicket."""
 
@@ -268,6 +310,7 @@ class PauseTicketRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     WAITING_FOR_FIELD_NUMBER: _builtins.int
+    SUPPLIER_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The ticket."""
@@ -277,6 +320,8 @@ class PauseTicketRequest(_message.Message):
     """The etag that the caller saw; empty skips the check."""
     waiting_for: _builtins.str
     """For whom: "customer", "vendor", "user", "implementation", "other"."""
+    supplier: _builtins.str
+    """The id of the supplier, where it waits for a vendor that an agreement of the policy names; otherwise empty."""
     reason: _builtins.str
     """What is asked."""
     def __init__(
@@ -286,15 +331,56 @@ class PauseTicketRequest(_message.Message):
         request_id: _builtins.str = ...,
         etag: _builtins.str = ...,
         waiting_for: _builtins.str = ...,
+        supplier: _builtins.str = ...,
         reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id", "waiting_for", b"waiting_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id", "supplier", b"supplier", "waiting_for", b"waiting_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PauseTicketRequest: _TypeAlias = PauseTicketRequest  # noqa: Y015
+
+@_typing.final
+class SuspendTicketRequest(_message.Message):
+    """Request for SuspendTicket."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REVIEW_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The ticket."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    etag: _builtins.str
+    """The etag that the caller saw; empty skips the check."""
+    reason: _builtins.str
+    """Why it can't have a deadline."""
+    @_builtins.property
+    def review_time(self) -> _timestamp_pb2.Timestamp:
+        """When somebody looks at it again."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        review_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["review_time", b"review_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id", "review_time", b"review_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuspendTicketRequest: _TypeAlias = SuspendTicketRequest  # noqa: Y015
 
 @_typing.final
 class ResumeTicketRequest(_message.Message):

@@ -66,9 +66,19 @@ class TicketServiceStub:
                 request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.EscalateTicketRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Ticket.FromString,
                 _registered_method=True)
+        self.ReclassifyTicket = channel.unary_unary(
+                '/hanse_protos.ticket.v1.TicketService/ReclassifyTicket',
+                request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ReclassifyTicketRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Ticket.FromString,
+                _registered_method=True)
         self.PauseTicket = channel.unary_unary(
                 '/hanse_protos.ticket.v1.TicketService/PauseTicket',
                 request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.PauseTicketRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Ticket.FromString,
+                _registered_method=True)
+        self.SuspendTicket = channel.unary_unary(
+                '/hanse_protos.ticket.v1.TicketService/SuspendTicket',
+                request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.SuspendTicketRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Ticket.FromString,
                 _registered_method=True)
         self.ResumeTicket = channel.unary_unary(
@@ -169,6 +179,13 @@ class TicketServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReclassifyTicket(self, request, context):
+        """Changes a ticket's priority or category. What is promised is chosen anew, and counts from where it counted before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PauseTicket(self, request, context):
         """Lets a ticket wait: the resolution clock stands.
         """
@@ -176,8 +193,15 @@ class TicketServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SuspendTicket(self, request, context):
+        """Suspends work that can't have a deadline until a review, as far as the policy allows; after a review, suspends it further.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ResumeTicket(self, request, context):
-        """Goes on with a ticket that waited.
+        """Goes on with a ticket that waited or was suspended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -280,9 +304,19 @@ def add_TicketServiceServicer_to_server(servicer, server):
                     request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.EscalateTicketRequest.FromString,
                     response_serializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Ticket.SerializeToString,
             ),
+            'ReclassifyTicket': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReclassifyTicket,
+                    request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ReclassifyTicketRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Ticket.SerializeToString,
+            ),
             'PauseTicket': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseTicket,
                     request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.PauseTicketRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Ticket.SerializeToString,
+            ),
+            'SuspendTicket': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuspendTicket,
+                    request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.SuspendTicketRequest.FromString,
                     response_serializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Ticket.SerializeToString,
             ),
             'ResumeTicket': grpc.unary_unary_rpc_method_handler(
@@ -510,6 +544,33 @@ class TicketService:
             _registered_method=True)
 
     @staticmethod
+    def ReclassifyTicket(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.ticket.v1.TicketService/ReclassifyTicket',
+            hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ReclassifyTicketRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Ticket.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def PauseTicket(request,
             target,
             options=(),
@@ -525,6 +586,33 @@ class TicketService:
             target,
             '/hanse_protos.ticket.v1.TicketService/PauseTicket',
             hanse__protos_dot_ticket_dot_v1_dot_service__pb2.PauseTicketRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Ticket.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuspendTicket(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.ticket.v1.TicketService/SuspendTicket',
+            hanse__protos_dot_ticket_dot_v1_dot_service__pb2.SuspendTicketRequest.SerializeToString,
             hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Ticket.FromString,
             options,
             channel_credentials,

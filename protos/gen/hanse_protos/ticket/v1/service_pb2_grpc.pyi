@@ -46,10 +46,14 @@ class TicketServiceStub:
     """Gives a ticket to an agent, who starts work on it."""
     EscalateTicket: _grpc.UnaryUnaryMultiCallable[_service_pb2.EscalateTicketRequest, _ticket_pb2.Ticket]
     """Lets a ticket climb to the next tier."""
+    ReclassifyTicket: _grpc.UnaryUnaryMultiCallable[_service_pb2.ReclassifyTicketRequest, _ticket_pb2.Ticket]
+    """Changes a ticket's priority or category. What is promised is chosen anew, and counts from where it counted before."""
     PauseTicket: _grpc.UnaryUnaryMultiCallable[_service_pb2.PauseTicketRequest, _ticket_pb2.Ticket]
     """Lets a ticket wait: the resolution clock stands."""
+    SuspendTicket: _grpc.UnaryUnaryMultiCallable[_service_pb2.SuspendTicketRequest, _ticket_pb2.Ticket]
+    """Suspends work that can't have a deadline until a review, as far as the policy allows; after a review, suspends it further."""
     ResumeTicket: _grpc.UnaryUnaryMultiCallable[_service_pb2.ResumeTicketRequest, _ticket_pb2.Ticket]
-    """Goes on with a ticket that waited."""
+    """Goes on with a ticket that waited or was suspended."""
     ResolveTicket: _grpc.UnaryUnaryMultiCallable[_service_pb2.ResolveTicketRequest, _ticket_pb2.Ticket]
     """Says the solution: the clocks stop."""
     ReopenTicket: _grpc.UnaryUnaryMultiCallable[_service_pb2.ReopenTicketRequest, _ticket_pb2.Ticket]
@@ -88,10 +92,14 @@ class TicketServiceAsyncStub(TicketServiceStub):
     """Gives a ticket to an agent, who starts work on it."""
     EscalateTicket: _aio.UnaryUnaryMultiCallable[_service_pb2.EscalateTicketRequest, _ticket_pb2.Ticket]  # type: ignore[assignment]
     """Lets a ticket climb to the next tier."""
+    ReclassifyTicket: _aio.UnaryUnaryMultiCallable[_service_pb2.ReclassifyTicketRequest, _ticket_pb2.Ticket]  # type: ignore[assignment]
+    """Changes a ticket's priority or category. What is promised is chosen anew, and counts from where it counted before."""
     PauseTicket: _aio.UnaryUnaryMultiCallable[_service_pb2.PauseTicketRequest, _ticket_pb2.Ticket]  # type: ignore[assignment]
     """Lets a ticket wait: the resolution clock stands."""
+    SuspendTicket: _aio.UnaryUnaryMultiCallable[_service_pb2.SuspendTicketRequest, _ticket_pb2.Ticket]  # type: ignore[assignment]
+    """Suspends work that can't have a deadline until a review, as far as the policy allows; after a review, suspends it further."""
     ResumeTicket: _aio.UnaryUnaryMultiCallable[_service_pb2.ResumeTicketRequest, _ticket_pb2.Ticket]  # type: ignore[assignment]
-    """Goes on with a ticket that waited."""
+    """Goes on with a ticket that waited or was suspended."""
     ResolveTicket: _aio.UnaryUnaryMultiCallable[_service_pb2.ResolveTicketRequest, _ticket_pb2.Ticket]  # type: ignore[assignment]
     """Says the solution: the clocks stop."""
     ReopenTicket: _aio.UnaryUnaryMultiCallable[_service_pb2.ReopenTicketRequest, _ticket_pb2.Ticket]  # type: ignore[assignment]
@@ -165,6 +173,14 @@ class TicketServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lets a ticket climb to the next tier."""
 
     @_abc_1.abstractmethod
+    def ReclassifyTicket(
+        self,
+        request: _service_pb2.ReclassifyTicketRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ticket_pb2.Ticket, _abc.Awaitable[_ticket_pb2.Ticket]]:
+        """Changes a ticket's priority or category. What is promised is chosen anew, and counts from where it counted before."""
+
+    @_abc_1.abstractmethod
     def PauseTicket(
         self,
         request: _service_pb2.PauseTicketRequest,
@@ -173,12 +189,20 @@ class TicketServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lets a ticket wait: the resolution clock stands."""
 
     @_abc_1.abstractmethod
+    def SuspendTicket(
+        self,
+        request: _service_pb2.SuspendTicketRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ticket_pb2.Ticket, _abc.Awaitable[_ticket_pb2.Ticket]]:
+        """Suspends work that can't have a deadline until a review, as far as the policy allows; after a review, suspends it further."""
+
+    @_abc_1.abstractmethod
     def ResumeTicket(
         self,
         request: _service_pb2.ResumeTicketRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ticket_pb2.Ticket, _abc.Awaitable[_ticket_pb2.Ticket]]:
-        """Goes on with a ticket that waited."""
+        """Goes on with a ticket that waited or was suspended."""
 
     @_abc_1.abstractmethod
     def ResolveTicket(

@@ -231,6 +231,8 @@ class Ticket(_message.Message):
     CLOCKS_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
     RESPOND_TIME_FIELD_NUMBER: _builtins.int
+    SUPPLIER_FIELD_NUMBER: _builtins.int
+    SUSPENSION_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     CUSTOMER_CLASS_FIELD_NUMBER: _builtins.int
     POLICY_OVERRIDE_FIELD_NUMBER: _builtins.int
@@ -270,6 +272,8 @@ class Ticket(_message.Message):
     """The policy version that it was opened under."""
     target: _builtins.str
     """The id of the service target that applies to it, or empty."""
+    supplier: _builtins.str
+    """The id of the supplier that it waits for, or empty."""
     service: _builtins.str
     """The id of the service in the policy's catalogue. Where none is named it is the one that covers the category, or empty."""
     customer_class: Global___CustomerClass.ValueType
@@ -308,6 +312,10 @@ class Ticket(_message.Message):
     def respond_time(self) -> _timestamp_pb2.Timestamp:
         """When the customer was first answered."""
 
+    @_builtins.property
+    def suspension(self) -> Global___Suspension:
+        """Set while its work is suspended."""
+
     def __init__(
         self,
         *,
@@ -335,19 +343,61 @@ class Ticket(_message.Message):
         clocks: _abc.Iterable[Global___Clock] | None = ...,
         target: _builtins.str = ...,
         respond_time: _timestamp_pb2.Timestamp | None = ...,
+        supplier: _builtins.str = ...,
+        suspension: Global___Suspension | None = ...,
         service: _builtins.str = ...,
         customer_class: Global___CustomerClass.ValueType = ...,
         policy_override: _builtins.int = ...,
         returns: _builtins.int = ...,
         team: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time", "open_time", b"open_time", "resolve_time", b"resolve_time", "respond_time", b"respond_time", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time", "open_time", b"open_time", "resolve_time", b"resolve_time", "respond_time", b"respond_time", "suspension", b"suspension", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "category", b"category", "clocks", b"clocks", "close_time", b"close_time", "customer", b"customer", "customer_class", b"customer_class", "description", b"description", "etag", b"etag", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "policy_override", b"policy_override", "policy_version", b"policy_version", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "respond_time", b"respond_time", "returns", b"returns", "service", b"service", "solution", b"solution", "state", b"state", "target", b"target", "team", b"team", "tier", b"tier", "title", b"title", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "category", b"category", "clocks", b"clocks", "close_time", b"close_time", "customer", b"customer", "customer_class", b"customer_class", "description", b"description", "etag", b"etag", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "policy_override", b"policy_override", "policy_version", b"policy_version", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "respond_time", b"respond_time", "returns", b"returns", "service", b"service", "solution", b"solution", "state", b"state", "supplier", b"supplier", "suspension", b"suspension", "target", b"target", "team", b"team", "tier", b"tier", "title", b"title", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Ticket: _TypeAlias = Ticket  # noqa: Y015
+
+@_typing.final
+class Suspension(_message.Message):
+    """Work that can't have a deadline, such as research, stands until somebody looks at it again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    SUSPEND_TIME_FIELD_NUMBER: _builtins.int
+    REVIEW_TIME_FIELD_NUMBER: _builtins.int
+    CAP_TIME_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why."""
+    @_builtins.property
+    def suspend_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    @_builtins.property
+    def review_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is looked at again; unset once that was due and nobody has."""
+
+    @_builtins.property
+    def cap_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends at the latest, by the policy's cap: then the ticket goes on by itself."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        suspend_time: _timestamp_pb2.Timestamp | None = ...,
+        review_time: _timestamp_pb2.Timestamp | None = ...,
+        cap_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cap_time", b"cap_time", "review_time", b"review_time", "suspend_time", b"suspend_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cap_time", b"cap_time", "reason", b"reason", "review_time", b"review_time", "suspend_time", b"suspend_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Suspension: _TypeAlias = Suspension  # noqa: Y015
 
 @_typing.final
 class Clock(_message.Message):
@@ -371,6 +421,14 @@ class Clock(_message.Message):
         """The next answer to a customer who has written again."""
         PERIODIC_UPDATE: Clock._Kind.ValueType  # 4
         """The next answer, whether the customer has written or not."""
+        TIER_WORK: Clock._Kind.ValueType  # 5
+        """What a tier has for its part of the work."""
+        ENGAGEMENT_WORK: Clock._Kind.ValueType  # 6
+        """What the provider of an engagement has for its part of the work."""
+        SUPPLIER_WORK: Clock._Kind.ValueType  # 7
+        """What a supplier has for what the ticket waits for."""
+        REVIEW: Clock._Kind.ValueType  # 8
+        """The next look at work that is suspended."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What is promised."""
@@ -385,6 +443,14 @@ class Clock(_message.Message):
     """The next answer to a customer who has written again."""
     PERIODIC_UPDATE: Clock.Kind.ValueType  # 4
     """The next answer, whether the customer has written or not."""
+    TIER_WORK: Clock.Kind.ValueType  # 5
+    """What a tier has for its part of the work."""
+    ENGAGEMENT_WORK: Clock.Kind.ValueType  # 6
+    """What the provider of an engagement has for its part of the work."""
+    SUPPLIER_WORK: Clock.Kind.ValueType  # 7
+    """What a supplier has for what the ticket waits for."""
+    REVIEW: Clock.Kind.ValueType  # 8
+    """The next look at work that is suspended."""
 
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -404,6 +470,8 @@ class Clock(_message.Message):
         """It ran out; it may still run."""
         CANCELLED: Clock._State.ValueType  # 5
         """It ended before it was met, since a condition of the policy said so."""
+        SUSPENDED: Clock._State.ValueType  # 6
+        """It stands since the work is suspended: it can't have a deadline."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a clock stands."""
@@ -420,6 +488,8 @@ class Clock(_message.Message):
     """It ran out; it may still run."""
     CANCELLED: Clock.State.ValueType  # 5
     """It ended before it was met, since a condition of the policy said so."""
+    SUSPENDED: Clock.State.ValueType  # 6
+    """It stands since the work is suspended: it can't have a deadline."""
 
     class _Towards:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -461,6 +531,8 @@ class Clock(_message.Message):
     ELAPSED_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     BREACH_TIME_FIELD_NUMBER: _builtins.int
+    PARTY_FIELD_NUMBER: _builtins.int
+    ENGAGEMENT_FIELD_NUMBER: _builtins.int
     kind: Global___Clock.Kind.ValueType
     """What is promised."""
     state: Global___Clock.State.ValueType
@@ -473,6 +545,10 @@ class Clock(_message.Message):
     """Whom it is promised."""
     elapsed: _builtins.bool
     """Whether it counts elapsed time, every hour; otherwise working time."""
+    party: _builtins.str
+    """Who promises it, where that is not the unit to its customer: "tier-2", "units/munich", "acme-panels"."""
+    engagement: _builtins.str
+    """The engagement that it belongs to, or empty."""
     @_builtins.property
     def target_duration(self) -> _duration_pb2.Duration:
         """The promise, in working time or in elapsed time."""
@@ -517,10 +593,12 @@ class Clock(_message.Message):
         elapsed: _builtins.bool = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         breach_time: _timestamp_pb2.Timestamp | None = ...,
+        party: _builtins.str = ...,
+        engagement: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["breach_time", b"breach_time", "due_time", b"due_time", "start_time", b"start_time", "stop_time", b"stop_time", "target_duration", b"target_duration", "used_duration", b"used_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breach_time", b"breach_time", "due_time", b"due_time", "elapsed", b"elapsed", "kind", b"kind", "number", b"number", "segments", b"segments", "start_time", b"start_time", "state", b"state", "stop_time", b"stop_time", "target", b"target", "target_duration", b"target_duration", "towards", b"towards", "used_duration", b"used_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breach_time", b"breach_time", "due_time", b"due_time", "elapsed", b"elapsed", "engagement", b"engagement", "kind", b"kind", "number", b"number", "party", b"party", "segments", b"segments", "start_time", b"start_time", "state", b"state", "stop_time", b"stop_time", "target", b"target", "target_duration", b"target_duration", "towards", b"towards", "used_duration", b"used_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -773,6 +851,7 @@ class Engagement(_message.Message):
     ASSIGNEE_FIELD_NUMBER: _builtins.int
     DESK_FIELD_NUMBER: _builtins.int
     PEER_FIELD_NUMBER: _builtins.int
+    CLOCKS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, "units/shanghai/tickets/3k9m2x-4t7qzd/engagements/e1"."""
     etag: _builtins.str
@@ -823,6 +902,10 @@ class Engagement(_message.Message):
     def confirm_time(self) -> _timestamp_pb2.Timestamp:
         """When the home unit confirmed."""
 
+    @_builtins.property
+    def clocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Clock]:
+        """What the provider has promised for it, with where that stands as far as this unit knows; only in the answer of GetEngagement."""
+
     def __init__(
         self,
         *,
@@ -845,10 +928,11 @@ class Engagement(_message.Message):
         assignee: _builtins.str = ...,
         desk: _builtins.str = ...,
         peer: _builtins.bool = ...,
+        clocks: _abc.Iterable[Global___Clock] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "confirm_time", b"confirm_time", "deliver_time", b"deliver_time", "offer_expire_time", b"offer_expire_time", "request_time", b"request_time", "ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "assignee", b"assignee", "confirm_time", b"confirm_time", "deliver_time", b"deliver_time", "description", b"description", "desk", b"desk", "etag", b"etag", "name", b"name", "offer", b"offer", "offer_expire_time", b"offer_expire_time", "peer", b"peer", "policy_version", b"policy_version", "provider", b"provider", "reason", b"reason", "request_time", b"request_time", "solution", b"solution", "state", b"state", "ticket", b"ticket", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "assignee", b"assignee", "clocks", b"clocks", "confirm_time", b"confirm_time", "deliver_time", b"deliver_time", "description", b"description", "desk", b"desk", "etag", b"etag", "name", b"name", "offer", b"offer", "offer_expire_time", b"offer_expire_time", "peer", b"peer", "policy_version", b"policy_version", "provider", b"provider", "reason", b"reason", "request_time", b"request_time", "solution", b"solution", "state", b"state", "ticket", b"ticket", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

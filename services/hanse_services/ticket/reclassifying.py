@@ -1,0 +1,66 @@
+"""A ticket turns out to be something else than was said: another priority, another category.
+
+What is promised is chosen anew under the policy that the ticket was opened under, and as if it had been so from the
+opening: each clock that is still open counts from where it started. What was done on it stays done, a breach stays a
+breach, and clocks that have stopped are judged by what was promised then. A ticket that nothing was promised for,
+as an imported one, stays without clocks.
+"""
+
+from datetime import datetime
+
+from hanse.errors import ValidationFailed
+from hanse.names import home_of
+from hanse.policy.errors import CategoryNotCovered, ServiceUnknown
+from hanse.policy.facts import facts_of
+from hanse.policy.standards import Standards
+from hanse.work import Work
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import service_pb2 as rpc
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.holding import tell_step
+from hanse_services.ticket.loading import kept, own_ticket
+from hanse_services.ticket.model import Ticket
+from hanse_services.ticket.rules import Ruling
+
+
+def reclassify_ticket(work: Work, request: rpc.ReclassifyTicketRequest) -> pb.Ticket:
+    """Change a ticket's priority or category. Raises ValidationFailed where neither is named; CategoryUnknown."""
+    if not request.priority and not request.category:
+        raise ValidationFailed("nothing is to be changed", hint="Name a priority or a category.", fields="priority")
+    ticket = own_ticket(work, request.name, request.etag)
+    ticket.move("ReclassifyTicket")
+    was = (ticket.priority, ticket.category, ticket.target)
+    standards = work.standards_of(ticket.policy_version, ticket.policy_override)
+    ticket.priority = request.priority or ticket.priority
+    if request.category:
+        ticket.category = request.category
+        ticket.service = _service(standards, ticket)
+    retarget(standards, ticket, work.now)
+    tell_step(work, ticket, lambda after: _reclassified(after, *was, ticket.target), text=request.reason)
+    return kept(work, ticket)
+
+
+def _reclassified(
+    after: pb.TicketSummary, priority: pb.Priority.ValueType, category: str, before: str, target: str
+) -> told.TicketReclassified:
+    return told.TicketReclassified(
+        ticket=after, from_priority=priority, from_category=category, from_target=before, target=target
+    )
+
+
+def _service(standards: Standards, ticket: Ticket) -> str:
+    """Return the service that it has, where that covers the new category; otherwise the one that does."""
+    try:
+        return standards.choose_service(ticket.category, ticket.service)
+    except (CategoryNotCovered, ServiceUnknown):
+        return standards.choose_service(ticket.category, "")
+
+
+def retarget(standards: Standards, ticket: Ticket, at: datetime) -> None:
+    """Choose the target of a ticket anew, and put its open clocks under it. Raises CategoryUnknown."""
+    facts = facts_of(standards, ticket, home_of(ticket.name))
+    if not ticket.target:
+        return
+    found = standards.target_for(facts)
+    ticket.target = found.id if found else ""
+    Ruling(standards, ticket, at, facts).put_anew()
