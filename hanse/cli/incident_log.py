@@ -12,7 +12,7 @@ import re
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +21,9 @@ from hanse.errors import InvalidArgument
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
 COLUMNS = ("incident", "occur_time", "status", "sub_status", "org_line", "support_level", "impact", "product", "agent")
+COUNTRY = "team_country"
+"""The column of the country, where a file has it."""
+NO_COUNTRY = "no country"
 REST = "rest"
 """The unit that the smaller org lines are folded into."""
 HEADQUARTERS_ID = "hq"
@@ -52,6 +55,7 @@ _WAITS = {
 _PRIORITIES = {"Major": pb.P1, "High": pb.P2, "Medium": pb.P3, "Low": pb.P4}
 # A team of both levels: what it holds has not climbed further than to the lower one.
 _TIERS = {"L1": 1, "L2": 2, "L2/L3": 2, "L3": 3}
+_COUNTRY = re.compile(r"[A-Za-z]{2}")
 _INCIDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 
 
@@ -76,6 +80,8 @@ class Change:
     priority: pb.Priority.ValueType
     product: str
     agent: str
+    country: str = ""
+    """Where it was held, an ISO 3166-1 code such as "SE"; empty where the file does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +181,22 @@ def _parse(row: dict[str, str]) -> Change:
         priority=_known(_PRIORITIES, "impact", row),
         product=row["product"],
         agent=re.sub(r"[^a-z0-9-]", "-", row["agent"].lower())[:60].strip("-"),
+        country=_country(row.get(COUNTRY, "")),
     )
+
+
+def _country(text: str) -> str:
+    """Return a country's code; what is none says nothing, as the 0 of some logs does."""
+    return text.upper() if _COUNTRY.fullmatch(text) else ""
+
+
+def by_country(log: IncidentLog) -> IncidentLog:
+    """Return a log in which the countries stand for the org lines."""
+    incidents = {
+        incident: [replace(change, org_line=change.country or NO_COUNTRY) for change in changes]
+        for incident, changes in log.incidents.items()
+    }
+    return IncidentLog(incidents, log.broken)
 
 
 def _instant(text: str) -> datetime:

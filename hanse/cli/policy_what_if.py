@@ -44,20 +44,25 @@ def ask(at: At, document: PolicyDocument, since: datetime | None, home: str) -> 
 
 
 async def _ask(at: At, request: pb.ComparePolicyRequest) -> Answer:
+    async with Desk(settings_of(at.group, at.unit), at.person) as desk:
+        return await compare(desk, request)
+
+
+async def compare(headquarters: Desk, request: pb.ComparePolicyRequest) -> Answer:
+    """Ask headquarters, and show how far it is on standard error."""
     answer = Answer()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    async with Desk(settings_of(at.group, at.unit), at.person) as desk:
-        with Progress(*columns, console=output.errors) as bars:
-            bar = bars.add_task("records", total=None)
-            async for news in desk.what_if.ComparePolicy(request):
-                match news.WhichOneof("news"):
-                    case "progress":
-                        total = news.progress.total_records
-                        bars.update(bar, completed=news.progress.records, total=total)
-                    case "difference":
-                        answer.differences.append(news.difference)
-                    case "summary":
-                        answer.summaries.append(news.summary)
+    with Progress(*columns, console=output.errors) as bars:
+        bar = bars.add_task("records", total=None)
+        async for news in headquarters.what_if.ComparePolicy(request):
+            match news.WhichOneof("news"):
+                case "progress":
+                    total = news.progress.total_records
+                    bars.update(bar, completed=news.progress.records, total=total)
+                case "difference":
+                    answer.differences.append(news.difference)
+                case "summary":
+                    answer.summaries.append(news.summary)
     return answer
 
 

@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
@@ -20,10 +21,11 @@ import grpc
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from hanse.cli import output
+from hanse.cli import output, policy_what_if
 from hanse.cli.connection import settings_of
+from hanse.cli.countries import calendar_of
 from hanse.cli.desk import Desk
-from hanse.cli.incident_log import Change, Count, IncidentLog, count, fold, read
+from hanse.cli.incident_log import NO_COUNTRY, REST, Change, Count, IncidentLog, by_country, count, fold, read
 from hanse.cli.patience import eventually
 from hanse.errors import HanseError
 from hanse.local.group import Group
@@ -31,6 +33,7 @@ from hanse.names import HEADQUARTERS, short_unit
 from hanse.policy import load_yaml
 from hanse.times import timestamp
 from hanse_protos.federation.v1 import group_pb2
+from hanse_protos.federation.v1.what_if_pb2 import ComparePolicyRequest
 from hanse_protos.log.v1.log_pb2 import ListStreamsRequest
 from hanse_protos.policy.v1 import policy_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
@@ -55,6 +58,13 @@ class ReplayFailed(HanseError):  # noqa: N818 - the errors of Hanse say what is 
     hint = "Start it again: it goes on where it was."
 
 
+class By(StrEnum):
+    """What of an incident log becomes a unit."""
+
+    ORG_LINE = "org-line"
+    COUNTRY = "country"
+
+
 def register(app: typer.Typer) -> None:
     """Add `hanse replay` to the command line."""
     app.command("replay")(replay)
@@ -62,24 +72,33 @@ def register(app: typer.Typer) -> None:
 
 def replay(
     file: Annotated[Path, typer.Argument(help="An incident log, CSV or CSV.gz.", exists=True, dir_okay=False)],
-    units: Annotated[int, typer.Option(help="Keep this many of the biggest org lines as units.", min=1, max=30)] = 4,
+    units: Annotated[
+        int, typer.Option(help="Keep this many of the biggest org lines, or countries, as units.", min=1, max=30)
+    ] = 4,
     group: Annotated[Path, typer.Option("--group", help="The folder of the replay's own group.")] = DEFAULT_FOLDER,
+    by: Annotated[By, typer.Option(help="What becomes a unit: an org line, or a country.")] = By.ORG_LINE,
     as_json: Annotated[bool, typer.Option("--json", help="Print headquarters' report as JSON.")] = False,
 ) -> None:
-    """Import a legacy incident log into a group of its own, and print headquarters' report."""
+    """Import a legacy incident log into a group of its own, and print headquarters' report.
+
+    By country, headquarters is asked besides what the countries' office hours and holidays would have made of it.
+    """
     start = time.monotonic()
-    log = read(file)
+    log = by_country(read(file)) if by == By.COUNTRY else read(file)
     for row in log.broken[:SHOWN_BROKEN_ROWS]:
         output.print_error(f"line {row.line}: {row.problem}", "The row is left out; the rest goes on.")
     if len(log.broken) > SHOWN_BROKEN_ROWS:
         output.print_error(f"and {len(log.broken) - SHOWN_BROKEN_ROWS} more broken rows", "")
     folded = fold(log, units)
-    seed = uuid5(NAMESPACE_URL, f"hanse-replay:{hashlib.sha256(file.read_bytes()).hexdigest()}:{units}")
-    report = asyncio.run(_replay(log, folded, group, seed))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    seed = uuid5(NAMESPACE_URL, f"hanse-replay:{digest}:{units}{':country' if by == By.COUNTRY else ''}")
+    report, what_if = asyncio.run(_replay(log, folded, group, seed, by))
     if as_json:
-        output.print_json(report)
+        output.print_json(report, *(what_if.summaries if what_if else ()))
     else:
         show_report(report)
+        if what_if:
+            policy_what_if.show(what_if, every_ticket=False)
     difference = compare(report, count(log, folded))
     verdict = "agrees exactly with a plain count of the file" if not difference else f"DIFFERS: {'; '.join(difference)}"
     output.errors.print(
@@ -90,7 +109,9 @@ def replay(
         raise typer.Exit(1)
 
 
-async def _replay(log: IncidentLog, folded: dict[str, str], folder: Path, seed: UUID) -> group_pb2.TrafficReport:
+async def _replay(
+    log: IncidentLog, folded: dict[str, str], folder: Path, seed: UUID, by: By
+) -> tuple[group_pb2.TrafficReport, policy_what_if.Answer | None]:
     from hanse.cli.schemas import migrate_all  # noqa: PLC0415 - it brings every part; `hanse --help` needs none of them.
 
     units = sorted({f"units/{unit}" for unit in folded.values()})
@@ -106,7 +127,10 @@ async def _replay(log: IncidentLog, folded: dict[str, str], folder: Path, seed: 
             report: group_pb2.TrafficReport = await headquarters.group.GetTrafficReport(
                 group_pb2.GetTrafficReportRequest(), timeout=IMPORT_TIMEOUT_SECONDS
             )
-            return report
+            if by == By.ORG_LINE:
+                return report, None
+            request = ComparePolicyRequest(document=country_policy(folded))
+            return report, await policy_what_if.compare(headquarters, request)
 
 
 def policy_for(units: Sequence[str]) -> policy_pb2.PolicyDocument:
@@ -125,6 +149,21 @@ def policy_for(units: Sequence[str]) -> policy_pb2.PolicyDocument:
         f"final_owner: {HEADQUARTERS}}}\n"
         "rates: [{id: all, amount: 100.00 EUR}]\n"
     )
+
+
+def country_policy(folded: dict[str, str]) -> policy_pb2.PolicyDocument:
+    """Return a policy for units that are countries: each with its office hours, holidays and time zone.
+
+    The countries that share the unit `rest` share the office hours of universal time.
+    """
+    document = policy_for(sorted({f"units/{unit}" for unit in folded.values()}))
+    countries = {f"units/{unit}": country for country, unit in folded.items() if unit != REST}
+    del document.calendars[:]
+    for profile in document.units:
+        profile.calendar = f"{short_unit(profile.unit)}-office"
+        country = countries.get(profile.unit, "")
+        document.calendars.append(calendar_of(country if country != NO_COUNTRY else "", profile.calendar))
+    return document
 
 
 async def ensure_policy(folder: Path, units: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from hanse.cli.incident_log import (
     REST,
     IncidentLog,
     IncidentLogInvalid,
+    by_country,
     count,
     fold,
     read,
@@ -171,3 +172,11 @@ def test_the_count_of_the_real_log_agrees_with_a_naive_one() -> None:
     counted = count(log, folded)
     assert (counted.tickets, counted.hand_overs) == (tickets, hand_overs)
     assert {unit: wait for unit, wait in counted.waiting.items() if wait} == dict(waiting)
+
+
+def test_by_country_the_countries_stand_for_the_org_lines(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    rows = (f"{row(incident=f'1-{number}')},{country}" for number, country in enumerate(("se", "SE", "0", "pl", "")))
+    path.write_text("\n".join([",".join([*COLUMNS, "team_country"]), *rows]))
+    held = [changes[0].org_line for changes in by_country(read(path)).incidents.values()]
+    assert held == ["SE", "SE", "no country", "PL", "no country"]
