@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -65,8 +66,22 @@ def _document(at: At, named: str) -> pb.PolicyDocument:
 
 
 @command(app, "explain", unit="shanghai")
-def explain(at: At, ticket: Annotated[str, typer.Argument(help="The ticket's name, or its id.")]) -> None:
+def explain(
+    at: At,
+    ticket: Annotated[str, typer.Argument(help="The ticket's name, or its id.")],
+    time: Annotated[
+        datetime | None,
+        typer.Option("--at", help="Only say what governed it then, UTC.", formats=policy_draft.TIME_FORMATS),
+    ] = None,
+) -> None:
     """Explain a ticket's deadlines: which version governs it, which rule applies, when each clock ran and stood."""
+    if time:
+        governance = policy_explain.governance_at(at, ticket, policy_draft.in_utc(time))
+        if at.as_json:
+            output.print_json(governance)
+        else:
+            policy_explain.show_governance(governance)
+        return
     answer = policy_explain.explain_ticket(at, ticket)
     if at.as_json:
         output.print_json(policy_explain.as_dict(*answer))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -18,6 +19,7 @@ from hanse.policy import Standards
 from hanse.policy.explanation import Explanation, Outcome, explain
 from hanse.policy.facts import facts_of
 from hanse.policy.tuning import tuned
+from hanse.times import put_time
 from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, Policy, PolicyDocument
 from hanse_protos.policy.v1.tuning_pb2 import GetPolicyOverrideRequest, PolicyOverride
 from hanse_protos.ticket.v1 import service_pb2 as rpc
@@ -33,6 +35,30 @@ def explain_ticket(at: At, ticket: str) -> tuple[pb.Ticket, Policy, Explanation]
     policy: Policy = at.ask(lambda desk: desk.policies.GetPolicy(request))
     standards = Standards(policy.version, _governing_document(at, found, policy), found.policy_override)
     return found, policy, explain(standards, facts_of(standards, found, home_of(found.name)), utc_now())
+
+
+def governance_at(at: At, ticket: str, time: datetime | None) -> rpc.Governance:
+    """Return what governed a ticket at an instant."""
+    request = rpc.GetGovernanceRequest(name=at.ticket(ticket))
+    put_time(request.time, time)
+    governance: rpc.Governance = at.ask(lambda desk: desk.tickets.GetGovernance(request))
+    return governance
+
+
+def show_governance(governance: rpc.Governance) -> None:
+    """Print what governed a ticket, for people."""
+    rows = (
+        ("its targets, clocks and ladder", governance.policy),
+        ("what its home had tuned", governance.override),
+        ("held by", output.unit(governance.holder)),
+        ("on the calendar", governance.calendar),
+        ("engagement", governance.engagement),
+        ("which is charged by", governance.engagement_policy),
+        ("in force in this unit then", governance.policy_in_force),
+        ("what this unit had tuned then", governance.override_in_force),
+    )
+    title = f"{governance.ticket} at {output.when(governance.time)} UTC"
+    output.table(title, ["what", "governed by"], ((what, value or "–") for what, value in rows))
 
 
 def _governing_document(at: At, ticket: pb.Ticket, policy: Policy) -> PolicyDocument:

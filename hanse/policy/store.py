@@ -58,6 +58,16 @@ class PolicyStore:
         has_come = (columns.effective_time <= func.now()) | (columns.effective_time <= columns.enact_time)
         return select(func.max(columns.version)).where(has_come)
 
+    def in_force_at(self, session: Session, at: datetime) -> InForce:
+        """Return what was in force in this unit at an instant: what had come by then, and whose time had come."""
+        columns = self._table.c
+        version = select(func.max(columns.version)).where(columns.enact_time <= at, columns.effective_time <= at)
+        override = None
+        if self._overrides is not None:
+            newest = select(func.max(self._overrides.c.version)).where(self._overrides.c.enact_time <= at)
+            override = session.scalar(newest)
+        return InForce(session.scalar(version) or 0, override or 0)
+
     def current(self, session: Session) -> Standards:
         """Return the policy in force, with the unit's override over it. Raises PolicyMissing before the first."""
         return self.version(session, *self.current_in_force(session))

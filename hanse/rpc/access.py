@@ -36,6 +36,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
     "hanse_protos.ticket.v1.TicketService": {
         "CreateTicket": DESK | WORKERS,
         "GetTicket": READERS,
+        "GetGovernance": READERS,
         "ListTickets": READERS,
         "CommentTicket": DESK | WORKERS,
         "AssignTicket": DESK,

@@ -19,7 +19,7 @@ from hanse_protos.ticket.v1 import escalation_pb2 as escalation_rpc
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import team_pb2 as team_rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket import timeline
+from hanse_services.ticket import governance, timeline
 from hanse_services.ticket.agreed import engagement_clocks
 from hanse_services.ticket.clocks import next_due_time
 from hanse_services.ticket.customers import count_tickets
@@ -50,6 +50,10 @@ class TicketQueries:
         if ticket is None:
             raise ResourceNotFound(resource=request.name)
         return self._to_proto(session, ticket)
+
+    def get_governance(self, session: Session, request: rpc.GetGovernanceRequest) -> rpc.Governance:
+        """Say what governed a ticket at an instant. Raises ResourceNotFound, ValidationFailed."""
+        return governance.get_governance(session, request, self._unit, self._policies)
 
     def _shared_ticket(self, session: Session, name: str) -> pb.Ticket:
         query = select(Engagement).where(Engagement.ticket == name).order_by(Engagement.request_time.desc()).limit(1)

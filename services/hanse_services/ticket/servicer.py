@@ -79,6 +79,9 @@ class TicketServicer(_Desk, stubs.TicketServiceServicer):
     async def GetTicket(self, request: rpc.GetTicketRequest, context: Context) -> pb.Ticket:
         return await self._database.read(self._queries.get_ticket, request)
 
+    async def GetGovernance(self, request: rpc.GetGovernanceRequest, context: Context) -> rpc.Governance:
+        return await self._database.read(self._queries.get_governance, request)
+
     async def ListTickets(self, request: rpc.ListTicketsRequest, context: Context) -> rpc.ListTicketsResponse:
         return await self._database.read(self._queries.list_tickets, request)
 

@@ -1,0 +1,108 @@
+"""What governed a ticket at a minute of its life.
+
+A ticket follows the version of the policy, and of its home unit's override, that it was opened under, wherever it
+travels, or that its clocks were put under by a repair since; an engagement is charged by the version that it was asked
+for under. What leaves a unit, and who is offered what, follows what was in force in the unit at the time. All of that
+is kept, so the question has an answer for every minute.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hanse.clock import utc_now
+from hanse.errors import ResourceNotFound, ValidationFailed
+from hanse.names import home_of, override_name, policy_name
+from hanse.policy.store import PolicyStore
+from hanse.times import instant, timestamp
+from hanse_protos.ticket.v1 import service_pb2 as rpc
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.model import Engagement, Ticket
+
+
+def get_governance(
+    session: Session, request: rpc.GetGovernanceRequest, unit: str, policies: PolicyStore
+) -> rpc.Governance:
+    """Say what governed a ticket of this unit, or one that an engagement shares with it, at an instant.
+
+    Raises ResourceNotFound; ValidationFailed for an instant before the ticket was opened, or to come.
+    """
+    at = _instant_of(request)
+    ticket = session.get(Ticket, request.name) if home_of(request.name) == unit else None
+    query = select(Engagement).where(Engagement.ticket == request.name).order_by(Engagement.request_time)
+    engagements = list(session.scalars(query))
+    if ticket is not None:
+        governance = _at_home(ticket, engagements, at)
+    elif engagements:
+        governance = _at_provider(engagements, at)
+    else:
+        raise ResourceNotFound(resource=request.name)
+    version, override = policies.in_force_at(session, at)
+    governance.ticket = request.name
+    governance.time.CopyFrom(timestamp(at))
+    governance.policy_in_force = policy_name(version) if version else ""
+    governance.override_in_force = override_name(unit, override) if override else ""
+    return governance
+
+
+def _instant_of(request: rpc.GetGovernanceRequest) -> datetime:
+    now = utc_now()
+    try:
+        at = instant(request.time) if request.HasField("time") else now
+    except (ValueError, OverflowError) as error:
+        raise ValidationFailed(f"time: {error}", fields="time") from error
+    if at > now:
+        raise ValidationFailed(f"time: {at.isoformat()} is yet to come", fields="time")
+    return at
+
+
+def _check_opened(open_time: datetime, at: datetime) -> None:
+    if at < open_time:
+        raise ValidationFailed(
+            f"time: the ticket was opened at {open_time.isoformat()}, after {at.isoformat()}",
+            hint="Name an instant after it was opened.",
+            fields="time",
+        )
+
+
+def _at_home(ticket: Ticket, engagements: list[Engagement], at: datetime) -> rpc.Governance:
+    _check_opened(ticket.open_time, at)
+    governance = rpc.Governance(
+        policy=policy_name(ticket.policy_version) if ticket.policy_version else "",
+        override=override_name(home_of(ticket.name), ticket.policy_override) if ticket.policy_override else "",
+        holder=home_of(ticket.name),
+    )
+    working = next((each for each in reversed(engagements) if _works(each, at)), None)
+    if working:
+        governance.holder = working.provider
+        governance.engagement, governance.engagement_policy = working.name, policy_name(working.policy_version)
+    for row in ticket.segments:
+        if row.start_time <= at and (row.end_time is None or at < row.end_time):
+            governance.holder, governance.calendar = row.unit, row.calendar
+    return governance
+
+
+def _at_provider(engagements: list[Engagement], at: datetime) -> rpc.Governance:
+    """Say what this unit knows: the engagement's version, and the override that the ticket's summary names."""
+    summary = pb.TicketSummary.FromString(engagements[0].ticket_summary)
+    _check_opened(instant(summary.open_time), at)
+    begun = [each for each in engagements if each.request_time <= at] or engagements[:1]
+    newest = begun[-1]
+    summary = pb.TicketSummary.FromString(newest.ticket_summary)
+    home = home_of(newest.ticket)
+    return rpc.Governance(
+        policy=policy_name(newest.policy_version),
+        override=override_name(home, summary.policy_override) if summary.policy_override else "",
+        holder=newest.provider if _works(newest, at) else home,
+        engagement=newest.name,
+        engagement_policy=policy_name(newest.policy_version),
+    )
+
+
+def _works(engagement: Engagement, at: datetime) -> bool:
+    """Tell whether a provider worked on an engagement at an instant, as far as its row still says."""
+    begun = engagement.accept_time is not None and engagement.accept_time <= at
+    return begun and (engagement.deliver_time is None or at < engagement.deliver_time)
