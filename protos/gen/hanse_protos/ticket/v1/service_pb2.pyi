@@ -85,6 +85,94 @@ class GetTicketRequest(_message.Message):
 Global___GetTicketRequest: _TypeAlias = GetTicketRequest  # noqa: Y015
 
 @_typing.final
+class GetGovernanceRequest(_message.Message):
+    """Request for GetGovernance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The ticket."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """The instant; unset is now."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetGovernanceRequest: _TypeAlias = GetGovernanceRequest  # noqa: Y015
+
+@_typing.final
+class Governance(_message.Message):
+    """What governed a ticket at an instant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    OVERRIDE_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    CALENDAR_FIELD_NUMBER: _builtins.int
+    ENGAGEMENT_FIELD_NUMBER: _builtins.int
+    ENGAGEMENT_POLICY_FIELD_NUMBER: _builtins.int
+    POLICY_IN_FORCE_FIELD_NUMBER: _builtins.int
+    OVERRIDE_IN_FORCE_FIELD_NUMBER: _builtins.int
+    ticket: _builtins.str
+    """The ticket."""
+    policy: _builtins.str
+    """The version of the policy that its targets, clocks and ladder follow, "policies/3"; at a provider, that of its engagement."""
+    override: _builtins.str
+    """The version of its home unit's override that is laid over that, "units/shanghai/policyOverrides/2", or empty."""
+    holder: _builtins.str
+    """The unit that held it."""
+    calendar: _builtins.str
+    """The id of the calendar that its clocks counted on, empty where none counted."""
+    engagement: _builtins.str
+    """The engagement that a provider worked on, or empty."""
+    engagement_policy: _builtins.str
+    """The version of the policy that the engagement is charged by, or empty."""
+    policy_in_force: _builtins.str
+    """The version that was in force in this unit, which offers and what may leave the unit follow; empty where none was."""
+    override_in_force: _builtins.str
+    """This unit's override that was in force, for tickets opened then, or empty."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """The instant."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        policy: _builtins.str = ...,
+        override: _builtins.str = ...,
+        holder: _builtins.str = ...,
+        calendar: _builtins.str = ...,
+        engagement: _builtins.str = ...,
+        engagement_policy: _builtins.str = ...,
+        policy_in_force: _builtins.str = ...,
+        override_in_force: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar", b"calendar", "engagement", b"engagement", "engagement_policy", b"engagement_policy", "holder", b"holder", "override", b"override", "override_in_force", b"override_in_force", "policy", b"policy", "policy_in_force", b"policy_in_force", "ticket", b"ticket", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Governance: _TypeAlias = Governance  # noqa: Y015
+
+@_typing.final
 class ListTicketsRequest(_message.Message):
     """Request for ListTickets."""
 

@@ -101,6 +101,11 @@ class TicketServiceStub:
                 request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.CloseTicketRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Ticket.FromString,
                 _registered_method=True)
+        self.GetGovernance = channel.unary_unary(
+                '/hanse_protos.ticket.v1.TicketService/GetGovernance',
+                request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.GetGovernanceRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.Governance.FromString,
+                _registered_method=True)
         self.ListTimelineEntries = channel.unary_unary(
                 '/hanse_protos.ticket.v1.TicketService/ListTimelineEntries',
                 request_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.ListTimelineEntriesRequest.SerializeToString,
@@ -228,6 +233,13 @@ class TicketServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetGovernance(self, request, context):
+        """Says what governed a ticket at a minute of its life: which version of the policy, and of its home unit's override.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListTimelineEntries(self, request, context):
         """Lists every step of a ticket in every unit, in order of time.
         """
@@ -338,6 +350,11 @@ def add_TicketServiceServicer_to_server(servicer, server):
                     servicer.CloseTicket,
                     request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.CloseTicketRequest.FromString,
                     response_serializer=hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Ticket.SerializeToString,
+            ),
+            'GetGovernance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGovernance,
+                    request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.GetGovernanceRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_service__pb2.Governance.SerializeToString,
             ),
             'ListTimelineEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTimelineEntries,
@@ -722,6 +739,33 @@ class TicketService:
             '/hanse_protos.ticket.v1.TicketService/CloseTicket',
             hanse__protos_dot_ticket_dot_v1_dot_service__pb2.CloseTicketRequest.SerializeToString,
             hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2.Ticket.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGovernance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.ticket.v1.TicketService/GetGovernance',
+            hanse__protos_dot_ticket_dot_v1_dot_service__pb2.GetGovernanceRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_service__pb2.Governance.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,6 +60,8 @@ class TicketServiceStub:
     """Goes on with a ticket whose solution did not hold."""
     CloseTicket: _grpc.UnaryUnaryMultiCallable[_service_pb2.CloseTicketRequest, _ticket_pb2.Ticket]
     """Ends a ticket."""
+    GetGovernance: _grpc.UnaryUnaryMultiCallable[_service_pb2.GetGovernanceRequest, _service_pb2.Governance]
+    """Says what governed a ticket at a minute of its life: which version of the policy, and of its home unit's override."""
     ListTimelineEntries: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListTimelineEntriesRequest, _service_pb2.ListTimelineEntriesResponse]
     """Lists every step of a ticket in every unit, in order of time."""
     ListPartnerEvents: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListPartnerEventsRequest, _service_pb2.ListPartnerEventsResponse]
@@ -106,6 +108,8 @@ class TicketServiceAsyncStub(TicketServiceStub):
     """Goes on with a ticket whose solution did not hold."""
     CloseTicket: _aio.UnaryUnaryMultiCallable[_service_pb2.CloseTicketRequest, _ticket_pb2.Ticket]  # type: ignore[assignment]
     """Ends a ticket."""
+    GetGovernance: _aio.UnaryUnaryMultiCallable[_service_pb2.GetGovernanceRequest, _service_pb2.Governance]  # type: ignore[assignment]
+    """Says what governed a ticket at a minute of its life: which version of the policy, and of its home unit's override."""
     ListTimelineEntries: _aio.UnaryUnaryMultiCallable[_service_pb2.ListTimelineEntriesRequest, _service_pb2.ListTimelineEntriesResponse]  # type: ignore[assignment]
     """Lists every step of a ticket in every unit, in order of time."""
     ListPartnerEvents: _aio.UnaryUnaryMultiCallable[_service_pb2.ListPartnerEventsRequest, _service_pb2.ListPartnerEventsResponse]  # type: ignore[assignment]
@@ -227,6 +231,14 @@ class TicketServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ticket_pb2.Ticket, _abc.Awaitable[_ticket_pb2.Ticket]]:
         """Ends a ticket."""
+
+    @_abc_1.abstractmethod
+    def GetGovernance(
+        self,
+        request: _service_pb2.GetGovernanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.Governance, _abc.Awaitable[_service_pb2.Governance]]:
+        """Says what governed a ticket at a minute of its life: which version of the policy, and of its home unit's override."""
 
     @_abc_1.abstractmethod
     def ListTimelineEntries(
