@@ -37,7 +37,7 @@ class Desk:
         self._tickets = TicketServiceStub(channel)
 
     async def open_ticket(self, partner: str, request: pb.PartnerCreateTicketRequest) -> pb.PartnerTicket:
-        """Open a ticket. Raises ValidationFailed, RequestIdReused, CategoryUnknown, Unavailable."""
+        """Open a ticket. Raises ValidationFailed, RequestIdReused, CategoryUnknown, ServiceUnknown, Unavailable."""
         asked = desk.CreateTicketRequest(
             parent=self._unit,
             ticket=Ticket(

@@ -21,7 +21,7 @@ from hanse.errors import (
     Unavailable,
     ValidationFailed,
 )
-from hanse.policy.errors import CategoryUnknown
+from hanse.policy.errors import CategoryUnknown, ServiceUnknown
 from hanse.rpc.client import RemoteError, remote_errors
 
 PARTNERS_ACT_ON: dict[str, type[HanseError]] = {
@@ -32,6 +32,7 @@ PARTNERS_ACT_ON: dict[str, type[HanseError]] = {
         PageTokenInvalid,
         RequestIdReused,
         ResourceNotFound,
+        ServiceUnknown,
         ValidationFailed,
     )
 }
@@ -43,7 +44,7 @@ PARTNERS_WAIT_FOR = frozenset(
         grpc.StatusCode.ABORTED,
     }
 )
-TOLD_METADATA = frozenset({"category", "fields", "from", "resource", "verb"})
+TOLD_METADATA = frozenset({"category", "fields", "from", "resource", "service", "verb"})
 """What is told of the case. A request id is not: the one that the desk knows is not the partner's."""
 
 _HINTS: dict[type[HanseError], str] = {

@@ -32,6 +32,11 @@ def test_the_facts_of_the_case_that_concern_the_partner_are_kept() -> None:
     assert error.metadata == {"category": "x"}
 
 
+def test_a_service_that_nobody_has_keeps_its_reason() -> None:
+    error = own_error(refusal(grpc.StatusCode.INVALID_ARGUMENT, "SERVICE_UNKNOWN", service="teapots"))
+    assert (error.reason, error.metadata) == ("SERVICE_UNKNOWN", {"service": "teapots"})
+
+
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED"])
 def test_what_passes_is_unavailable(code: str) -> None:
     error = own_error(refusal(grpc.StatusCode[code], code))
