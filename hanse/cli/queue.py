@@ -106,12 +106,16 @@ def _screen(due: Found, standing: Found) -> Group:
     running = _table("Queue", columns, [_row(entry, _left(entry, now)) for entry in due.entries])
     parts: list[Text | Table] = [Text(summary, "dim"), running]
     if standing.entries:
-        waits = [_row(entry, Text(f"waits for {entry.waiting_for or '–'}", "dim")) for entry in standing.entries]
+        waits = [_row(entry, Text(_waits(entry), "dim")) for entry in standing.entries]
         parts.append(_table("Standing", ["", *columns[1:]], waits))
     unreachable = [output.unit(unit) for unit in getattr(due, "unreachable", ())]
     if unreachable:
         parts.append(Text(f"may be out of date, no link: {', '.join(unreachable)}", "yellow"))
     return Group(*parts)
+
+
+def _waits(entry: rpc.QueueEntry) -> str:
+    return f"waits for {entry.waiting_for}" if entry.waiting_for else "stands"
 
 
 def _table(title: str, columns: list[str], rows: list[list[Text]]) -> Table:

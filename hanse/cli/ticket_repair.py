@@ -17,8 +17,10 @@ from hanse_protos.ticket.v1 import repair_pb2 as rpc
 from hanse_protos.ticket.v1 import service_pb2
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
-REPAIRED_AT_ONCE = 100
-"""How many tickets are repaired in one transaction: as many as a request may name."""
+REPAIRED_AT_ONCE = 20
+"""How many tickets are repaired in one transaction: other commands of the desk wait for it meanwhile."""
+REPAIR_TIMEOUT_SECONDS = 120.0
+"""Long histories on a busy machine take their time; what was not repaired by then is repaired by another try."""
 LISTED_AT_ONCE = 500
 FORMATS = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
 SOME_FAILED = 1
@@ -122,7 +124,9 @@ def repair(
 
 
 def _ask(at: At, request: rpc.RepairTicketsRequest) -> rpc.RepairTicketsResponse:
-    answer: rpc.RepairTicketsResponse = at.ask(lambda desk: desk.repairs.RepairTickets(request))
+    answer: rpc.RepairTicketsResponse = at.ask(
+        lambda desk: desk.repairs.RepairTickets(request, timeout=REPAIR_TIMEOUT_SECONDS)
+    )
     return answer
 
 

@@ -31,6 +31,7 @@ from hanse.cli.replay import (
     until_arrived,
 )
 from hanse.cli.schemas import migrate_all
+from hanse.cli.ticket_repair import REPAIR_TIMEOUT_SECONDS, REPAIRED_AT_ONCE
 from hanse.local.group import Group
 from hanse.names import HEADQUARTERS
 from hanse_protos.federation.v1 import group_pb2, what_if_pb2
@@ -42,7 +43,6 @@ CHECKOUT = Path(__file__).parents[2]
 SAMPLE = CHECKOUT / "docs" / "reference" / "sample-incidents.csv"
 BERLIN = ZoneInfo("Europe/Berlin")
 OFFICE_TARGET = timedelta(hours=17)
-REPAIRED_AT_ONCE = 100
 REAL = CHECKOUT.parent / "shared" / "data" / "vinst-incidents.csv.gz"
 
 
@@ -185,7 +185,8 @@ async def repair_all(folder: Path, unit: str, version: int) -> None:
                 found = await desk.repairs.RepairTickets(
                     repair_pb2.RepairTicketsRequest(
                         parent=unit, names=names, policy_version=version, request_id=str(uuid4())
-                    )
+                    ),
+                    timeout=REPAIR_TIMEOUT_SECONDS,
                 )
                 return [ticket.changed for ticket in found.tickets] == [True] * len(names)
 

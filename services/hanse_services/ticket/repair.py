@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from hanse.erasing import is_about
 from hanse.errors import (
     CorrectionContradicts,
     CorrectionOutOfTime,
@@ -51,8 +52,7 @@ def history_of(session: Session, ticket: str, until: str = "") -> TicketHistory:
     columns = SCHEMA.log.record.c
     query = (
         select(columns.event)
-        .where((columns.resource == ticket) | columns.resource.startswith(f"{ticket}/", autoescape=True))
-        .where(columns.type.in_(EVENTS))
+        .where(is_about(columns.resource, ticket), columns.type.in_(EVENTS))
         .order_by(columns.epoch, columns.sequence)
     )
     histories = Histories()
