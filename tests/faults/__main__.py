@@ -15,11 +15,13 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from tests.faults import agreement, catch_up, killing, log_tail, planted, restoring
+from tests.faults import agreement, catch_up, deadlines, killing, log_tail, planted, restoring
 from tests.faults.report import Report
 from tests.faults.results import Results, machine, now
 
-Size = TypeVar("Size", killing.Size, log_tail.Size, catch_up.Size, agreement.Size, restoring.Size, "_Games")
+Size = TypeVar(
+    "Size", killing.Size, log_tail.Size, catch_up.Size, agreement.Size, restoring.Size, deadlines.Size, "_Games"
+)
 
 AMOUNTS = frozenset({"commands", "rounds", "transactions", "backlog", "seconds", "records", "games"})
 """The fields of the sizes that say how much is to be done, and not how fast or for how long a thing may last."""
@@ -85,6 +87,10 @@ async def _restore(folder: Path, seed: int, choice: Choice) -> list[Report]:
     return await restoring.run(folder, seed, choice.of(restoring.SHORT, restoring.FULL))
 
 
+async def _deadlines(folder: Path, seed: int, choice: Choice) -> list[Report]:
+    return await deadlines.run(folder, seed, choice.of(deadlines.SHORT, deadlines.FULL))
+
+
 async def _ledger(_folder: Path, seed: int, choice: Choice) -> list[Report]:
     """Hypothesis plays the ledger as a test, since fixtures make its databases."""
     report = Report("ledgers", seed)
@@ -105,6 +111,7 @@ ROWS: dict[str, Row] = {
     "catch_up": Row(_catch_up, "2 min, 6 min", "cuts of 10 s and 2 min, backlog of 100,000: back in time"),
     "agreement": Row(_agreement, "2 min, 10 min", "5 units, 5 minutes of chaos, then quiet: identical within 60 s"),
     "restore": Row(_restore, "1 min, 2 min", "a unit 5,000 events behind: alarmed in 10 s, nothing lost"),
+    "deadlines": Row(_deadlines, "3 min, 8 min", "200 processes: Temporal's store wiped, the worker killed 20 times"),
     "ledger": Row(_ledger, "1 min, 10 min", "debits = credits, headquarters = the sum of the units, whatever fails"),
     "long_cut": Row(_long_cut, "2 min, 35 min", "catch-up after a cut of 30 min"),
 }

@@ -22,10 +22,12 @@ from hanse_workflows.handling.interventions import paused_among
 from hanse_workflows.open_work import Needed, OpenWork
 from hanse_workflows.processes import MAX_CONCURRENT_CALLS, Processes
 
-INTERVAL_SECONDS = 60.0
-"""How long a lost process stays lost at most. A comparison costs a few pages from each side."""
-TOLERANCE = timedelta(seconds=1)
-"""How much later than needed a process may begin: it is about as much as telling Temporal takes on a busy machine."""
+INTERVAL_SECONDS = 45.0
+"""How long a lost process stays unnoticed at most: with what starting them all takes, a lost store is rebuilt within a
+minute. A comparison costs a few pages from each side."""
+TOLERANCE = timedelta(seconds=2)
+"""How much later than needed a process may begin: telling Temporal takes about as long on a machine with a busy disk,
+and telling it again would not be faster."""
 
 logger = structlog.get_logger(__name__)
 
