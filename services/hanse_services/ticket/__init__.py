@@ -10,6 +10,7 @@ clocks count on.
 - `clocks`: promises as rows, computed from `segments`: who held the ticket, and which clocks stood. `rules`: what the
   policy makes of them as the ticket is now. `opening`: the clocks of a new ticket. `holding`: who holds it, and tells.
 - `commands`: what the desk may do. `engagements`: the same for engagements. `evaluation`: what is due on the clocks.
+- `teams`: who of the desk gets a ticket; `staffing` sets the teams up. `hierarchy`: who above the desk is told.
 - `peers`: what the home unit offers itself while headquarters is out of reach.
 - `effects`: what the desk does about what others tell it. `imports`: history from a legacy system.
 - `queue`, `attainment`: what is due, and how promises were kept.
