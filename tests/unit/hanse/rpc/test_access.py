@@ -39,6 +39,8 @@ def test_what_goes_between_units_goes_by_certificate() -> None:
         "/hanse_protos.federation.v1.FederationService/FetchRecords",
         "/hanse_protos.federation.v1.PeerService/GetPeerHead",
         "/hanse_protos.federation.v1.PeerService/DeliverPeerRecords",
+        "/hanse_protos.federation.v1.PeerService/ComparePeerStream",
+        "/hanse_protos.federation.v1.PeerService/ExchangeRevocations",
         "/hanse_protos.federation.v1.EnrolmentService/RenewCertificate",
         "/hanse_protos.federation.v1.EnrolmentService/LeaveGroup",
     ]
