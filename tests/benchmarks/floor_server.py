@@ -28,9 +28,13 @@ UNIT = "units/shanghai"
 INSERT_TICKET = """
     INSERT INTO ticket.ticket (
         name, version, state, title, description, language, category, product, priority, tier, customer, partner,
-        assignee, holder, solution, open_time, update_time, policy_version, waiting_for, waiting_duration, breached,
-        engagement_count
-    ) VALUES ($1, 1, 'NEW', $2, $3, $4, $5, $6, 'P2', 1, NULL, '', '', $7, '', $8, $8, 1, '', $9, false, 0)
+        assignee, holder, solution, open_time, update_time, policy_version, policy_override, target, waiting_for,
+        supplier, suspend_reason, suspended_duration, waiting_duration, breached, engagement_count, customer_class,
+        service, left_units, team, returns
+    ) VALUES (
+        $1, 1, 'NEW', $2, $3, $4, $5, $6, 'P2', 1, NULL, '', '', $7, '', $8, $8, 1, 0, 'p2', '', '', '', $9, $9,
+        false, 0, 'ORDINARY', '', '{}', '', 0
+    )
 """
 INSERT_EVENT = """
     INSERT INTO ticket.log_record (stream, epoch, sequence, hash, event_id, resource, type, occur_time, event, sealed)
