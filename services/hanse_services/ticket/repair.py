@@ -178,7 +178,12 @@ def signature(ticket: Ticket) -> tuple[Any, ...]:
         (row.unit, row.calendar, sorted(row.standing), row.start_time, row.end_time)
         for row in sorted(ticket.segments, key=lambda row: row.number)
     ]
-    return segments, [_clock_signature(clock) for clock in sorted(ticket.clocks, key=key_of)]
+    return segments, [_clock_signature(clock) for clock in sorted(_towards_customers(ticket), key=key_of)]
+
+
+def _towards_customers(ticket: Ticket) -> list[Clock]:
+    """Return the promises to customers. Those of units, tiers and suppliers to each other stay as they are."""
+    return [clock for clock in ticket.clocks if clock.towards == nouns.Clock.CUSTOMER]
 
 
 def _clock_signature(clock: Clock) -> tuple[Any, ...]:
@@ -188,10 +193,9 @@ def _clock_signature(clock: Clock) -> tuple[Any, ...]:
     return key_of(clock), *columns, due
 
 
-CLOCK_COLUMNS = (
-    "towards", "target", "target_duration", "elapsed", "policy_version", "start_time", "due_time", "breach_time",
-    "stop_time", "cancelled", "reset_holds", "used_duration", "stop_tier",
-)  # fmt: skip
+CLOCK_COLUMNS = tuple(
+    column.key for column in Clock.__table__.columns if column.key not in ("ticket", "kind", "number", "steps")
+)
 """What a repair may change of a clock, beside its steps."""
 SEGMENT_COLUMNS = ("unit", "calendar", "standing", "start_time", "end_time")
 
@@ -220,6 +224,8 @@ def _match(work: Work, own: list[Any], new: Iterable[Any], key: Any, columns: It
         for name in columns:
             setattr(mine, name, getattr(row, name))
     for row in known.values():
+        if isinstance(row, Clock) and row.towards != nouns.Clock.CUSTOMER:
+            continue
         own.remove(row)
         work.session.delete(row)
 
