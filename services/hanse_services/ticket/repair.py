@@ -204,7 +204,7 @@ def _take_over(work: Work, ticket: Ticket, replayed: Replayed, history: TicketHi
     """Make the ticket's rows what was replayed: rows that both have are changed, so that others may refer to them."""
     new = replayed.ticket
     _match(work, ticket.segments, new.segments, lambda row: row.number, SEGMENT_COLUMNS)
-    _match(work, ticket.clocks, new.clocks, key_of, (*CLOCK_COLUMNS, "steps"))
+    _match(work, ticket.clocks, _towards_customers(new), key_of, (*CLOCK_COLUMNS, "steps"))
     ticket.breached = any(clock.breach_time and clock.towards == nouns.Clock.CUSTOMER for clock in ticket.clocks)
     ticket.waiting_duration, ticket.waiting_since = replayed.waiting_duration, replayed.waiting_since
     ticket.target, ticket.respond_time = new.target, new.respond_time

@@ -87,6 +87,7 @@ def _example(standards: Standards, history: TicketHistory, first: Moment) -> Tic
         open_time=history.open_time,
         policy_version=standards.version,
         target="",
+        engagement_count=0,
         clocks=[],
         segments=[],
     )
