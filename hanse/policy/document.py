@@ -331,4 +331,4 @@ def _plain_value(field: FieldDescriptor, value: Any) -> Plain:
         return _plain(value)
     if field.enum_type is not None:
         return field.enum_type.values_by_number[value].name
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

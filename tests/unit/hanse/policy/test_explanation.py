@@ -44,4 +44,5 @@ def test_the_explanation_agrees_with_the_answers() -> None:
 
 def test_a_rule_says_what_it_promises_and_when() -> None:
     [rule] = [rule for rule in explain(standards, facts("P1"), NOW).targets if rule.outcome == Outcome.APPLIES]
-    assert (rule.says, rule.condition) == ("answer in 15m, solution in 4h", 'ticket.priority == "P1"')
+    says = "answer in 15m, next reply in 30m, update every 1h elapsed, solution in 4h"
+    assert (rule.says, rule.condition) == (says, 'ticket.priority == "P1"')

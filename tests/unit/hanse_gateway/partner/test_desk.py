@@ -20,7 +20,8 @@ INSIDE = {
     "resolve_time",
     "close_time",
 }
-INSIDE |= {"policy_version", "waiting_duration", "clocks"}
+INSIDE |= {"policy_version", "policy_override", "waiting_duration", "clocks", "respond_time", "suspension"}
+INSIDE |= {"team", "returns", "supplier", "target"}
 
 
 def test_the_same_request_of_a_partner_is_the_same_to_the_desk() -> None:
