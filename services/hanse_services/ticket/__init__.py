@@ -7,15 +7,15 @@ home unit confirms. The ticket keeps its name throughout; only its holder change
 clocks count on.
 
 - `model`: the tables, the states, the allowed transitions.
-- `clocks`: promises as rows, computed from `segments`: who held the ticket, and which clocks stood. `rules`: what the
-  policy makes of them as the ticket is now. `opening`: the clocks of a new ticket. `holding`: who holds it, and tells.
-- `commands`: what the desk may do. `engagements`: the same for engagements. `evaluation`: what is due on the clocks.
+- `clocks`: a package of its own: promises, what is due on them, how they were kept, and how they are repaired.
+- `commands`: what the desk may do. `reclassifying`, `suspending`: the two that change what is promised.
+- `engagements`: the same for engagements. `peers`: what the home unit offers while headquarters is out of reach.
+- `holding`: who holds a ticket; what has happened to it is told there, once its clocks have followed. `agreed`: what a
+  provider has promised for an engagement.
 - `teams`: who of the desk gets a ticket; `staffing` sets the teams up. `hierarchy`: who above the desk is told.
-- `peers`: what the home unit offers itself while headquarters is out of reach.
-- `effects`: what the desk does about what others tell it. `imports`: history from a legacy system.
-- `queue`, `attainment`: what is due, and how promises were kept.
-- `replaying`, `repair`, `explaining`: clocks computed anew from a ticket's history.
-- `queries`, `timeline`: what may be asked. `servicer`, `reactions`: the two doors.
+- `effects`: what the desk does about what others tell it. `imports`, `restoring`: history from a legacy system, or back
+  from headquarters. `erasing`: a person's data goes.
+- `queries`, `timeline`, `governance`: what may be asked. `servicer`, `reactions`: the two doors.
 
 Each fact has one writer: the home unit writes the ticket, the provider writes its work, headquarters writes offers. So
 the two units' copies of an engagement never conflict; one may only be behind the other. What comes late is applied at

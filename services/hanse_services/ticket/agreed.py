@@ -16,9 +16,9 @@ from hanse.policy.facts import facts_of
 from hanse.policy.standards import Standards
 from hanse.policy.store import PolicyStore
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import clocks_to_proto, overrun, stop_clock
+from hanse_services.ticket.clocks.rows import clocks_to_proto, overrun, stop_clock
+from hanse_services.ticket.clocks.rules import Ruling
 from hanse_services.ticket.model import Engagement, Ticket
-from hanse_services.ticket.rules import Ruling
 
 
 def engagement_clocks(

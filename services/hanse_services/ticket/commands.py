@@ -14,13 +14,13 @@ from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import restart_clock
+from hanse_services.ticket.clocks.opening import new_clocks
+from hanse_services.ticket.clocks.rows import restart_clock
 from hanse_services.ticket.engagements import withdraw_seeking
 from hanse_services.ticket.holding import answered, asked, begin_clock, end_wait, stop_clocks, tell_step
 from hanse_services.ticket.loading import check_agent, kept, own_ticket
 from hanse_services.ticket.messages import opened_ticket_to_proto, summary_of
 from hanse_services.ticket.model import Customer, Ticket
-from hanse_services.ticket.opening import new_clocks
 from hanse_services.ticket.teams import assign_by_rule, choose, tell_choice
 
 WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")

@@ -10,10 +10,10 @@ from hanse.times import put_time
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import overrun, stop_clock
+from hanse_services.ticket.clocks.rows import overrun, stop_clock
+from hanse_services.ticket.clocks.rules import ENDED_BY_AN_ANSWER, Overrun, Ruled, Ruling
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import Clock, Ticket
-from hanse_services.ticket.rules import ENDED_BY_AN_ANSWER, Overrun, Ruled, Ruling
 from hanse_services.ticket.teams import assign_by_rule
 
 

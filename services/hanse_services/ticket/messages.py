@@ -7,7 +7,7 @@ from hanse.names import home_of
 from hanse.policy.standards import Standards
 from hanse.times import duration, put_time, timestamp
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import clocks_to_proto, summaries_of
+from hanse_services.ticket.clocks.rows import clocks_to_proto, summaries_of
 from hanse_services.ticket.model import Customer, Engagement, Ticket, etag_of
 
 

@@ -21,7 +21,7 @@ from hanse_protos.ticket.v1 import team_pb2 as team_rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import governance, timeline
 from hanse_services.ticket.agreed import engagement_clocks
-from hanse_services.ticket.clocks import next_due_time
+from hanse_services.ticket.clocks.rows import next_due_time
 from hanse_services.ticket.customers import count_tickets
 from hanse_services.ticket.hierarchy import escalation_to_proto
 from hanse_services.ticket.messages import (

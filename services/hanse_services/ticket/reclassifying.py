@@ -17,10 +17,10 @@ from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.clocks.rules import Ruling
 from hanse_services.ticket.holding import tell_step
 from hanse_services.ticket.loading import kept, own_ticket
 from hanse_services.ticket.model import Ticket
-from hanse_services.ticket.rules import Ruling
 
 
 def reclassify_ticket(work: Work, request: rpc.ReclassifyTicketRequest) -> pb.Ticket:

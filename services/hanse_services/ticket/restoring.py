@@ -26,14 +26,14 @@ from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import hierarchy, staffing
-from hanse_services.ticket.clocks import restart_clock, stop_clock
+from hanse_services.ticket.clocks.opening import new_clocks
+from hanse_services.ticket.clocks.repair import restore_repair
+from hanse_services.ticket.clocks.rows import restart_clock, stop_clock
+from hanse_services.ticket.clocks.rules import ENDED_BY_AN_ANSWER, Ruling
 from hanse_services.ticket.holding import end_wait, standards_of
 from hanse_services.ticket.loading import find_engagement, find_ticket, mirror_of
 from hanse_services.ticket.model import SCHEMA, Engagement, StepAction, Ticket
-from hanse_services.ticket.opening import new_clocks
 from hanse_services.ticket.reclassifying import retarget
-from hanse_services.ticket.repair import restore_repair
-from hanse_services.ticket.rules import ENDED_BY_AN_ANSWER, Ruling
 from hanse_services.ticket.suspending import put_off, review_passed
 
 PARTNERS = "partners/"

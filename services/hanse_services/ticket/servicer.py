@@ -24,25 +24,21 @@ from hanse_protos.ticket.v1 import team_pb2 as team_rpc
 from hanse_protos.ticket.v1 import team_pb2_grpc as team_stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import (
-    attainment,
     commands,
     customers,
     engagements,
     erasing,
-    evaluation,
-    explaining,
     hierarchy,
     imports,
     peers,
     reclassifying,
-    repair,
-    skipping,
     staffing,
     suspending,
     timeline,
 )
+from hanse_services.ticket.clocks import attainment, evaluation, explaining, repair, skipping
+from hanse_services.ticket.clocks.queue import Queue
 from hanse_services.ticket.queries import TicketQueries, list_escalations, list_teams
-from hanse_services.ticket.queue import Queue
 
 Context = Any
 

@@ -17,13 +17,13 @@ from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import start_clock, stop_clock
+from hanse_services.ticket.clocks.rows import start_clock, stop_clock
+from hanse_services.ticket.clocks.rules import current_of
 from hanse_services.ticket.commands import resume
 from hanse_services.ticket.holding import end_wait, standards_of, tell_step
 from hanse_services.ticket.loading import kept, own_ticket
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import Ticket
-from hanse_services.ticket.rules import current_of
 
 UNTIL_A_REVIEW = "review"
 """What a suspended ticket waits for."""

@@ -14,7 +14,7 @@ from hanse.identity import Role
 from hanse_protos.ticket.v1 import queue_pb2 as rpc
 from hanse_protos.ticket.v1 import queue_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.queue import entries_query
+from hanse_services.ticket.clocks.queue import entries_query
 from tests.integration.hanse_services.ticket.desk import MONDAY, SHANGHAI, Desk, refused
 
 MANY = 10_000

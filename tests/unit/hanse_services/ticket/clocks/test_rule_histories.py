@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import clocks_to_proto
-from tests.unit.hanse_services.ticket.test_rules import TicketUnderRules
+from hanse_services.ticket.clocks.rows import clocks_to_proto
+from tests.unit.hanse_services.ticket.clocks.test_rules import TicketUnderRules
 
 EXAMPLES = 60
 CONDITIONS = """{

@@ -16,10 +16,10 @@ from hanse.policy.store import PolicyStore
 from hanse.times import duration, put_time, timestamp
 from hanse_protos.ticket.v1 import repair_pb2 as pb
 from hanse_protos.ticket.v1 import ticket_pb2 as nouns
-from hanse_services.ticket.clocks import state_of, summary_of_clock, used_until
+from hanse_services.ticket.clocks.repair import found_ticket, history_of, replay_beside, signature, standards_for
+from hanse_services.ticket.clocks.replaying import KEY, Line
+from hanse_services.ticket.clocks.rows import state_of, summary_of_clock, used_until
 from hanse_services.ticket.model import Ticket
-from hanse_services.ticket.repair import found_ticket, history_of, replay_beside, signature, standards_for
-from hanse_services.ticket.replaying import KEY, Line
 
 
 def explain_clocks(

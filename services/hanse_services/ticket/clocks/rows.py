@@ -14,8 +14,8 @@ from hanse.policy.standards import Standards, kind_of
 from hanse.times import duration, put_time, timestamp
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.clocks.segments import segments_of
 from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
-from hanse_services.ticket.segments import segments_of
 
 FULL_PERCENT = 100
 

@@ -36,12 +36,12 @@ from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import repair_pb2 as pb
 from hanse_protos.ticket.v1 import ticket_pb2 as nouns
-from hanse_services.ticket.clocks import summaries_of
+from hanse_services.ticket.clocks.replaying import KEY, Replayed, carry_over_steps, key_of, replay
+from hanse_services.ticket.clocks.rows import summaries_of
 from hanse_services.ticket.commands import WAITING_FOR
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import SCHEMA, Clock, ClockSegment, Ticket
-from hanse_services.ticket.replaying import KEY, Replayed, carry_over_steps, key_of, replay
 
 
 def history_of(session: Session, ticket: str, until: str = "") -> TicketHistory:

@@ -14,9 +14,9 @@ from hanse.policy.facts import facts_of
 from hanse.policy.histories import Happening, Moment, TicketHistory
 from hanse.policy.standards import Standards
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import restart_clock, schedule, stop_clock
+from hanse_services.ticket.clocks.rows import restart_clock, schedule, stop_clock
+from hanse_services.ticket.clocks.rules import ENDED_BY_AN_ANSWER, Ruling
 from hanse_services.ticket.model import Clock, StepAction, Ticket
-from hanse_services.ticket.rules import ENDED_BY_AN_ANSWER, Ruling
 
 KEY = tuple[pb.Clock.Kind.ValueType, int]
 """Which of a ticket's clocks: its kind and its number."""

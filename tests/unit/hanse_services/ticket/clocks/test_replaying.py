@@ -15,11 +15,11 @@ from hanse.policy.histories import Histories, TicketHistory
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import used_until
+from hanse_services.ticket.clocks.repair import signature
+from hanse_services.ticket.clocks.replaying import Replayed, replay
+from hanse_services.ticket.clocks.rows import used_until
+from hanse_services.ticket.clocks.segments import segments_of
 from hanse_services.ticket.model import Clock, Ticket
-from hanse_services.ticket.repair import signature
-from hanse_services.ticket.replaying import Replayed, replay
-from hanse_services.ticket.segments import segments_of
 
 SHANGHAI, MUNICH = "units/shanghai", "units/munich"
 NAME = f"{SHANGHAI}/tickets/a"

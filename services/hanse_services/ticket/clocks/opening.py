@@ -10,9 +10,9 @@ from hanse.policy.standards import Standards
 from hanse.session import as_plain, plain
 from hanse_protos.policy.v1.policy_pb2 import TicketFacts
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import clocks_to_proto, summaries_of
+from hanse_services.ticket.clocks.rows import clocks_to_proto, summaries_of
+from hanse_services.ticket.clocks.rules import Ruling
 from hanse_services.ticket.model import Base, Ticket
-from hanse_services.ticket.rules import Ruling
 
 REMEMBERED_STARTS = 256
 """Targets by instants: a policy's targets at the instants of the last groups of commands; an entry is about 5 kB."""

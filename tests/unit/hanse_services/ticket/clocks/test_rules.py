@@ -10,9 +10,9 @@ import pytest
 from hanse.policy import Standards, load_yaml
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import clocks_to_proto, stop_clock
+from hanse_services.ticket.clocks.rows import clocks_to_proto, stop_clock
+from hanse_services.ticket.clocks.rules import Applied, Ruling
 from hanse_services.ticket.model import Ticket
-from hanse_services.ticket.rules import Applied, Ruling
 
 OPENED = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 HOME = "units/shanghai"

@@ -9,9 +9,9 @@ import pytest
 from hanse.policy import Standards, load_yaml
 from hanse.policy.promises import Promise
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import clocks_to_proto, start_clock
+from hanse_services.ticket.clocks.rows import clocks_to_proto, start_clock
+from hanse_services.ticket.clocks.rules import Ruling
 from hanse_services.ticket.model import Ticket
-from hanse_services.ticket.rules import Ruling
 
 FRIDAY = datetime(2026, 11, 27, 14, 0, tzinfo=UTC)
 """15:00 in Munich, two hours before the weekend."""

@@ -18,7 +18,7 @@ from hanse.policy.store import PolicyStore
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse_protos.ticket.v1 import queue_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import state_of, summary_of_clock, used_until
+from hanse_services.ticket.clocks.rows import state_of, summary_of_clock, used_until
 from hanse_services.ticket.model import Clock, Ticket
 
 # By its name, as it is stored: a page token that somebody made up may hold any.

@@ -20,9 +20,9 @@ from hanse.policy.standards import Standards
 from hanse_protos.policy.v1.policy_pb2 import ClockSituation, TicketFacts
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import go_on, overrun, put_under, reset_clock, schedule, start_clock, stop_clock
+from hanse_services.ticket.clocks.rows import go_on, overrun, put_under, reset_clock, schedule, start_clock, stop_clock
+from hanse_services.ticket.clocks.segments import close_segment, follow_ticket
 from hanse_services.ticket.model import OPEN, Clock, Ticket
-from hanse_services.ticket.segments import close_segment, follow_ticket
 
 FROM_THE_OPENING = (pb.Clock.RESPONSE, pb.Clock.RESOLUTION)
 """The clocks that start with the ticket, or as soon as their condition holds."""

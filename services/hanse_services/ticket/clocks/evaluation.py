@@ -15,7 +15,7 @@ from hanse_protos.policy.v1.policy_pb2 import LadderStep
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks import next_due_time
+from hanse_services.ticket.clocks.rows import next_due_time
 from hanse_services.ticket.commands import climb
 from hanse_services.ticket.engagements import active_engagement, ask_for_engagement
 from hanse_services.ticket.hierarchy import LEVELS, tell_level
