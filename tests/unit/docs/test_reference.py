@@ -9,9 +9,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import typer.main
 from google.protobuf.message import Message
 
 from hanse.cli.incident_log import COLUMNS, count, fold, read
+from hanse.cli.main import app
 from hanse.telling.names import routing_key
 from hanse_federation.headquarters.forwarding import RULES
 from hanse_protos.federation.v1 import membership_pb2
@@ -136,3 +138,14 @@ def test_every_file_that_the_architecture_names_exists() -> None:
         if "/" in name and not any((ROOT / path).exists() for path in [name, *long]):
             missing.append(name)
     assert missing == []
+
+
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_the_page_of_the_command_line_names_every_command(command: str) -> None:
+    page = (REFERENCE / "cli.md").read_text()
+    [row] = [line for line in page.splitlines() if line.startswith(f"| `hanse {command}`")]
+    below = getattr(COMMANDS[command], "commands", {})
+    assert [name for name in below if not re.search(rf"[`\s]{name}[`,\s]", row)] == []
