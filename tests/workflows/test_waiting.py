@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy.orm import Session
-from temporalio.client import WorkflowExecutionStatus
 
 from hanse.names import HEADQUARTERS
 from hanse_protos.federation.v1 import group_pb2
@@ -75,7 +74,7 @@ async def test_a_ticket_whose_clocks_stand_has_no_process_until_they_go_on(unit:
         await unit.begin_time_of(sla_of(TICKET))
         ticket.paused = True
         await unit.tell(commented(), TICKET)
-        await unit.sees_runs(sla_of(TICKET), [WorkflowExecutionStatus.TERMINATED])
+        await unit.sees_it_ended(sla_of(TICKET))
         ticket.paused, ticket.deadlines = False, {"breach": in_seconds(1)}
         summary = ticket_pb2.TicketSummary(name=TICKET, state=ticket_pb2.IN_PROGRESS)
         await unit.tell(events_pb2.TicketResumed(ticket=summary), TICKET)
@@ -89,7 +88,7 @@ async def test_a_ticket_that_ends_before_something_is_due_was_never_asked_about(
         await unit.begin_time_of(sla_of(TICKET))
         ticket.ended = True
         await unit.tell(events_pb2.TicketResolved(ticket=opened(ticket_pb2.RESOLVED).ticket), TICKET)
-        await unit.sees_runs(sla_of(TICKET), [WorkflowExecutionStatus.TERMINATED])
+        await unit.sees_it_ended(sla_of(TICKET))
     assert unit.tickets.request_ids == []
 
 

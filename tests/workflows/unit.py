@@ -104,10 +104,10 @@ class Unit:
         executions = (await self.client()).list_workflows(f"WorkflowId = '{process.id}'")
         return [execution.status async for execution in executions]
 
-    async def sees_runs(self, process: Process, states: list[WorkflowExecutionStatus]) -> None:
-        """Return when these are the states of all runs of a process."""
+    async def sees_it_ended(self, process: Process) -> None:
+        """Return when there was a process and none of its runs goes on: each was ended or replaced."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while await self.runs_of(process) != states:
+            while set(await self.runs_of(process)) != {WorkflowExecutionStatus.TERMINATED}:
                 pass
 
 

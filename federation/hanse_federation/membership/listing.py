@@ -1,6 +1,7 @@
 """Headquarters tells every unit which certificates are void (`revocations`), with whatever command makes any so."""
 
 from datetime import datetime
+from functools import wraps
 from typing import TypeVar
 
 import structlog
@@ -24,6 +25,8 @@ logger = structlog.get_logger(__name__)
 def listing_revocations(command: Command[Request, Answer], signing: Signing) -> Command[Request, Answer]:
     """Return a command that also tells every unit which certificates are void, where it has made any so."""
 
+    # A request id belongs to one command, by its name.
+    @wraps(command)
     def run(work: Work, request: Request) -> Answer:
         answer = command(work, request)
         _tell_revocations(work, signing)

@@ -18,17 +18,16 @@ from hanse_services.policy.model import SCHEMA, Draft, PublishedPolicy
 CURRENT = "policies/current"
 
 _enacted = SCHEMA.policy.c
-_policies = PolicyStore(SCHEMA)
 _version = func.coalesce(PublishedPolicy.version, _enacted.version)
 
 
-def get_policy(session: Session, request: GetPolicyRequest) -> Policy:
+def get_policy(session: Session, policies: PolicyStore, request: GetPolicyRequest) -> Policy:
     """Return a version, or the one in force here.
 
     Raises ResourceNotFound for a version that this unit does not know, and PolicyMissing before the first.
     """
     if request.name == CURRENT:
-        current = _policies.in_force().scalar_subquery()
+        current = policies.in_force().scalar_subquery()
         row = session.execute(_versions().where(_enacted.version == current)).one_or_none()
         if row is None:
             raise PolicyMissing
@@ -74,31 +73,35 @@ def list_policy_drafts(
     return draft_pb2.ListPolicyDraftsResponse(drafts=map(draft_overview, page), next_page_token=token)
 
 
-def get_policy_override(session: Session, request: tuning_pb2.GetPolicyOverrideRequest) -> tuning_pb2.PolicyOverride:
+def get_policy_override(
+    session: Session, policies: PolicyStore, request: tuning_pb2.GetPolicyOverrideRequest
+) -> tuning_pb2.PolicyOverride:
     """Return an override of this unit. Raises ResourceNotFound."""
     version = int(request.name.rsplit("/", 1)[-1])
-    override = next(iter(_policies.list_overrides(session, limit=1, before=version + 1)), None)
+    override = next(iter(policies.list_overrides(session, limit=1, before=version + 1)), None)
     if override is None or override.name != request.name:
         raise ResourceNotFound(resource=request.name)
-    return _with_dropped(session, override)
+    return _with_dropped(session, policies, override)
 
 
 def list_policy_overrides(
-    session: Session, request: tuning_pb2.ListPolicyOverridesRequest
+    session: Session, policies: PolicyStore, request: tuning_pb2.ListPolicyOverridesRequest
 ) -> tuning_pb2.ListPolicyOverridesResponse:
     """Return the overrides of this unit, the newest first. Raises PageTokenInvalid."""
     size = page_size(request.page_size)
     [before] = decode_token(request.page_token, [int]) or [None]
-    overrides = _policies.list_overrides(session, limit=size + 1, before=before)
+    overrides = policies.list_overrides(session, limit=size + 1, before=before)
     page = overrides[:size]
     token = encode_token(page[-1].version) if len(overrides) > size else ""
-    shown = (_with_dropped(session, override) for override in page)
+    shown = (_with_dropped(session, policies, override) for override in page)
     return tuning_pb2.ListPolicyOverridesResponse(overrides=shown, next_page_token=token)
 
 
-def _with_dropped(session: Session, override: tuning_pb2.PolicyOverride) -> tuning_pb2.PolicyOverride:
+def _with_dropped(
+    session: Session, policies: PolicyStore, override: tuning_pb2.PolicyOverride
+) -> tuning_pb2.PolicyOverride:
     """Add the places that the version in force drops."""
-    document = _policies.version(session, _policies.current_version(session)).document
+    document = policies.version(session, policies.current_version(session)).document
     override.dropped.extend(dropped(document, override.document, override.unit))
     return override
 

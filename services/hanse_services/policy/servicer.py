@@ -41,7 +41,7 @@ class PolicyServicer(rpc.PolicyServiceServicer):
         return await self._executor.execute(self._publish, request, cause_of(request), pb.Policy)
 
     async def GetPolicy(self, request: pb.GetPolicyRequest, context: Context) -> pb.Policy:
-        return await self._database.read(queries.get_policy, request)
+        return await self._database.read(queries.get_policy, self._executor.policies, request)
 
     async def ListPolicies(self, request: pb.ListPoliciesRequest, context: Context) -> pb.ListPoliciesResponse:
         return await self._database.read(queries.list_policies, request)
@@ -114,12 +114,12 @@ class PolicyTuningServicer(tuning_rpc.PolicyTuningServiceServicer):
     async def GetPolicyOverride(
         self, request: tuning_pb.GetPolicyOverrideRequest, context: Context
     ) -> tuning_pb.PolicyOverride:
-        return await self._database.read(queries.get_policy_override, request)
+        return await self._database.read(queries.get_policy_override, self._executor.policies, request)
 
     async def ListPolicyOverrides(
         self, request: tuning_pb.ListPolicyOverridesRequest, context: Context
     ) -> tuning_pb.ListPolicyOverridesResponse:
-        return await self._database.read(queries.list_policy_overrides, request)
+        return await self._database.read(queries.list_policy_overrides, self._executor.policies, request)
 
 
 def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:

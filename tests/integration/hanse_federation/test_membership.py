@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from hanse.errors import IllegalTransition, ValidationFailed
+from hanse.errors import IllegalTransition, RequestIdReused, ValidationFailed
 from hanse.identity import check_revocation_list, is_revoked, read_certificate
 from hanse.log.events import payload_of
 from hanse.log.follow import START, read_after
@@ -149,6 +149,16 @@ async def test_every_other_unit_is_told_which_certificates_are_void_signed_by_th
     assert check_revocation_list(listed.revocation_list, authority) == listed.number
     void = [read_certificate((unit_folder(unit) / "unit.crt").read_bytes()).serial for unit in (MUNICH, shanghai.name)]
     assert [is_revoked(listed.revocation_list, serial) for serial in void] == [True, False]
+
+
+async def test_a_request_id_of_one_decision_is_not_another_ones(group: Group) -> None:
+    signing, cause = Signing(group.hq.settings), Cause("units/hq/agents/li", str(uuid4()))
+    await group.admit(MUNICH)
+    revoking = pb.RevokeUnitRequest(unit=MUNICH, reason="sold", request_id=cause.request_id)
+    await group.executor.execute(listing_revocations(revoke_unit, signing), revoking, cause, pb.Member)
+    retiring = pb.RetireUnitRequest(unit=MUNICH, reason="sold", request_id=cause.request_id)
+    with pytest.raises(RequestIdReused):
+        await group.executor.execute(listing_revocations(retire_unit, signing), retiring, cause, pb.RetireUnitResponse)
 
 
 async def test_a_unit_is_revoked_once(group: Group) -> None:
