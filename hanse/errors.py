@@ -513,12 +513,6 @@ class TooManyTries(ResourceExhausted):
     hint = "Wait a minute, and try again with the right invitation."
 
 
-class Oversized(ResourceExhausted):
-    reason = "OVERSIZED"
-    message = "The message is larger than the limit."
-    hint = "Send it in smaller parts."
-
-
 class CreditExceeded(ResourceExhausted):
     """Raise with `credit`, where the other end of a link sends more than was allowed without an acknowledgement."""
 

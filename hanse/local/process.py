@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -111,11 +112,9 @@ class ManagedProcess:
             return
         if grace_seconds > 0:
             self._process.send_signal(self._stop_signal)
-            try:
+            # One that does not heed the signal is ended below, with its group.
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._ended(_POLL_INTERVAL_SECONDS), grace_seconds)
-            except TimeoutError:
-                pass  # It did not heed the signal, so its group is ended below.
-            else:
                 return
         self._kill_group()
         await asyncio.wait_for(self._ended(_POLL_INTERVAL_SECONDS), _KILL_PATIENCE_SECONDS)

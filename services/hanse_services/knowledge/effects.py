@@ -15,7 +15,7 @@ from hanse_protos.policy.v1.policy_pb2 import PolicyAcknowledged
 from hanse_protos.ticket.v1.events_pb2 import EngagementDelivered, TicketErased
 from hanse_services.knowledge.commands import find_article, keep_publication, new_draft, tell_draft
 from hanse_services.knowledge.erasing import ticket_erased
-from hanse_services.knowledge.messages import summaries_in
+from hanse_services.knowledge.messages import empty_article, summaries_in
 from hanse_services.knowledge.model import SHARED_SCOPES, Article
 from hanse_services.knowledge.search import remove_from_index
 
@@ -112,32 +112,10 @@ def _copy_of(work: Work, fact: Fact, summary: pb.ArticleSummary) -> Article | No
         return None
     copy = find_article(work, summary.name)
     if copy is None:
-        copy = _empty_copy(summary, fact)
+        copy = empty_article(summary, fact.occur_time)
+        copy.state = pb.PUBLISHED
         work.session.add(copy)
     return copy
-
-
-def _empty_copy(summary: pb.ArticleSummary, fact: Fact) -> Article:
-    return Article(
-        name=summary.name,
-        unit=home_of(summary.name),
-        revision=0,
-        version=0,
-        state=pb.PUBLISHED,
-        scope=summary.scope,
-        title="",
-        body="",
-        language=summary.language,
-        summaries={},
-        category=summary.category,
-        source=summary.source,
-        # Events don't say who wrote a text: the author is known in the unit that wrote it.
-        author="",
-        writers=[],
-        reviewer="",
-        create_time=fact.occur_time,
-        update_time=fact.occur_time,
-    )
 
 
 def _change(work: Work, copy: Article) -> None:

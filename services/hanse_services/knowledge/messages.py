@@ -1,13 +1,41 @@
 """From rows to messages: articles for callers, summaries and sealed texts for events."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
+from hanse.names import home_of
 from hanse.times import put_time, timestamp
 from hanse_protos.knowledge.v1 import knowledge_pb2 as pb
 from hanse_services.knowledge.model import Article, Publication, etag_of
 
 SUMMARY_FIELD = "summary."
 """The sealed field of a summary is this, and its language."""
+
+
+def empty_article(summary: pb.ArticleSummary, at: datetime) -> Article:
+    """Return the row that the first fact about an article begins: a draft without words, told of at an instant.
+
+    Events don't say who wrote a text: the author is known in the unit that wrote it.
+    """
+    return Article(
+        name=summary.name,
+        unit=home_of(summary.name),
+        revision=0,
+        version=0,
+        state=pb.DRAFT,
+        scope=summary.scope,
+        title="",
+        body="",
+        language=summary.language,
+        summaries={},
+        category=summary.category,
+        source=summary.source,
+        author="",
+        writers=[],
+        reviewer="",
+        create_time=at,
+        update_time=at,
+    )
 
 
 def article_to_proto(article: Article) -> pb.Article:

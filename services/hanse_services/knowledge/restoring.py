@@ -18,7 +18,7 @@ from hanse.times import instant
 from hanse.work import Work
 from hanse_protos.knowledge.v1 import knowledge_pb2 as pb
 from hanse_services.knowledge.commands import find_article, keep_publication, published
-from hanse_services.knowledge.messages import summaries_in
+from hanse_services.knowledge.messages import empty_article, summaries_in
 from hanse_services.knowledge.model import Article
 from hanse_services.knowledge.search import remove_from_index
 
@@ -78,25 +78,10 @@ def _changed(work: Work, fact: Fact) -> Article | None:
 
 
 def _begun(work: Work, summary: pb.ArticleSummary, fact: Fact) -> Article:
-    return Article(
-        name=summary.name,
-        unit=work.unit,
-        revision=0,
-        version=0,
-        state=pb.DRAFT,
-        scope=summary.scope,
-        title="",
-        body="",
-        language=summary.language,
-        summaries={},
-        category=summary.category,
-        source=_free_source(work, summary.source),
-        author=fact.event.actor,
-        writers=[fact.event.actor],
-        reviewer="",
-        create_time=fact.occur_time,
-        update_time=fact.occur_time,
-    )
+    article = empty_article(summary, fact.occur_time)
+    article.source = _free_source(work, summary.source)
+    article.author, article.writers = fact.event.actor, [fact.event.actor]
+    return article
 
 
 def _free_source(work: Work, source: str) -> str:
