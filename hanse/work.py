@@ -165,6 +165,10 @@ class CommandExecutor:
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
 
+    def now(self) -> datetime:
+        """Return the present instant by the clock that the commands go by: what reads beside them asks it too."""
+        return self.clock()
+
     async def execute(
         self,
         command: Command[Request, Response],
@@ -277,7 +281,7 @@ class CommandExecutor:
     def _perform(self, session: Session, group: Sequence[_Pending[Any, Any]]) -> list[Message]:
         """Run the commands of a group in a session, and append what they tell."""
         answered = self._answered(session, [pending.request_id for pending in group])
-        now = self.clock()
+        now = self.now()
         answers: list[Message] = []
         entries: list[Entry] = []
         rows: list[dict[str, object]] = []

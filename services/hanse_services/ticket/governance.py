@@ -13,7 +13,6 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hanse.clock import utc_now
 from hanse.errors import ResourceNotFound, ValidationFailed
 from hanse.names import home_of, override_name, policy_name
 from hanse.policy.store import PolicyStore
@@ -24,13 +23,13 @@ from hanse_services.ticket.model import Engagement, Ticket
 
 
 def get_governance(
-    session: Session, request: rpc.GetGovernanceRequest, unit: str, policies: PolicyStore
+    session: Session, request: rpc.GetGovernanceRequest, unit: str, policies: PolicyStore, now: datetime
 ) -> rpc.Governance:
     """Say what governed a ticket of this unit, or one that an engagement shares with it, at an instant.
 
     Raises ResourceNotFound; ValidationFailed for an instant before the ticket was opened, or to come.
     """
-    at = _instant_of(request)
+    at = _instant_of(request, now)
     ticket = session.get(Ticket, request.name) if home_of(request.name) == unit else None
     query = select(Engagement).where(Engagement.ticket == request.name).order_by(Engagement.request_time)
     engagements = list(session.scalars(query))
@@ -48,8 +47,7 @@ def get_governance(
     return governance
 
 
-def _instant_of(request: rpc.GetGovernanceRequest) -> datetime:
-    now = utc_now()
+def _instant_of(request: rpc.GetGovernanceRequest, now: datetime) -> datetime:
     try:
         at = instant(request.time) if request.HasField("time") else now
     except (ValueError, OverflowError) as error:

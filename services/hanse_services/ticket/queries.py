@@ -1,6 +1,6 @@
 """What may be asked of the desk."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import Select, exists, select, tuple_
 from sqlalchemy.orm import Session, selectinload
 
-from hanse.clock import utc_now
 from hanse.errors import ResourceNotFound
 from hanse.names import home_of
 from hanse.policy.store import PolicyStore
@@ -36,11 +35,15 @@ ANY_TICKET = "units/-/tickets/-"
 
 
 class TicketQueries:
-    """The queries of one unit's desk. Each method runs in a session of its own."""
+    """The queries of one unit's desk. Each method runs in a session of its own.
 
-    def __init__(self, unit: str, policies: PolicyStore) -> None:
+    `now` is the clock that the commands go by, so that what is read and what is done agree on the time.
+    """
+
+    def __init__(self, unit: str, policies: PolicyStore, now: Callable[[], datetime]) -> None:
         self._unit = unit
         self._policies = policies
+        self._now = now
 
     def get_ticket(self, session: Session, request: rpc.GetTicketRequest) -> pb.Ticket:
         """Return an own ticket, or one that an engagement shares with this unit. Raises ResourceNotFound."""
@@ -53,7 +56,7 @@ class TicketQueries:
 
     def get_governance(self, session: Session, request: rpc.GetGovernanceRequest) -> rpc.Governance:
         """Say what governed a ticket at an instant. Raises ResourceNotFound, ValidationFailed."""
-        return governance.get_governance(session, request, self._unit, self._policies)
+        return governance.get_governance(session, request, self._unit, self._policies, self._now())
 
     def _shared_ticket(self, session: Session, name: str) -> pb.Ticket:
         query = select(Engagement).where(Engagement.ticket == name).order_by(Engagement.request_time.desc()).limit(1)
@@ -64,9 +67,9 @@ class TicketQueries:
 
     def _to_proto(self, session: Session, ticket: Ticket) -> pb.Ticket:
         if not ticket.target:
-            return ticket_to_proto(ticket, None, utc_now())
+            return ticket_to_proto(ticket, None, self._now())
         standards = self._policies.version(session, ticket.policy_version, ticket.policy_override)
-        return ticket_to_proto(ticket, standards, utc_now())
+        return ticket_to_proto(ticket, standards, self._now())
 
     def list_tickets(self, session: Session, request: rpc.ListTicketsRequest) -> rpc.ListTicketsResponse:
         """Return a page of tickets, the newest first."""
@@ -138,7 +141,7 @@ class TicketQueries:
         if engagement is None:
             raise ResourceNotFound(resource=request.name)
         message = engagement_to_proto(engagement)
-        message.clocks.extend(engagement_clocks(session, self._policies, engagement, self._unit, utc_now()))
+        message.clocks.extend(engagement_clocks(session, self._policies, engagement, self._unit, self._now()))
         return message
 
     def list_engagements(self, session: Session, request: rpc.ListEngagementsRequest) -> rpc.ListEngagementsResponse:

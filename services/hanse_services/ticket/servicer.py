@@ -50,7 +50,7 @@ class _Desk:
         self._unit = runtime.unit
         self._database = runtime.database
         self._executor = executor
-        self._queries = TicketQueries(runtime.unit, executor.policies)
+        self._queries = TicketQueries(runtime.unit, executor.policies, executor.now)
 
     async def _change(self, command: Command[Any, pb.Ticket], request: Any) -> pb.Ticket:
         return await self._executor.execute(command, request, cause_of(request), pb.Ticket)
@@ -236,7 +236,7 @@ class QueueServicer(queue_pb2_grpc.QueueServiceServicer):
 
     def __init__(self, runtime: Runtime, executor: CommandExecutor) -> None:
         self._database = runtime.database
-        self._queue = Queue(runtime.unit, executor.policies)
+        self._queue = Queue(runtime.unit, executor.policies, executor.now)
 
     async def ListQueueEntries(
         self, request: queue_pb2.ListQueueEntriesRequest, context: Context

@@ -5,14 +5,13 @@ loaded. A clock that stands has no deadline and is listed apart. What has run ou
 its promise is broken, and still owed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Text, func, select, tuple_, type_coerce
 from sqlalchemy.orm import Session, selectinload
 
-from hanse.clock import utc_now
 from hanse.errors import ResourceNotFound
 from hanse.policy.store import PolicyStore
 from hanse.rpc.paging import decode_token, encode_token, page_size
@@ -30,29 +29,30 @@ _PLACE: tuple[ColumnElement[Any], ...] = (
 
 
 class Queue:
-    """The queue of one unit's desk."""
+    """The queue of one unit's desk, at an instant that the clock of its commands tells."""
 
-    def __init__(self, unit: str, policies: PolicyStore) -> None:
+    def __init__(self, unit: str, policies: PolicyStore, now: Callable[[], datetime]) -> None:
         self._unit = unit
         self._policies = policies
+        self._now = now
 
     def list_entries(self, session: Session, request: rpc.ListQueueEntriesRequest) -> rpc.ListQueueEntriesResponse:
         """Return a page of the queue. Raises ResourceNotFound for another unit's."""
         if request.parent != self._unit:
             raise ResourceNotFound(resource=request.parent)
+        now = self._now()
         rows, token = _page(session, request)
-        response = rpc.ListQueueEntriesResponse(entries=self._entries(session, rows), next_page_token=token)
+        response = rpc.ListQueueEntriesResponse(entries=self._entries(session, rows, now), next_page_token=token)
         if not request.page_token:
-            response.count.CopyFrom(_count(session, request.filter))
+            response.count.CopyFrom(_count(session, request.filter, now))
         return response
 
-    def _entries(self, session: Session, clocks: Sequence[Clock]) -> list[rpc.QueueEntry]:
+    def _entries(self, session: Session, clocks: Sequence[Clock], now: datetime) -> list[rpc.QueueEntry]:
         loaded = select(Ticket).where(Ticket.name.in_({clock.ticket for clock in clocks}))
         tickets = {
             ticket.name: ticket
             for ticket in session.scalars(loaded.options(selectinload(Ticket.clocks), selectinload(Ticket.segments)))
         }
-        now = utc_now()
         return [self._entry(session, tickets[clock.ticket], clock, now) for clock in clocks]
 
     def _entry(self, session: Session, ticket: Ticket, clock: Clock, now: datetime) -> rpc.QueueEntry:
@@ -115,10 +115,10 @@ def _conditions(asked: rpc.QueueFilter) -> list[ColumnElement[bool]]:
     return [column.in_(values) for column, values in asked_for.items() if values]
 
 
-def _count(session: Session, asked: rpc.QueueFilter) -> rpc.QueueCount:
-    is_over = Clock.due_time <= func.now()
+def _count(session: Session, asked: rpc.QueueFilter, now: datetime) -> rpc.QueueCount:
+    is_over = Clock.due_time <= now
     query: Any = select(
-        func.count().filter(Clock.due_time > func.now()),
+        func.count().filter(Clock.due_time > now),
         func.count().filter(is_over),
         func.count().filter(Clock.due_time.is_(None)),
     )

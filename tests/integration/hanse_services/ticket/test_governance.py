@@ -30,6 +30,7 @@ async def test_a_ticket_is_governed_by_what_it_was_opened_under_whatever_comes_i
             desk.clock.now = datetime.now(UTC)
             ticket = await desk.open()
     await desk.runtime.database.write(store.enact, policy(2))
+    desk.clock.now = datetime.now(UTC)
     found = await governance(desk, ticket.name)
     assert (found.policy, found.override) == ("policies/1", f"{SHANGHAI}/policyOverrides/1")
     assert (found.policy_in_force, found.override_in_force) == ("policies/2", f"{SHANGHAI}/policyOverrides/2")
@@ -54,6 +55,7 @@ async def test_while_a_provider_works_the_minute_is_the_providers_and_the_policy
     await desk.is_told(engaged.offered(at=start))
     await desk.is_told(engaged.accepted(at=start + timedelta(minutes=10)))
     await desk.is_told(engaged.delivered(at=start + timedelta(minutes=60)))
+    desk.clock.now = start + timedelta(hours=2)
     found = [await governance(desk, engaged.ticket, start + timedelta(minutes=minute)) for minute in (5, 30, 90)]
     assert [(each.holder, each.calendar, each.engagement) for each in found] == [
         (SHANGHAI, "always", ""),
