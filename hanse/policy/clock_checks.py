@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hanse.policy.findings import Finding
 from hanse.policy.promises import FIELDS, conditions_of
-from hanse.policy.rehearsal import Finding
 from hanse_protos.policy.v1.policy_pb2 import Agreement, ClockRule, PolicyDocument, ServiceTarget
 
 
@@ -35,12 +35,19 @@ def _agreement(agreement: Agreement, path: str) -> Iterator[Finding]:
 def _target_times(target: ServiceTarget, path: str) -> Iterator[Finding]:
     """Find what is promised for later than the solution, as far as both count the same time."""
     for field in FIELDS.values():
-        same_time = _is_elapsed(getattr(target.clocks, field)) == _is_elapsed(target.clocks.resolution)
-        if same_time and getattr(target, field).ToNanoseconds() > target.resolution.ToNanoseconds():
+        if (
+            counts_as_the_solution(target, field)
+            and getattr(target, field).ToNanoseconds() > target.resolution.ToNanoseconds()
+        ):
             yield (
                 f"{path}.{field}",
                 f"the {field.replace('_', ' ')} is later than the resolution: shorten the one or extend the other",
             )
+
+
+def counts_as_the_solution(target: ServiceTarget, field: str) -> bool:
+    """Tell whether a clock of a target counts the same time as its solution, so that the two can be compared."""
+    return _is_elapsed(getattr(target.clocks, field)) == _is_elapsed(target.clocks.resolution)
 
 
 def _is_elapsed(rule: ClockRule) -> bool:

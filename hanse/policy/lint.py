@@ -7,13 +7,11 @@ that try the conditions out are in `hanse.policy.rehearsal`.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, TypeAlias
 
 import protovalidate
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.type.dayofweek_pb2 import DayOfWeek
 from google.type.money_pb2 import Money
@@ -23,17 +21,17 @@ from hanse.names import HEADQUARTERS
 from hanse.policy.calendar import exception_date, local_stretch, time_zone
 from hanse.policy.clock_checks import clock_problems
 from hanse.policy.conditions import is_unconditional, mentions
+from hanse.policy.findings import EVERYTHING, Finding, repeated
 from hanse.policy.notation import NANOS_PER_UNIT
 from hanse.policy.public_holidays import unknown_place
-from hanse.policy.rehearsal import Finding, climbing_problems, condition_problems, idle_desk_problems
+from hanse.policy.rehearsal import climbing_problems, condition_problems, idle_desk_problems
+from hanse.policy.tunable_checks import tunable_problems
 from hanse_protos.knowledge.v1 import knowledge_pb2
 from hanse_protos.policy.v1.policy_pb2 import (
     Calendar,
     DayException,
-    DurationBounds,
     HierarchyStep,
     LadderStep,
-    NumberBounds,
     PolicyDocument,
     PolicyProblem,
     ServiceOffering,
@@ -44,7 +42,6 @@ from hanse_protos.ticket.v1.ticket_pb2 import Clock
 
 # A document that is wrong everywhere is read from the top; nobody works through more than this.
 MAX_PROBLEMS = 200
-EVERYTHING = "*"
 
 Check: TypeAlias = Callable[[PolicyDocument], Iterator[Finding]]
 
@@ -80,22 +77,14 @@ def _element_text(element: Any) -> str:
 
 
 def _duplicates(document: PolicyDocument) -> Iterator[Finding]:
-    yield from _repeated((category.id for category in document.categories), "categories[{}].id")
-    yield from _repeated((calendar.id for calendar in document.calendars), "calendars[{}].id")
-    yield from _repeated((unit.unit for unit in document.units), "units[{}].unit")
-    yield from _repeated((target.id for target in document.targets), "targets[{}].id")
-    yield from _repeated((agreement.id for agreement in document.agreements), "agreements[{}].id")
-    yield from _repeated((rate.id for rate in document.rates), "rates[{}].id")
-    yield from _repeated((desk.id for desk in document.desks), "desks[{}].id")
-    yield from _repeated((service.id for service in document.services), "services[{}].id")
-
-
-def _repeated(values: Iterable[str], path: str) -> Iterator[Finding]:
-    seen: Counter[str] = Counter()
-    for i, value in enumerate(values):
-        seen[value] += 1
-        if seen[value] == 2:
-            yield path.format(i), f"{value!r} is here twice: keep one of the two"
+    yield from repeated((category.id for category in document.categories), "categories[{}].id")
+    yield from repeated((calendar.id for calendar in document.calendars), "calendars[{}].id")
+    yield from repeated((unit.unit for unit in document.units), "units[{}].unit")
+    yield from repeated((target.id for target in document.targets), "targets[{}].id")
+    yield from repeated((agreement.id for agreement in document.agreements), "agreements[{}].id")
+    yield from repeated((rate.id for rate in document.rates), "rates[{}].id")
+    yield from repeated((desk.id for desk in document.desks), "desks[{}].id")
+    yield from repeated((service.id for service in document.services), "services[{}].id")
 
 
 def _calendars(document: PolicyDocument) -> Iterator[Finding]:
@@ -119,7 +108,7 @@ def _calendar_shifts(calendar: Calendar, path: str) -> Iterator[Finding]:
 
 def exception_findings(exceptions: Sequence[DayException], path: str) -> Iterator[Finding]:
     """Find what is wrong with the single days of a calendar."""
-    yield from _repeated((exception.date for exception in exceptions), f"{path}[{{}}].date")
+    yield from repeated((exception.date for exception in exceptions), f"{path}[{{}}].date")
     for i, exception in enumerate(exceptions):
         yield from _refusal(exception_date, exception.date, f"{path}[{i}].date")
         yield from _shifts(exception.shifts, f"{path}[{i}].shifts", same_day=lambda one, other: True)
@@ -246,7 +235,7 @@ def _services(document: PolicyDocument) -> Iterator[Finding]:
         if service.owner not in units:
             yield f"{path}.owner", f"{service.owner!r} is not one of the units: name one that is"
         for name, ids, known in (("categories", service.categories, categories), ("targets", service.targets, targets)):
-            yield from _repeated(ids, f"{path}.{name}[{{}}]")
+            yield from repeated(ids, f"{path}.{name}[{{}}]")
             for j, value in enumerate(ids):
                 if value not in known:
                     yield f"{path}.{name}[{j}]", f"{value!r} is not one of the {name}: add it, or name another"
@@ -262,50 +251,14 @@ def _sharing(document: PolicyDocument) -> Iterator[Finding]:
                     f"sharing[{i}].events[{j}]",
                     f"there is no event {event!r}: name a type such as EngagementRequested",
                 )
-        yield from _repeated(rule.events, f"sharing[{i}].events[{{}}]")
-        yield from _repeated(rule.fields, f"sharing[{i}].fields[{{}}]")
-
-
-def _tunable(document: PolicyDocument) -> Iterator[Finding]:
-    tunable, targets = document.tunable, {target.id: target for target in document.targets}
-    yield from _repeated((each.target for each in tunable.targets), "tunable.targets[{}].target")
-    for i, each in enumerate(tunable.targets):
-        path = f"tunable.targets[{i}]"
-        if each.target not in targets:
-            yield f"{path}.target", f"{each.target!r} is not one of the targets: add it, or name another"
-            continue
-        target = targets[each.target]
-        for name in ("response", "resolution"):
-            if each.HasField(name) and target.HasField(name):
-                yield from _bounds(getattr(each, name), getattr(target, name), f"{path}.{name}")
-        if each.HasField("warn_percents"):
-            yield from _number_bounds(each.warn_percents, f"{path}.warn_percents")
-    if tunable.HasField("offer_timeout"):
-        yield from _bounds(tunable.offer_timeout, document.routing.offer_timeout, "tunable.offer_timeout")
-    if tunable.HasField("capacity"):
-        yield from _number_bounds(tunable.capacity, "tunable.capacity")
-    skills = {category.skill for category in document.categories}
-    for i, skill in enumerate(tunable.skills):
-        if skill not in skills | {EVERYTHING}:
-            yield f"tunable.skills[{i}]", f"no category takes the skill {skill!r}: name one that a category takes"
-
-
-def _bounds(bounds: DurationBounds, own: Duration, path: str) -> Iterator[Finding]:
-    if _nanos(bounds.floor) > _nanos(bounds.ceiling):
-        yield path, "the floor is above the ceiling, so nothing is allowed: swap them"
-    elif not _nanos(bounds.floor) <= _nanos(own) <= _nanos(bounds.ceiling):
-        yield path, "the group's own value is outside: widen the bounds, or change the value"
-
-
-def _number_bounds(bounds: NumberBounds, path: str) -> Iterator[Finding]:
-    if bounds.floor > bounds.ceiling:
-        yield path, "the floor is above the ceiling, so nothing is allowed: swap them"
+        yield from repeated(rule.events, f"sharing[{i}].events[{{}}]")
+        yield from repeated(rule.fields, f"sharing[{i}].fields[{{}}]")
 
 
 def _desks(document: PolicyDocument) -> Iterator[Finding]:
     units = {unit.unit for unit in document.units}
     for i, desk in enumerate(document.desks):
-        yield from _repeated(desk.units, f"desks[{i}].units[{{}}]")
+        yield from repeated(desk.units, f"desks[{i}].units[{{}}]")
         for j, unit in enumerate(desk.units):
             if unit not in units:
                 yield f"desks[{i}].units[{j}]", f"{unit!r} is not one of the units: name one that is"
@@ -318,7 +271,7 @@ def _peers(document: PolicyDocument) -> Iterator[Finding]:
         if {*one.units} >= {*other.units}:
             yield f"peers[{j}]", f"peers[{i}] says so already: keep one of the two"
     for i, group in enumerate(document.peers):
-        yield from _repeated(group.units, f"peers[{i}].units[{{}}]")
+        yield from repeated(group.units, f"peers[{i}].units[{{}}]")
         for j, unit in enumerate(group.units):
             if unit not in units:
                 yield f"peers[{i}].units[{j}]", f"{unit!r} is not one of the units: name one that is"
@@ -326,13 +279,9 @@ def _peers(document: PolicyDocument) -> Iterator[Finding]:
                 yield f"peers[{i}].units[{j}]", "peers are for the time without headquarters: leave it out"
 
 
-def _nanos(duration: Any) -> int:
-    return int(duration.seconds) * NANOS_PER_UNIT + int(duration.nanos)
-
-
 CHECKS: tuple[Check, ...] = (
     violations,
-    _tunable,
+    tunable_problems,
     _duplicates,
     _calendars,
     _references,

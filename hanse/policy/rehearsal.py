@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
-from typing import TypeAlias
 
 from hanse.errors import PolicyInvalid
 from hanse.policy.conditions import (
@@ -29,6 +28,7 @@ from hanse.policy.conditions import (
 )
 from hanse.policy.cost import growing
 from hanse.policy.errors import ConditionFailed
+from hanse.policy.findings import Finding
 from hanse.policy.promises import FIELDS, conditions_of
 from hanse_protos.policy.v1.policy_pb2 import ClockSituation, LadderStep, PolicyDocument, TicketFacts, UnitProfile
 
@@ -48,9 +48,6 @@ MINUTES_UNTIL_OPEN = (0, 1, 3_000)
 COSTS = (0.5, 90.0, 100_000.0)
 STATES = ("NEW", "IN_PROGRESS", "WAITING")
 WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")
-
-# A place in the document, and what is wrong there.
-Finding: TypeAlias = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,33 +12,40 @@ A unit whose days differ from its calendar's gets a calendar of its own: others 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 
 from hanse.names import short_unit
+from hanse.policy.clock_checks import counts_as_the_solution
 from hanse.policy.lint import exception_findings, lint, violations
 from hanse.policy.notation import duration_to_text
+from hanse.policy.promises import FIELDS
+from hanse.policy.tunable_checks import SOFT_FIELDS
 from hanse_protos.policy.v1.policy_pb2 import (
+    Agreement,
     DayException,
     DurationBounds,
     NumberBounds,
     PolicyDocument,
     PolicyProblem,
     ServiceTarget,
+    TunableAgreement,
     TunableTarget,
     UnitProfile,
 )
-from hanse_protos.policy.v1.tuning_pb2 import OverrideDocument, TargetOverride
+from hanse_protos.policy.v1.tuning_pb2 import AgreementOverride, OverrideDocument, TargetOverride
 
 TUNED_SUFFIX = "-tuned"
 """How the calendar of a unit ends whose days differ."""
 ANY = "*"
 
 Lay: TypeAlias = Callable[[PolicyDocument], None]
+Values: TypeAlias = Callable[[PolicyDocument], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,8 @@ def override_problems(document: PolicyDocument, override: OverrideDocument, unit
 
 def _changes(document: PolicyDocument, override: OverrideDocument, unit: str) -> Iterator[Change]:
     yield from _target_changes(document, override)
+    yield from _agreement_changes(document, override)
+    yield from _soft_changes(document, override)
     yield from _offer_timeout(document, override)
     yield from _profile_changes(document, override, unit)
     yield from _calendar_changes(document, override, unit)
@@ -115,42 +124,109 @@ def _target_changes(document: PolicyDocument, override: OverrideDocument) -> Ite
 
 
 def _one_target(group: ServiceTarget, bounds: TunableTarget, wanted: TargetOverride, path: str) -> Iterator[Change]:
-    problems = {
-        name: _duration_problem(getattr(wanted, name), getattr(bounds, name))
-        for name in ("response", "resolution")
-        if wanted.HasField(name)
-    }
+    problems = _duration_problems(wanted, bounds, FIELDS.values())
     _check_order(group, wanted, problems)
-    for name, problem in problems.items():
-        yield Change(f"{path}.{name}", problem, _set_duration(wanted.target, name, getattr(wanted, name)))
-    if wanted.warn_percents:
-        problem = next(filter(None, (_number_problem(each, bounds.warn_percents) for each in wanted.warn_percents)), "")
-        yield Change(f"{path}.warn_percents", problem, _set_warnings(wanted.target, wanted.warn_percents))
+    of = _found("targets", wanted.target)
+    yield from _durations(of, wanted, problems, f"{path}.")
+    yield from _warnings(of, wanted.warn_percents, bounds.warn_percents, path)
 
 
 def _check_order(group: ServiceTarget, wanted: TargetOverride, problems: dict[str, str]) -> None:
-    """Note a problem where the response would come after the solution; the solution goes first, then the response."""
-    for name in ("response", "resolution"):
-        response, resolution = (
-            _length(getattr(wanted if problems.get(each) == "" else group, each)) for each in ("response", "resolution")
-        )
-        if response > resolution and problems.get(name) == "":
-            problems[name] = "the response would be due after the solution"
+    """Note a problem where something would be due after the solution; the solution goes last."""
+    others = [field for field in FIELDS.values() if field != "resolution" and counts_as_the_solution(group, field)]
+    for name in others:
+        if problems.get(name) == "" and _in_force(group, wanted, problems, name) > _solution(group, wanted, problems):
+            problems[name] = f"the {name.replace('_', ' ')} would be due after the solution"
+    if problems.get("resolution") == "":
+        for name in others:
+            if _in_force(group, wanted, problems, name) > _solution(group, wanted, problems):
+                problems["resolution"] = f"the {name.replace('_', ' ')} would be due after the solution"
 
 
-def _set_duration(target: str, name: str, value: Duration) -> Lay:
-    return lambda document: getattr(_target(document, target), name).CopyFrom(value)
+def _solution(group: ServiceTarget, wanted: TargetOverride, problems: dict[str, str]) -> tuple[int, int]:
+    return _in_force(group, wanted, problems, "resolution")
 
 
-def _set_warnings(target: str, percents: Sequence[int]) -> Lay:
+def _in_force(group: Message, wanted: Message, problems: dict[str, str], name: str) -> tuple[int, int]:
+    """Return the length that would be in force: the unit's where nothing is wrong with it, otherwise the group's."""
+    return _length(getattr(wanted if problems.get(name) == "" else group, name))
+
+
+# Agreements, and work that is suspended
+
+
+def _agreement_changes(document: PolicyDocument, override: OverrideDocument) -> Iterator[Change]:
+    bounds = {tunable.agreement: tunable for tunable in document.tunable.agreements}
+    kinds = {agreement.id: agreement.kind for agreement in document.agreements}
+    seen: set[str] = set()
+    for i, wanted in enumerate(override.agreements):
+        path, name = f"agreements[{i}]", wanted.agreement
+        if name in seen:
+            yield _refused(f"{path}.agreement", f"{name!r} is here twice: keep one of the two")
+        elif name not in kinds:
+            yield _refused(f"{path}.agreement", f"the policy has no agreement {name!r}")
+        elif kinds[name] == Agreement.ENGAGEMENT:
+            yield _refused(f"{path}.agreement", f"{name!r} is a promise of engagements' providers, not of this unit")
+        else:
+            yield from _one_agreement(bounds.get(name, TunableAgreement()), wanted, path)
+        seen.add(name)
+
+
+def _one_agreement(bounds: TunableAgreement, wanted: AgreementOverride, path: str) -> Iterator[Change]:
+    of = _found("agreements", wanted.agreement)
+    yield from _durations(of, wanted, _duration_problems(wanted, bounds, ["duration"]), f"{path}.")
+    yield from _warnings(of, wanted.warn_percents, bounds.warn_percents, path)
+
+
+def _soft_changes(document: PolicyDocument, override: OverrideDocument) -> Iterator[Change]:
+    if not override.HasField("soft"):
+        return
+    if not document.HasField("soft"):
+        yield _refused("soft", "the policy lets no work be suspended")
+        return
+    problems = _duration_problems(override.soft, document.tunable.soft, SOFT_FIELDS)
+    for name in SOFT_FIELDS:
+        review, cap = (_in_force(document.soft, override.soft, problems, each) for each in SOFT_FIELDS)
+        if problems.get(name) == "" and review > cap:
+            problems[name] = "the next review would be later than the cap"
+    yield from _durations(lambda laid: laid.soft, override.soft, problems, "soft.")
+
+
+# What is tuned at several places
+
+
+def _found(rules: str, name: str) -> Values:
+    """Return what finds a rule of a document by its id."""
+    return lambda document: next(each for each in getattr(document, rules) if each.id == name)
+
+
+def _duration_problems(wanted: Message, bounds: Message, names: Iterable[str]) -> dict[str, str]:
+    """Say of each time that a unit sets what is wrong with it, empty where nothing is."""
+    return {
+        name: _duration_problem(getattr(wanted, name), getattr(bounds, name)) for name in names if wanted.HasField(name)
+    }
+
+
+def _durations(of: Values, wanted: Message, problems: dict[str, str], path: str) -> Iterator[Change]:
+    for name, problem in problems.items():
+        yield Change(f"{path}{name}", problem, _set_duration(of, name, getattr(wanted, name)))
+
+
+def _set_duration(of: Values, name: str, value: Duration) -> Lay:
+    return lambda document: getattr(of(document), name).CopyFrom(value)
+
+
+def _warnings(of: Values, wanted: Sequence[int], bounds: NumberBounds, path: str) -> Iterator[Change]:
+    if wanted:
+        problem = next(filter(None, (_number_problem(each, bounds) for each in wanted)), "")
+        yield Change(f"{path}.warn_percents", problem, _set_warnings(of, wanted))
+
+
+def _set_warnings(of: Values, percents: Sequence[int]) -> Lay:
     def lay(document: PolicyDocument) -> None:
-        _target(document, target).warn_percents[:] = percents
+        of(document).warn_percents[:] = percents
 
     return lay
-
-
-def _target(document: PolicyDocument, name: str) -> ServiceTarget:
-    return next(target for target in document.targets if target.id == name)
 
 
 # Offers
@@ -186,9 +262,6 @@ def _profile_changes(document: PolicyDocument, override: OverrideDocument, unit:
 
 def _profile(document: PolicyDocument, unit: str) -> UnitProfile:
     return next(profile for profile in document.units if profile.unit == unit)
-
-
-Values: TypeAlias = Callable[[PolicyDocument], Any]
 
 
 def _added(

@@ -17,6 +17,7 @@ from hanse.errors import PolicyInvalid
 from hanse.policy import notation
 from hanse.policy.document import MAX_TEXT_BYTES, dump_yaml, lint, load_yaml
 from hanse_protos.policy.v1.policy_pb2 import (
+    Agreement,
     DayException,
     DurationBounds,
     LadderStep,
@@ -292,6 +293,18 @@ def _tunable(**fields: object) -> Change:
     return lambda document: document.tunable.targets.add(**({"target": "all"} | fields))
 
 
+def _tunable_agreement(name: str) -> Change:
+    """Let units tune an agreement, of a tier or of an engagement."""
+
+    def change(document: PolicyDocument) -> None:
+        for kind in (Agreement.TIER, Agreement.ENGAGEMENT):
+            agreed = document.agreements.add(id="tier" if kind == Agreement.TIER else "provider", kind=kind)
+            agreed.duration.FromSeconds(600)
+        document.tunable.agreements.add(agreement=name, duration=_bounds("1h", "4h"))
+
+    return change
+
+
 def _bounds(floor: str, ceiling: str) -> DurationBounds:
     written = {name: notation.duration_to_json(value) for name, value in (("floor", floor), ("ceiling", ceiling))}
     return ParseDict(written, DurationBounds())
@@ -408,6 +421,11 @@ def _desk(*units: str, when: str = "") -> Change:
         (_tunable(response=_bounds("2h", "4h")), "tunable.targets[0].response", "own value is outside"),
         (_tunable(response=_bounds("0s", "4h")), "tunable.targets[0].response.floor", "greater than 0s"),
         (_tunable(response=_bounds("1h", "4h")), None, ""),
+        (_tunable(next_reply=_bounds("1h", "4h")), "tunable.targets[0].next_reply", "has no next_reply"),
+        (_tunable_agreement("none"), "tunable.agreements[0].agreement", "not one of the agreements"),
+        (_tunable_agreement("tier"), "tunable.agreements[0].duration", "own value is outside"),
+        (_tunable_agreement("provider"), "tunable.agreements[0].agreement", "its provider's promise"),
+        (lambda d: d.tunable.soft.cap.MergeFrom(_bounds("1h", "4h")), "tunable.soft", "no work be suspended"),
         (lambda d: d.tunable.skills.append("sorcery"), "tunable.skills[0]", "no category takes"),
         (
             lambda d: d.tunable.capacity.MergeFrom(NumberBounds(floor=3, ceiling=2)),

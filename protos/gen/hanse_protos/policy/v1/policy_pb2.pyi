@@ -1119,6 +1119,8 @@ class Tunable(_message.Message):
     CALENDAR_EXCEPTIONS_FIELD_NUMBER: _builtins.int
     SKILLS_FIELD_NUMBER: _builtins.int
     LANGUAGES_FIELD_NUMBER: _builtins.int
+    AGREEMENTS_FIELD_NUMBER: _builtins.int
+    SOFT_FIELD_NUMBER: _builtins.int
     calendar_exceptions: _builtins.int
     """How many single days of the unit's calendar may differ."""
     @_builtins.property
@@ -1141,6 +1143,14 @@ class Tunable(_message.Message):
     def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The languages that a unit may say it speaks, or does not at present; "*" is every one."""
 
+    @_builtins.property
+    def agreements(self) -> _containers.RepeatedCompositeFieldContainer[Global___TunableAgreement]:
+        """The agreements, for tickets whose home the unit is."""
+
+    @_builtins.property
+    def soft(self) -> Global___TunableSoft:
+        """How long the work of a ticket may be suspended whose home the unit is."""
+
     def __init__(
         self,
         *,
@@ -1150,10 +1160,12 @@ class Tunable(_message.Message):
         calendar_exceptions: _builtins.int = ...,
         skills: _abc.Iterable[_builtins.str] | None = ...,
         languages: _abc.Iterable[_builtins.str] | None = ...,
+        agreements: _abc.Iterable[Global___TunableAgreement] | None = ...,
+        soft: Global___TunableSoft | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "offer_timeout", b"offer_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "offer_timeout", b"offer_timeout", "soft", b"soft"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_exceptions", b"calendar_exceptions", "capacity", b"capacity", "languages", b"languages", "offer_timeout", b"offer_timeout", "skills", b"skills", "targets", b"targets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreements", b"agreements", "calendar_exceptions", b"calendar_exceptions", "capacity", b"capacity", "languages", b"languages", "offer_timeout", b"offer_timeout", "skills", b"skills", "soft", b"soft", "targets", b"targets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1169,6 +1181,8 @@ class TunableTarget(_message.Message):
     RESPONSE_FIELD_NUMBER: _builtins.int
     RESOLUTION_FIELD_NUMBER: _builtins.int
     WARN_PERCENTS_FIELD_NUMBER: _builtins.int
+    NEXT_REPLY_FIELD_NUMBER: _builtins.int
+    PERIODIC_UPDATE_FIELD_NUMBER: _builtins.int
     target: _builtins.str
     """The target's id."""
     @_builtins.property
@@ -1183,6 +1197,14 @@ class TunableTarget(_message.Message):
     def warn_percents(self) -> Global___NumberBounds:
         """The percents at which to warn."""
 
+    @_builtins.property
+    def next_reply(self) -> Global___DurationBounds:
+        """The time until the next reply, of a target that promises one."""
+
+    @_builtins.property
+    def periodic_update(self) -> Global___DurationBounds:
+        """The time from one update to the next, of a target that promises them."""
+
     def __init__(
         self,
         *,
@@ -1190,14 +1212,80 @@ class TunableTarget(_message.Message):
         response: Global___DurationBounds | None = ...,
         resolution: Global___DurationBounds | None = ...,
         warn_percents: Global___NumberBounds | None = ...,
+        next_reply: Global___DurationBounds | None = ...,
+        periodic_update: Global___DurationBounds | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["resolution", b"resolution", "response", b"response", "warn_percents", b"warn_percents"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_reply", b"next_reply", "periodic_update", b"periodic_update", "resolution", b"resolution", "response", b"response", "warn_percents", b"warn_percents"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolution", b"resolution", "response", b"response", "target", b"target", "warn_percents", b"warn_percents"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_reply", b"next_reply", "periodic_update", b"periodic_update", "resolution", b"resolution", "response", b"response", "target", b"target", "warn_percents", b"warn_percents"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TunableTarget: _TypeAlias = TunableTarget  # noqa: Y015
+
+@_typing.final
+class TunableAgreement(_message.Message):
+    """How far a unit may tune an agreement: an OLA, or a contract with a supplier. What has no bounds can't be tuned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    WARN_PERCENTS_FIELD_NUMBER: _builtins.int
+    agreement: _builtins.str
+    """The agreement's id."""
+    @_builtins.property
+    def duration(self) -> Global___DurationBounds:
+        """The time that is agreed."""
+
+    @_builtins.property
+    def warn_percents(self) -> Global___NumberBounds:
+        """The percents at which to warn."""
+
+    def __init__(
+        self,
+        *,
+        agreement: _builtins.str = ...,
+        duration: Global___DurationBounds | None = ...,
+        warn_percents: Global___NumberBounds | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "warn_percents", b"warn_percents"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "duration", b"duration", "warn_percents", b"warn_percents"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TunableAgreement: _TypeAlias = TunableAgreement  # noqa: Y015
+
+@_typing.final
+class TunableSoft(_message.Message):
+    """How far a unit may tune for how long work is suspended. What has no bounds can't be tuned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVIEW_WITHIN_FIELD_NUMBER: _builtins.int
+    CAP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def review_within(self) -> Global___DurationBounds:
+        """How far away the next review may be."""
+
+    @_builtins.property
+    def cap(self) -> Global___DurationBounds:
+        """How long a ticket may be suspended in all."""
+
+    def __init__(
+        self,
+        *,
+        review_within: Global___DurationBounds | None = ...,
+        cap: Global___DurationBounds | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cap", b"cap", "review_within", b"review_within"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cap", b"cap", "review_within", b"review_within"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TunableSoft: _TypeAlias = TunableSoft  # noqa: Y015
 
 @_typing.final
 class DurationBounds(_message.Message):
@@ -1403,18 +1491,24 @@ class LintPolicyResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PROBLEMS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyProblem]:
-        """What is wrong, empty where nothing is."""
+        """What is wrong, empty where nothing is. A document with a problem is not published."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyProblem]:
+        """What is hardly meant, but can be published."""
 
     def __init__(
         self,
         *,
         problems: _abc.Iterable[Global___PolicyProblem] | None = ...,
+        warnings: _abc.Iterable[Global___PolicyProblem] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["problems", b"problems"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["problems", b"problems", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from hanse_protos.policy.v1 import policy_pb2 as hanse__protos_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#hanse_protos/policy/v1/tuning.proto\x12\x16hanse_protos.policy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hanse_protos/policy/v1/policy.proto\"\xbd\x02\n\x0ePolicyOverride\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x12\n\x04unit\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12@\n\x08\x64ocument\x18\x04 \x01(\x0b\x32(.hanse_protos.policy.v1.OverrideDocumentB\x04\xe2\x41\x01\x02\x12\x1c\n\x0epolicy_version\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x17\n\tsubmitter\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0bsubmit_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12<\n\x07\x64ropped\x18\x08 \x03(\x0b\x32%.hanse_protos.policy.v1.PolicyProblemB\x04\xe2\x41\x01\x03\"\x9c\x04\n\x10OverrideDocument\x12\x45\n\x07targets\x18\x01 \x03(\x0b\x32&.hanse_protos.policy.v1.TargetOverrideB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x64\x12>\n\roffer_timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xe2\x41\x01\x01\xbaH\x05\xaa\x01\x02*\x00\x12P\n\x13\x63\x61lendar_exceptions\x18\x03 \x03(\x0b\x32$.hanse_protos.policy.v1.DayExceptionB\r\xe2\x41\x01\x01\xbaH\x06\x92\x01\x03\x10\xf4\x03\x12&\n\x08\x63\x61pacity\x18\x04 \x01(\x05\x42\x0f\xe2\x41\x01\x01\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x01H\x00\x88\x01\x01\x12<\n\nadd_skills\x18\x05 \x03(\tB(\xe2\x41\x01\x01\xbaH!\x92\x01\x1e\x10\x64\"\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,62}$\x12=\n\x0b\x64rop_skills\x18\x06 \x03(\tB(\xe2\x41\x01\x01\xbaH!\x92\x01\x1e\x10\x64\"\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,62}$\x12=\n\radd_languages\x18\x07 \x03(\tB&\xe2\x41\x01\x01\xbaH\x1f\x92\x01\x1c\x10\x32\"\x18r\x16\x32\x14^[A-Za-z0-9-]{1,35}$\x12>\n\x0e\x64rop_languages\x18\x08 \x03(\tB&\xe2\x41\x01\x01\xbaH\x1f\x92\x01\x1c\x10\x32\"\x18r\x16\x32\x14^[A-Za-z0-9-]{1,35}$B\x0b\n\t_capacity\"\xea\x01\n\x0eTargetOverride\x12\x31\n\x06target\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,62}$\x12\x39\n\x08response\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xe2\x41\x01\x01\xbaH\x05\xaa\x01\x02*\x00\x12;\n\nresolution\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xe2\x41\x01\x01\xbaH\x05\xaa\x01\x02*\x00\x12-\n\rwarn_percents\x18\x04 \x03(\x05\x42\x16\xe2\x41\x01\x01\xbaH\x0f\x92\x01\x0c\x10\n\x18\x01\"\x06\x1a\x04\x10\x64 \x00\"}\n\x11TunePolicyRequest\x12\x46\n\x08\x64ocument\x18\x01 \x01(\x0b\x32(.hanse_protos.policy.v1.OverrideDocumentB\n\xe2\x41\x01\x02\xbaH\x03\xd8\x01\x03\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"r\n\x18GetPolicyOverrideRequest\x12V\n\x04name\x18\x01 \x01(\tBH\xe2\x41\x01\x02\xbaHAr?2=^units/[a-z][a-z0-9-]{0,38}/policyOverrides/[1-9][0-9]{0,17}$\"a\n\x1aListPolicyOverridesRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12 \n\npage_token\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xf4\x03\"q\n\x1bListPolicyOverridesResponse\x12\x39\n\toverrides\x18\x01 \x03(\x0b\x32&.hanse_protos.policy.v1.PolicyOverride\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x0bPolicyTuned\x12\x38\n\x08override\x18\x01 \x01(\x0b\x32&.hanse_protos.policy.v1.PolicyOverride\"k\n\x0fTuningCurtailed\x12\x10\n\x08override\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x36\n\x07\x64ropped\x18\x03 \x03(\x0b\x32%.hanse_protos.policy.v1.PolicyProblem2\xe5\x02\n\x13PolicyTuningService\x12_\n\nTunePolicy\x12).hanse_protos.policy.v1.TunePolicyRequest\x1a&.hanse_protos.policy.v1.PolicyOverride\x12m\n\x11GetPolicyOverride\x12\x30.hanse_protos.policy.v1.GetPolicyOverrideRequest\x1a&.hanse_protos.policy.v1.PolicyOverride\x12~\n\x13ListPolicyOverrides\x12\x32.hanse_protos.policy.v1.ListPolicyOverridesRequest\x1a\x33.hanse_protos.policy.v1.ListPolicyOverridesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#hanse_protos/policy/v1/tuning.proto\x12\x16hanse_protos.policy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hanse_protos/policy/v1/policy.proto\"\xbd\x02\n\x0ePolicyOverride\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x12\n\x04unit\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12@\n\x08\x64ocument\x18\x04 \x01(\x0b\x32(.hanse_protos.policy.v1.OverrideDocumentB\x04\xe2\x41\x01\x02\x12\x1c\n\x0epolicy_version\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x17\n\tsubmitter\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0bsubmit_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12<\n\x07\x64ropped\x18\x08 \x03(\x0b\x32%.hanse_protos.policy.v1.PolicyProblemB\x04\xe2\x41\x01\x03\"\xa4\x05\n\x10OverrideDocument\x12\x45\n\x07targets\x18\x01 \x03(\x0b\x32&.hanse_protos.policy.v1.TargetOverrideB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x64\x12>\n\roffer_timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xe2\x41\x01\x01\xbaH\x05\xaa\x01\x02*\x00\x12P\n\x13\x63\x61lendar_exceptions\x18\x03 \x03(\x0b\x32$.hanse_protos.policy.v1.DayExceptionB\r\xe2\x41\x01\x01\xbaH\x06\x92\x01\x03\x10\xf4\x03\x12&\n\x08\x63\x61pacity\x18\x04 \x01(\x05\x42\x0f\xe2\x41\x01\x01\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x01H\x00\x88\x01\x01\x12<\n\nadd_skills\x18\x05 \x03(\tB(\xe2\x41\x01\x01\xbaH!\x92\x01\x1e\x10\x64\"\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,62}$\x12=\n\x0b\x64rop_skills\x18\x06 \x03(\tB(\xe2\x41\x01\x01\xbaH!\x92\x01\x1e\x10\x64\"\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,62}$\x12=\n\radd_languages\x18\x07 \x03(\tB&\xe2\x41\x01\x01\xbaH\x1f\x92\x01\x1c\x10\x32\"\x18r\x16\x32\x14^[A-Za-z0-9-]{1,35}$\x12>\n\x0e\x64rop_languages\x18\x08 \x03(\tB&\xe2\x41\x01\x01\xbaH\x1f\x92\x01\x1c\x10\x32\"\x18r\x16\x32\x14^[A-Za-z0-9-]{1,35}$\x12L\n\nagreements\x18\t \x03(\x0b\x32).hanse_protos.policy.v1.AgreementOverrideB\r\xe2\x41\x01\x01\xbaH\x06\x92\x01\x03\x10\xc8\x01\x12\x38\n\x04soft\x18\n \x01(\x0b\x32$.hanse_protos.policy.v1.SoftOverrideB\x04\xe2\x41\x01\x01\x42\x0b\n\t_capacity\"\xe9\x02\n\x0eTargetOverride\x12\x31\n\x06target\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,62}$\x12\x39\n\x08response\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xe2\x41\x01\x01\xbaH\x05\xaa\x01\x02*\x00\x12;\n\nresolution\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xe2\x41\x01\x01\xbaH\x05\xaa\x01\x02*\x00\x12-\n\rwarn_percents\x18\x04 \x03(\x05\x42\x16\xe2\x41\x01\x01\xbaH\x0f\x92\x01\x0c\x10\n\x18\x01\"\x06\x1a\x04\x10\x64 \x00\x12;\n\nnext_reply\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xe2\x41\x01\x01\xbaH\x05\xaa\x01\x02*\x00\x12@\n\x0fperiodic_update\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xe2\x41\x01\x01\xbaH\x05\xaa\x01\x02*\x00\"\xb3\x01\n\x11\x41greementOverride\x12\x34\n\tagreement\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,62}$\x12\x39\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xe2\x41\x01\x01\xbaH\x05\xaa\x01\x02*\x00\x12-\n\rwarn_percents\x18\x03 \x03(\x05\x42\x16\xe2\x41\x01\x01\xbaH\x0f\x92\x01\x0c\x10\n\x18\x01\"\x06\x1a\x04\x10\x64 \x00\"\x84\x01\n\x0cSoftOverride\x12>\n\rreview_within\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xe2\x41\x01\x01\xbaH\x05\xaa\x01\x02*\x00\x12\x34\n\x03\x63\x61p\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xe2\x41\x01\x01\xbaH\x05\xaa\x01\x02*\x00\"}\n\x11TunePolicyRequest\x12\x46\n\x08\x64ocument\x18\x01 \x01(\x0b\x32(.hanse_protos.policy.v1.OverrideDocumentB\n\xe2\x41\x01\x02\xbaH\x03\xd8\x01\x03\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"r\n\x18GetPolicyOverrideRequest\x12V\n\x04name\x18\x01 \x01(\tBH\xe2\x41\x01\x02\xbaHAr?2=^units/[a-z][a-z0-9-]{0,38}/policyOverrides/[1-9][0-9]{0,17}$\"a\n\x1aListPolicyOverridesRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12 \n\npage_token\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xf4\x03\"q\n\x1bListPolicyOverridesResponse\x12\x39\n\toverrides\x18\x01 \x03(\x0b\x32&.hanse_protos.policy.v1.PolicyOverride\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x0bPolicyTuned\x12\x38\n\x08override\x18\x01 \x01(\x0b\x32&.hanse_protos.policy.v1.PolicyOverride\"k\n\x0fTuningCurtailed\x12\x10\n\x08override\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x36\n\x07\x64ropped\x18\x03 \x03(\x0b\x32%.hanse_protos.policy.v1.PolicyProblem2\xe5\x02\n\x13PolicyTuningService\x12_\n\nTunePolicy\x12).hanse_protos.policy.v1.TunePolicyRequest\x1a&.hanse_protos.policy.v1.PolicyOverride\x12m\n\x11GetPolicyOverride\x12\x30.hanse_protos.policy.v1.GetPolicyOverrideRequest\x1a&.hanse_protos.policy.v1.PolicyOverride\x12~\n\x13ListPolicyOverrides\x12\x32.hanse_protos.policy.v1.ListPolicyOverridesRequest\x1a\x33.hanse_protos.policy.v1.ListPolicyOverridesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -68,6 +68,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OVERRIDEDOCUMENT'].fields_by_name['add_languages']._serialized_options = b'\342A\001\001\272H\037\222\001\034\0202\"\030r\0262\024^[A-Za-z0-9-]{1,35}$'
   _globals['_OVERRIDEDOCUMENT'].fields_by_name['drop_languages']._loaded_options = None
   _globals['_OVERRIDEDOCUMENT'].fields_by_name['drop_languages']._serialized_options = b'\342A\001\001\272H\037\222\001\034\0202\"\030r\0262\024^[A-Za-z0-9-]{1,35}$'
+  _globals['_OVERRIDEDOCUMENT'].fields_by_name['agreements']._loaded_options = None
+  _globals['_OVERRIDEDOCUMENT'].fields_by_name['agreements']._serialized_options = b'\342A\001\001\272H\006\222\001\003\020\310\001'
+  _globals['_OVERRIDEDOCUMENT'].fields_by_name['soft']._loaded_options = None
+  _globals['_OVERRIDEDOCUMENT'].fields_by_name['soft']._serialized_options = b'\342A\001\001'
   _globals['_TARGETOVERRIDE'].fields_by_name['target']._loaded_options = None
   _globals['_TARGETOVERRIDE'].fields_by_name['target']._serialized_options = b'\342A\001\002\272H\032r\0302\026^[a-z][a-z0-9-]{0,62}$'
   _globals['_TARGETOVERRIDE'].fields_by_name['response']._loaded_options = None
@@ -76,6 +80,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TARGETOVERRIDE'].fields_by_name['resolution']._serialized_options = b'\342A\001\001\272H\005\252\001\002*\000'
   _globals['_TARGETOVERRIDE'].fields_by_name['warn_percents']._loaded_options = None
   _globals['_TARGETOVERRIDE'].fields_by_name['warn_percents']._serialized_options = b'\342A\001\001\272H\017\222\001\014\020\n\030\001\"\006\032\004\020d \000'
+  _globals['_TARGETOVERRIDE'].fields_by_name['next_reply']._loaded_options = None
+  _globals['_TARGETOVERRIDE'].fields_by_name['next_reply']._serialized_options = b'\342A\001\001\272H\005\252\001\002*\000'
+  _globals['_TARGETOVERRIDE'].fields_by_name['periodic_update']._loaded_options = None
+  _globals['_TARGETOVERRIDE'].fields_by_name['periodic_update']._serialized_options = b'\342A\001\001\272H\005\252\001\002*\000'
+  _globals['_AGREEMENTOVERRIDE'].fields_by_name['agreement']._loaded_options = None
+  _globals['_AGREEMENTOVERRIDE'].fields_by_name['agreement']._serialized_options = b'\342A\001\002\272H\032r\0302\026^[a-z][a-z0-9-]{0,62}$'
+  _globals['_AGREEMENTOVERRIDE'].fields_by_name['duration']._loaded_options = None
+  _globals['_AGREEMENTOVERRIDE'].fields_by_name['duration']._serialized_options = b'\342A\001\001\272H\005\252\001\002*\000'
+  _globals['_AGREEMENTOVERRIDE'].fields_by_name['warn_percents']._loaded_options = None
+  _globals['_AGREEMENTOVERRIDE'].fields_by_name['warn_percents']._serialized_options = b'\342A\001\001\272H\017\222\001\014\020\n\030\001\"\006\032\004\020d \000'
+  _globals['_SOFTOVERRIDE'].fields_by_name['review_within']._loaded_options = None
+  _globals['_SOFTOVERRIDE'].fields_by_name['review_within']._serialized_options = b'\342A\001\001\272H\005\252\001\002*\000'
+  _globals['_SOFTOVERRIDE'].fields_by_name['cap']._loaded_options = None
+  _globals['_SOFTOVERRIDE'].fields_by_name['cap']._serialized_options = b'\342A\001\001\272H\005\252\001\002*\000'
   _globals['_TUNEPOLICYREQUEST'].fields_by_name['document']._loaded_options = None
   _globals['_TUNEPOLICYREQUEST'].fields_by_name['document']._serialized_options = b'\342A\001\002\272H\003\330\001\003'
   _globals['_TUNEPOLICYREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -89,21 +107,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICYOVERRIDE']._serialized_start=228
   _globals['_POLICYOVERRIDE']._serialized_end=545
   _globals['_OVERRIDEDOCUMENT']._serialized_start=548
-  _globals['_OVERRIDEDOCUMENT']._serialized_end=1088
-  _globals['_TARGETOVERRIDE']._serialized_start=1091
-  _globals['_TARGETOVERRIDE']._serialized_end=1325
-  _globals['_TUNEPOLICYREQUEST']._serialized_start=1327
-  _globals['_TUNEPOLICYREQUEST']._serialized_end=1452
-  _globals['_GETPOLICYOVERRIDEREQUEST']._serialized_start=1454
-  _globals['_GETPOLICYOVERRIDEREQUEST']._serialized_end=1568
-  _globals['_LISTPOLICYOVERRIDESREQUEST']._serialized_start=1570
-  _globals['_LISTPOLICYOVERRIDESREQUEST']._serialized_end=1667
-  _globals['_LISTPOLICYOVERRIDESRESPONSE']._serialized_start=1669
-  _globals['_LISTPOLICYOVERRIDESRESPONSE']._serialized_end=1782
-  _globals['_POLICYTUNED']._serialized_start=1784
-  _globals['_POLICYTUNED']._serialized_end=1855
-  _globals['_TUNINGCURTAILED']._serialized_start=1857
-  _globals['_TUNINGCURTAILED']._serialized_end=1964
-  _globals['_POLICYTUNINGSERVICE']._serialized_start=1967
-  _globals['_POLICYTUNINGSERVICE']._serialized_end=2324
+  _globals['_OVERRIDEDOCUMENT']._serialized_end=1224
+  _globals['_TARGETOVERRIDE']._serialized_start=1227
+  _globals['_TARGETOVERRIDE']._serialized_end=1588
+  _globals['_AGREEMENTOVERRIDE']._serialized_start=1591
+  _globals['_AGREEMENTOVERRIDE']._serialized_end=1770
+  _globals['_SOFTOVERRIDE']._serialized_start=1773
+  _globals['_SOFTOVERRIDE']._serialized_end=1905
+  _globals['_TUNEPOLICYREQUEST']._serialized_start=1907
+  _globals['_TUNEPOLICYREQUEST']._serialized_end=2032
+  _globals['_GETPOLICYOVERRIDEREQUEST']._serialized_start=2034
+  _globals['_GETPOLICYOVERRIDEREQUEST']._serialized_end=2148
+  _globals['_LISTPOLICYOVERRIDESREQUEST']._serialized_start=2150
+  _globals['_LISTPOLICYOVERRIDESREQUEST']._serialized_end=2247
+  _globals['_LISTPOLICYOVERRIDESRESPONSE']._serialized_start=2249
+  _globals['_LISTPOLICYOVERRIDESRESPONSE']._serialized_end=2362
+  _globals['_POLICYTUNED']._serialized_start=2364
+  _globals['_POLICYTUNED']._serialized_end=2435
+  _globals['_TUNINGCURTAILED']._serialized_start=2437
+  _globals['_TUNINGCURTAILED']._serialized_end=2544
+  _globals['_POLICYTUNINGSERVICE']._serialized_start=2547
+  _globals['_POLICYTUNINGSERVICE']._serialized_end=2904
 # @@protoc_insertion_point(module_scope)

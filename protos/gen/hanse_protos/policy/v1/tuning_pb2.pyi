@@ -91,6 +91,8 @@ class OverrideDocument(_message.Message):
     DROP_SKILLS_FIELD_NUMBER: _builtins.int
     ADD_LANGUAGES_FIELD_NUMBER: _builtins.int
     DROP_LANGUAGES_FIELD_NUMBER: _builtins.int
+    AGREEMENTS_FIELD_NUMBER: _builtins.int
+    SOFT_FIELD_NUMBER: _builtins.int
     capacity: _builtins.int
     """How many engagements the unit works on at once, at most."""
     @_builtins.property
@@ -121,6 +123,14 @@ class OverrideDocument(_message.Message):
     def drop_languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Languages that the unit does not speak at present."""
 
+    @_builtins.property
+    def agreements(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgreementOverride]:
+        """Agreements, for tickets whose home the unit is."""
+
+    @_builtins.property
+    def soft(self) -> Global___SoftOverride:
+        """How long the work of a ticket may be suspended whose home the unit is."""
+
     def __init__(
         self,
         *,
@@ -132,10 +142,12 @@ class OverrideDocument(_message.Message):
         drop_skills: _abc.Iterable[_builtins.str] | None = ...,
         add_languages: _abc.Iterable[_builtins.str] | None = ...,
         drop_languages: _abc.Iterable[_builtins.str] | None = ...,
+        agreements: _abc.Iterable[Global___AgreementOverride] | None = ...,
+        soft: Global___SoftOverride | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_capacity", b"_capacity", "capacity", b"capacity", "offer_timeout", b"offer_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_capacity", b"_capacity", "capacity", b"capacity", "offer_timeout", b"offer_timeout", "soft", b"soft"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_capacity", b"_capacity", "add_languages", b"add_languages", "add_skills", b"add_skills", "calendar_exceptions", b"calendar_exceptions", "capacity", b"capacity", "drop_languages", b"drop_languages", "drop_skills", b"drop_skills", "offer_timeout", b"offer_timeout", "targets", b"targets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_capacity", b"_capacity", "add_languages", b"add_languages", "add_skills", b"add_skills", "agreements", b"agreements", "calendar_exceptions", b"calendar_exceptions", "capacity", b"capacity", "drop_languages", b"drop_languages", "drop_skills", b"drop_skills", "offer_timeout", b"offer_timeout", "soft", b"soft", "targets", b"targets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__capacity: _TypeAlias = _typing.Literal["capacity"]  # noqa: Y015
     _WhichOneofArgType__capacity: _TypeAlias = _typing.Literal["_capacity", b"_capacity"]  # noqa: Y015
@@ -145,7 +157,7 @@ Global___OverrideDocument: _TypeAlias = OverrideDocument  # noqa: Y015
 
 @_typing.final
 class TargetOverride(_message.Message):
-    """What a unit promises instead of a target's values."""
+    """What a unit promises instead of a target's values. Times count as the target says: working time, or elapsed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -153,19 +165,29 @@ class TargetOverride(_message.Message):
     RESPONSE_FIELD_NUMBER: _builtins.int
     RESOLUTION_FIELD_NUMBER: _builtins.int
     WARN_PERCENTS_FIELD_NUMBER: _builtins.int
+    NEXT_REPLY_FIELD_NUMBER: _builtins.int
+    PERIODIC_UPDATE_FIELD_NUMBER: _builtins.int
     target: _builtins.str
     """The target's id."""
     @_builtins.property
     def response(self) -> _duration_pb2.Duration:
-        """Working time until the first response; unset leaves the group's."""
+        """Time until the first response; unset leaves the group's."""
 
     @_builtins.property
     def resolution(self) -> _duration_pb2.Duration:
-        """Working time until the solution; unset leaves the group's."""
+        """Time until the solution; unset leaves the group's."""
 
     @_builtins.property
     def warn_percents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Where to warn, in percent of a target used up; none leaves the group's."""
+
+    @_builtins.property
+    def next_reply(self) -> _duration_pb2.Duration:
+        """Time until the next reply, where the target promises one; unset leaves the group's."""
+
+    @_builtins.property
+    def periodic_update(self) -> _duration_pb2.Duration:
+        """Time from one update to the next, where the target promises them; unset leaves the group's."""
 
     def __init__(
         self,
@@ -174,14 +196,80 @@ class TargetOverride(_message.Message):
         response: _duration_pb2.Duration | None = ...,
         resolution: _duration_pb2.Duration | None = ...,
         warn_percents: _abc.Iterable[_builtins.int] | None = ...,
+        next_reply: _duration_pb2.Duration | None = ...,
+        periodic_update: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["resolution", b"resolution", "response", b"response"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_reply", b"next_reply", "periodic_update", b"periodic_update", "resolution", b"resolution", "response", b"response"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolution", b"resolution", "response", b"response", "target", b"target", "warn_percents", b"warn_percents"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_reply", b"next_reply", "periodic_update", b"periodic_update", "resolution", b"resolution", "response", b"response", "target", b"target", "warn_percents", b"warn_percents"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TargetOverride: _TypeAlias = TargetOverride  # noqa: Y015
+
+@_typing.final
+class AgreementOverride(_message.Message):
+    """What a unit agrees instead of an agreement's values."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    WARN_PERCENTS_FIELD_NUMBER: _builtins.int
+    agreement: _builtins.str
+    """The agreement's id."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """The time that is agreed; unset leaves the group's."""
+
+    @_builtins.property
+    def warn_percents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Where to warn, in percent of it used up; none leaves the group's."""
+
+    def __init__(
+        self,
+        *,
+        agreement: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        warn_percents: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "duration", b"duration", "warn_percents", b"warn_percents"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgreementOverride: _TypeAlias = AgreementOverride  # noqa: Y015
+
+@_typing.final
+class SoftOverride(_message.Message):
+    """How long a unit suspends work instead of the group's times."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVIEW_WITHIN_FIELD_NUMBER: _builtins.int
+    CAP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def review_within(self) -> _duration_pb2.Duration:
+        """How far away the next review may be; unset leaves the group's."""
+
+    @_builtins.property
+    def cap(self) -> _duration_pb2.Duration:
+        """How long a ticket may be suspended in all; unset leaves the group's."""
+
+    def __init__(
+        self,
+        *,
+        review_within: _duration_pb2.Duration | None = ...,
+        cap: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cap", b"cap", "review_within", b"review_within"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cap", b"cap", "review_within", b"review_within"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SoftOverride: _TypeAlias = SoftOverride  # noqa: Y015
 
 @_typing.final
 class TunePolicyRequest(_message.Message):
