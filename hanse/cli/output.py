@@ -56,6 +56,11 @@ def print_error(message: str, hint: str, reason: str = "") -> None:
         errors.print(Text.assemble(("  try ", "bold"), hint))
 
 
+def print_warning(message: str, place: str) -> None:
+    """Print what is hardly meant, and where."""
+    errors.print(Text.assemble(("warning ", "bold yellow"), f"{place}: ", message))
+
+
 def when(value: Timestamp) -> str:
     """Return an instant in UTC, to the second; a dash where there is none."""
     if not value.seconds:

@@ -31,12 +31,14 @@ CURRENT = "current"
 
 @app.command("lint")
 def lint_file(file: FileArgument) -> None:
-    """Check a document, without a server."""
-    problems = lint(read_document(file))
+    """Check a document, without a server. What is hardly meant is a warning, and can be published."""
+    document = read_document(file)
+    problems = lint(document)
     for problem in problems:
         output.print_error(problem.message, "", problem.path)
     if problems:
         raise typer.Exit(BROKEN)
+    policy_draft.warn(document)
     output.console.print(f"{file} holds together")
 
 
@@ -152,6 +154,7 @@ def publish(at: At, file: FileArgument, effective: policy_draft.FromOption = Non
         output.print_json(policy)
     else:
         output.console.print(f"{policy.name} is published; `hanse status` shows who has acknowledged it")
+    policy_draft.warn(request.document)
 
 
 @command(app, "tune", unit="shanghai")

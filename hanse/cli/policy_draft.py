@@ -16,6 +16,7 @@ from hanse.cli.connection import At, command
 from hanse.cli.desk import Desk
 from hanse.errors import InvalidArgument
 from hanse.policy import dump_yaml, load_yaml
+from hanse.policy.reach import warnings
 from hanse.times import put_time
 from hanse_protos.policy.v1 import draft_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import PolicyDocument
@@ -47,6 +48,12 @@ def read_document(file: Path) -> PolicyDocument:
         raise InvalidArgument(f"{file} can't be read: {error}", hint="Name a file with a policy in YAML.") from error
 
 
+def warn(document: PolicyDocument) -> None:
+    """Print what is hardly meant in a document that the server has found nothing wrong with."""
+    for warning in warnings(document):
+        output.print_warning(warning.message, warning.path)
+
+
 def _name(draft: str) -> str:
     return draft if "/" in draft else f"policyDrafts/{draft}"
 
@@ -68,6 +75,7 @@ def create(at: At, file: FileArgument) -> None:
     """Begin a draft from a file."""
     request = pb.CreatePolicyDraftRequest(document=read_document(file), request_id=str(uuid4()))
     _tell(at, lambda desk: desk.policy_drafts.CreatePolicyDraft(request), "is begun")
+    warn(request.document)
 
 
 @command(app, "update", unit="hq")
@@ -76,6 +84,7 @@ def update(at: At, draft: DraftArgument, file: FileArgument) -> None:
     document = read_document(file)
     request = pb.UpdatePolicyDraftRequest(name=_name(draft), document=document, request_id=str(uuid4()))
     _tell(at, lambda desk: desk.policy_drafts.UpdatePolicyDraft(request), "is written anew")
+    warn(document)
 
 
 @command(app, "submit", unit="hq")

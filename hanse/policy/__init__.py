@@ -10,7 +10,7 @@ A document goes through three states:
 
 - **written**: YAML for people. `load_yaml` turns it into the contract's message, or names the place and the line.
 - **checked**: `lint` lists what is wrong with a message: the contract's own rules first, then what contradicts itself.
-  Only a document without problems may be published.
+  Only a document without problems may be published. `reach.warnings` lists what may be, but is hardly meant.
 - **compiled**: `Standards` holds the conditions as checked CEL programs and the calendars as sorted stretches of
   working time. It is built once per version and then only read; share it freely between threads and tasks.
 
@@ -19,7 +19,9 @@ A document goes through three states:
 | `notation` | how people write durations, money and days of the week |
 | `document` | YAML in and out |
 | `diff` | what differs between two documents |
-| `lint` | what makes a document contradict itself |
+| `lint` | what makes a document contradict itself; `clock_checks` and `tunable_checks` are parts of it |
+| `reach` | what is hardly meant in a document that holds together |
+| `findings` | how a finding looks |
 | `rehearsal` | the conditions, tried out before a real ticket meets them |
 | `cost` | what an expression may not do, so that it stays cheap |
 | `conditions` | CEL: a thin layer over a young library |

@@ -156,14 +156,19 @@ def _run(program: cel.Expression, situation: Situation, path: str) -> object:
     try:
         value = program.eval(situation.activation)
     except RuntimeError as error:
-        raise _failed(path, _STATUS_SUFFIX.sub("", str(error))) from error
+        raise _failed(path, _run_message(error)) from error
     if value.type() == cel.Type.ERROR:
-        raise _failed(path, str(value.plain_value()))
+        raise _failed(path, _run_message(value.plain_value()))
     return value.value()
 
 
 def _failed(path: str, problem: str) -> ConditionFailed:
     return ConditionFailed(f"{path}: {problem}", path=path, problem=problem)
+
+
+def _run_message(problem: object) -> str:
+    """Keep what went wrong of a status's text."""
+    return _STATUS_PREFIX.sub("", _STATUS_SUFFIX.sub("", str(problem)))
 
 
 def _compiler_message(error: Exception) -> str:

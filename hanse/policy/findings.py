@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 EVERYTHING = "*"
+MAX_PROBLEMS = 200
+"""A document that is wrong everywhere is read from the top; nobody works through more than this."""
 
 # A place in the document, and what is wrong there.
 Finding: TypeAlias = tuple[str, str]

@@ -21,10 +21,11 @@ from hanse.names import HEADQUARTERS
 from hanse.policy.calendar import exception_date, local_stretch, time_zone
 from hanse.policy.clock_checks import clock_problems
 from hanse.policy.conditions import is_unconditional, mentions
-from hanse.policy.findings import EVERYTHING, Finding, repeated
+from hanse.policy.findings import EVERYTHING, MAX_PROBLEMS, Finding, repeated
 from hanse.policy.notation import NANOS_PER_UNIT
 from hanse.policy.public_holidays import unknown_place
 from hanse.policy.rehearsal import climbing_problems, condition_problems, idle_desk_problems
+from hanse.policy.standards import kind_of
 from hanse.policy.tunable_checks import tunable_problems
 from hanse_protos.knowledge.v1 import knowledge_pb2
 from hanse_protos.policy.v1.policy_pb2 import (
@@ -39,9 +40,6 @@ from hanse_protos.policy.v1.policy_pb2 import (
 )
 from hanse_protos.ticket.v1 import events_pb2
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
-
-# A document that is wrong everywhere is read from the top; nobody works through more than this.
-MAX_PROBLEMS = 200
 
 Check: TypeAlias = Callable[[PolicyDocument], Iterator[Finding]]
 
@@ -191,9 +189,24 @@ def _hierarchy(document: PolicyDocument) -> Iterator[Finding]:
             yield f"hierarchy[{i}].kind", f"{step.kind!r} is not a kind of clock: {', '.join(kinds)}"
         if step.level == HierarchyStep.HEADQUARTERS and step.HasField("acknowledge_within"):
             yield f"hierarchy[{i}].acknowledge_within", "nobody is above headquarters: leave it out"
+    for (i, one), (j, other) in combinations(enumerate(document.hierarchy), 2):
+        if (one.level, kind_of(one)) == (other.level, kind_of(other)):
+            yield from _same_level(one, other, f"hierarchy[{i}]", f"hierarchy[{j}]")
 
 
-def _can_both_hold(one: LadderStep, other: LadderStep) -> bool:
+def _same_level(one: HierarchyStep, other: HierarchyStep, earlier: str, path: str) -> Iterator[Finding]:
+    """Find what contradicts itself about a level: it is told twice at once, or has two times to acknowledge."""
+    if one.at_percent == other.at_percent and _can_both_hold(one, other):
+        yield path, f"{earlier} tells the same level at {one.at_percent} percent: keep one of the two"
+    times = [each.acknowledge_within.ToNanoseconds() for each in (one, other) if each.HasField("acknowledge_within")]
+    if len({*times}) > 1:
+        yield (
+            f"{path}.acknowledge_within",
+            f"{earlier} gives the level another time for such clocks: make them the same",
+        )
+
+
+def _can_both_hold(one: LadderStep | HierarchyStep, other: LadderStep | HierarchyStep) -> bool:
     """Tell whether two steps meet, as far as can be seen without knowing any facts."""
     return is_unconditional(one.when) or is_unconditional(other.when) or one.when.strip() == other.when.strip()
 

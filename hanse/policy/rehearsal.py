@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
+from time import thread_time
 
 from hanse.errors import PolicyInvalid
 from hanse.policy.conditions import (
@@ -26,7 +27,7 @@ from hanse.policy.conditions import (
     Score,
     Situation,
 )
-from hanse.policy.cost import growing
+from hanse.policy.cost import costly
 from hanse.policy.errors import ConditionFailed
 from hanse.policy.findings import Finding
 from hanse.policy.promises import FIELDS, conditions_of
@@ -34,11 +35,15 @@ from hanse_protos.policy.v1.policy_pb2 import ClockSituation, LadderStep, Policy
 
 # How many tickets each condition is tried on; every unit of a group of up to this size is home to one of them.
 REHEARSED_TICKETS = 64
-# How often conditions are tried in all. One that uses up its whole budget takes tens of milliseconds.
+# How often conditions are tried in all: the most of them take some twenty microseconds.
 MAX_REHEARSALS = 20_000
-MAX_SKILLS = 500
-MAX_LANGUAGES = 50
-"""How many the contract allows in a unit's profile."""
+MAX_EXPRESSION_SECONDS = 0.1
+"""How much of a processor an expression may take for one ticket. Hardly any takes a thousandth of it."""
+MAX_SECONDS = 10.0
+"""How much of a processor all of a document's conditions may take to be tried out."""
+GROWN_UNITS = ((50, 5), (150, 15), (500, 50))
+"""Skills and languages of units that conditions are tried on first, up to what the contract allows in a profile. They
+grow, so that one that is too dear is noticed before it is far too dear."""
 
 PRIORITIES = ("P1", "P2", "P3", "P4")
 TIERS = (1, 2, 3)
@@ -46,6 +51,10 @@ CUSTOMER_CLASSES = ("ORDINARY", "VIP", "VVIP", "PROSPECTIVE")
 LOADS = (0, 1, 100)
 MINUTES_UNTIL_OPEN = (0, 1, 3_000)
 COSTS = (0.5, 90.0, 100_000.0)
+PRODUCTS = ("", "X-200", "7", "显" * 200)
+"""What units write as a product: anything, up to what the contract allows."""
+RETURNS = (0, 1, 5)
+SHOWN_CHARACTERS = 20
 STATES = ("NEW", "IN_PROGRESS", "WAITING")
 WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")
 
@@ -79,17 +88,20 @@ class _Case:
 def condition_problems(document: PolicyDocument) -> Iterator[Finding]:
     """Find the expressions that don't compile, have the wrong type, or have no answer for some ticket."""
     cases = list(_cases(document))
-    rehearsals_left = MAX_REHEARSALS
+    rehearsals_left, began = MAX_REHEARSALS, thread_time()
     for text, path, scope in _expressions(document):
         try:
             expression = Score(scope, text, path) if scope is SCORE_SCOPE else Condition(scope, text, path)
         except PolicyInvalid as error:
             yield error.metadata["path"], error.metadata["problem"]
             continue
-        if problem := growing(text):
+        if problem := costly(text):
             # It is not tried out either: that alone could take all memory.
             yield path, problem
             continue
+        if thread_time() - began > MAX_SECONDS:
+            yield path, f"the conditions before it take over {MAX_SECONDS:g} seconds to try out: simplify them"
+            return
         tried = cases[:rehearsals_left]
         rehearsals_left -= len(tried)
         yield from _failure(expression, scope, tried)
@@ -99,7 +111,7 @@ def climbing_problems(document: PolicyDocument) -> Iterator[Finding]:
     """Find rungs that would have a ticket climb at the top tier only, where there is nothing above."""
     cases = list(_cases(document))
     for i, step in enumerate(document.ladder):
-        if step.action == LadderStep.CLIMB and step.when and not growing(step.when):
+        if step.action == LadderStep.CLIMB and step.when and not costly(step.when):
             tiers = set(_tiers_at(step.when, f"ladder[{i}].when", cases))
             if tiers and max(tiers) == min(tiers) == TIERS[-1]:
                 yield f"ladder[{i}]", f"nobody climbs above tier {TIERS[-1]}: let it climb earlier, or drop the rung"
@@ -141,7 +153,7 @@ def idle_desk_problems(document: PolicyDocument) -> Iterator[Finding]:
 
 def _categories_of(text: str, path: str, cases: list[_Case]) -> Iterator[str]:
     """Yield the categories of the tickets that a condition holds for."""
-    if growing(text):
+    if costly(text):
         return
     with suppress(PolicyInvalid, ConditionFailed):
         condition = Condition(TICKET_SCOPE, text, path)
@@ -177,13 +189,16 @@ def _expressions(document: PolicyDocument) -> Iterator[tuple[str, str, Scope]]:
 
 
 def _failure(expression: Condition | Score, scope: Scope, cases: list[_Case]) -> Iterator[Finding]:
-    """Give the first ticket that an expression has no answer for."""
+    """Give the first ticket that an expression has no answer for, or takes too long for."""
     for case in cases:
-        situation = case.situation(scope)
+        situation, began = case.situation(scope), thread_time()
         try:
             expression.of(situation) if isinstance(expression, Score) else expression.holds(situation)
         except ConditionFailed as error:
             yield expression.path, f"{error.metadata['problem']}, for {_in_words(case, scope)}: guard against it"
+            return
+        if thread_time() - began > MAX_EXPRESSION_SECONDS:
+            yield expression.path, f"it takes too long for a unit with {len(case.home.skills)} skills: simplify it"
             return
 
 
@@ -193,8 +208,10 @@ def _cases(document: PolicyDocument) -> Iterator[_Case]:
     chance, moment = Random(0), Random(1)  # noqa: S311 - Fixed seeds are what makes the answer the same everywhere.
     languages = sorted({language for unit in document.units for language in unit.languages} or {""})
     services = ["", *(service.id for service in document.services)]
-    for i in range(REHEARSED_TICKETS):
-        home = document.units[i % len(document.units)] if i else _largest(document.units[0])
+    further = Random(2)  # noqa: S311
+    for i in range(-len(GROWN_UNITS), REHEARSED_TICKETS):
+        grown = _grown(document.units[0], *GROWN_UNITS[i]) if i < 0 else None
+        home = grown or document.units[i % len(document.units)]
         category = chance.choice(document.categories)
         ticket = TicketFacts(
             priority=chance.choice(PRIORITIES),
@@ -203,13 +220,15 @@ def _cases(document: PolicyDocument) -> Iterator[_Case]:
             language=chance.choice(languages),
             tier=chance.choice(TIERS),
             home=home.unit,
+            product=further.choice(PRODUCTS),
+            returns=further.choice(RETURNS),
             customer_class=chance.choice(CUSTOMER_CLASSES),
             service=chance.choice(services),
         )
         yield _Case(
             ticket,
             home,
-            chance.choice(document.units) if i else home,
+            grown or chance.choice(document.units),
             chance.choice(LOADS),
             chance.choice(MINUTES_UNTIL_OPEN),
             chance.choice(COSTS),
@@ -217,13 +236,13 @@ def _cases(document: PolicyDocument) -> Iterator[_Case]:
         )
 
 
-def _largest(unit: UnitProfile) -> UnitProfile:
-    """Return a unit as large as the contract allows: what is within the budget for it is so for every other one."""
-    largest = UnitProfile()
-    largest.CopyFrom(unit)
-    largest.skills.extend(f"skill-{number}" for number in range(MAX_SKILLS - len(unit.skills)))
-    largest.languages.extend(f"x-{number}" for number in range(MAX_LANGUAGES - len(unit.languages)))
-    return largest
+def _grown(unit: UnitProfile, skills: int, languages: int) -> UnitProfile:
+    """Return a unit with so many skills and languages: what is within the budget for it is so for smaller ones."""
+    grown = UnitProfile()
+    grown.CopyFrom(unit)
+    grown.skills.extend(f"skill-{number}" for number in range(skills - len(unit.skills)))
+    grown.languages.extend(f"x-{number}" for number in range(languages - len(unit.languages)))
+    return grown
 
 
 def _current(chance: Random, holder: str) -> ClockSituation:
@@ -241,6 +260,8 @@ def _current(chance: Random, holder: str) -> ClockSituation:
 def _in_words(case: _Case, scope: Scope) -> str:
     ticket = case.ticket
     words = f"a {ticket.priority} ticket of {ticket.home} in {ticket.category!r} at tier {ticket.tier}"
+    if ticket.product:
+        words += f" with the product {ticket.product[:SHOWN_CHARACTERS]!r}"
     if "current" in scope.variables:
         return f"{words}, {case.current.state}, held by {case.current.holder}"
     return f"{words} and the provider {case.provider.unit}" if "provider" in scope.variables else words

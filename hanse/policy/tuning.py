@@ -92,8 +92,18 @@ def override_problems(document: PolicyDocument, override: OverrideDocument, unit
         PolicyProblem(
             path="document", message=f"with it, {problem.path} of the policy would not hold: {problem.message}"
         )
-        for problem in lint(tuned(document, override, unit))
+        for problem in _brought_by(document, tuned(document, override, unit))
     ]
+
+
+def _brought_by(document: PolicyDocument, laid: PolicyDocument) -> list[PolicyProblem]:
+    """List what is wrong since an override is laid over a document: the group's own problems are not the unit's.
+
+    A version may have any that was published before it was known to be one.
+    """
+    problems = lint(laid)
+    own = lint(document) if problems else []
+    return [problem for problem in problems if problem not in own]
 
 
 def _changes(document: PolicyDocument, override: OverrideDocument, unit: str) -> Iterator[Change]:

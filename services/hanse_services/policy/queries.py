@@ -7,11 +7,20 @@ from sqlalchemy.orm import Session
 
 from hanse.errors import PolicyMissing, ResourceNotFound
 from hanse.names import policy_version
+from hanse.policy.lint import lint
+from hanse.policy.reach import warnings
 from hanse.policy.store import PolicyStore
 from hanse.policy.tuning import dropped
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse_protos.policy.v1 import draft_pb2, tuning_pb2
-from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, ListPoliciesRequest, ListPoliciesResponse, Policy
+from hanse_protos.policy.v1.policy_pb2 import (
+    GetPolicyRequest,
+    LintPolicyRequest,
+    LintPolicyResponse,
+    ListPoliciesRequest,
+    ListPoliciesResponse,
+    Policy,
+)
 from hanse_services.policy.messages import draft_overview, draft_to_proto
 from hanse_services.policy.model import SCHEMA, Draft, PublishedPolicy
 
@@ -19,6 +28,12 @@ CURRENT = "policies/current"
 
 _enacted = SCHEMA.policy.c
 _version = func.coalesce(PublishedPolicy.version, _enacted.version)
+
+
+def lint_policy(request: LintPolicyRequest) -> LintPolicyResponse:
+    """Say what is wrong with a document, and where nothing is, what is hardly meant."""
+    problems = lint(request.document)
+    return LintPolicyResponse(problems=problems, warnings=[] if problems else warnings(request.document))
 
 
 def get_policy(session: Session, policies: PolicyStore, request: GetPolicyRequest) -> Policy:

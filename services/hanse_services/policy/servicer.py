@@ -1,11 +1,11 @@
 """The policy service over gRPC."""
 
+import asyncio
 from typing import Any
 
 from google.protobuf.message import Message
 
 from hanse.config import Mode
-from hanse.policy.lint import lint
 from hanse.rpc.call import cause_of
 from hanse.rpc.interceptor import Context
 from hanse.rpc.server import Served
@@ -35,7 +35,8 @@ class PolicyServicer(rpc.PolicyServiceServicer):
         self._publish = publish_own_policy if runtime.settings.mode is Mode.INDEPENDENT else publish_policy
 
     async def LintPolicy(self, request: pb.LintPolicyRequest, context: Context) -> pb.LintPolicyResponse:
-        return pb.LintPolicyResponse(problems=lint(request.document))
+        # Trying conditions out may take seconds, in which other rpcs are answered.
+        return await asyncio.to_thread(queries.lint_policy, request)
 
     async def PublishPolicy(self, request: pb.PublishPolicyRequest, context: Context) -> pb.Policy:
         return await self._executor.execute(self._publish, request, cause_of(request), pb.Policy)

@@ -21,6 +21,7 @@ from hanse.rpc.client import RemoteError, remote_errors
 from hanse.runtime import Runtime
 from hanse_protos.policy.v1.policy_pb2 import (
     GetPolicyRequest,
+    HierarchyStep,
     LintPolicyRequest,
     ListPoliciesRequest,
     Policy,
@@ -156,6 +157,14 @@ async def test_linting_names_the_problems_and_publishes_nothing(serve_policy: Se
     answer = await service.LintPolicy(LintPolicyRequest(document=document))
     assert [problem.path for problem in answer.problems] == ["routing.final_owner"]
     assert not (await service.ListPolicies(ListPoliciesRequest())).policies
+
+
+async def test_linting_warns_of_what_is_hardly_meant(serve_policy: ServePolicy) -> None:
+    _, caller = await serve_policy(HEADQUARTERS)
+    document = small_policy().document
+    document.hierarchy.add(at_percent=90, level=HierarchyStep.DESK_LEAD, kind="SUPPLIER_WORK")
+    answer = await PolicyServiceStub(caller.channel(Role.STANDARDS)).LintPolicy(LintPolicyRequest(document=document))
+    assert (answer.problems, [warning.path for warning in answer.warnings]) == ([], ["hierarchy[0].kind"])
 
 
 async def test_a_published_version_comes_into_force_and_is_acknowledged(serve_policy: ServePolicy) -> None:

@@ -20,6 +20,7 @@ from hanse_protos.policy.v1.policy_pb2 import (
     Agreement,
     DayException,
     DurationBounds,
+    HierarchyStep,
     LadderStep,
     NumberBounds,
     PolicyDocument,
@@ -284,8 +285,25 @@ def _set(path: str, field: str, value: object) -> Change:
     return change
 
 
+_DEAR = f"home.skills.all(s, {' && '.join(['home.skills == home.skills'] * 60)})"
+"""Within the budget of iterations, and about a second of a processor for the largest unit."""
+
+
 def _peer(document: PolicyDocument) -> None:
     document.peers.add(units=["units/hq", "units/oslo"])
+
+
+def _hierarchy(*steps: HierarchyStep) -> Change:
+    """Add steps of the hierarchical escalation."""
+    return lambda document: document.hierarchy.extend(steps)
+
+
+def _lead(percent: int, within: str = "") -> HierarchyStep:
+    """Tell the desk's lead, who may have a time to acknowledge."""
+    written = {"at_percent": percent, "level": "DESK_LEAD"}
+    return ParseDict(
+        written | ({"acknowledge_within": notation.duration_to_json(within)} if within else {}), HierarchyStep()
+    )
 
 
 def _tunable(**fields: object) -> Change:
@@ -409,6 +427,13 @@ def _desk(*units: str, when: str = "") -> Change:
             "budget exceeded",
         ),
         (_set("targets.0", "when", 'home.skills.exists(a, a in ["repair", "a+b"])'), None, ""),
+        (_set("targets.0", "when", _DEAR), "targets[0].when", "takes too long for a unit with"),
+        (_set("targets.0", "when", 'ticket.product.matches("\\\\pL{500}")'), "targets[0].when", "without counts"),
+        (
+            _set("targets.0", "when", 'ticket.product == "" || int(ticket.product) > 3'),
+            "targets[0].when",
+            "cannot convert string to int",
+        ),
         (_set("ladder.0", "when", "ticket.tier > 2"), "ladder[0]", "nobody climbs above tier 3"),
         (
             lambda d: (d.units.add(unit="units/oslo", calendar="office", languages=["no"]), _desk("units/oslo")(d)),
@@ -416,6 +441,9 @@ def _desk(*units: str, when: str = "") -> Change:
             "none of its units has the skill 'repair'",
         ),
         (lambda d: (_peer(d), _peer(d)), "peers[1]", "says so already"),
+        (_hierarchy(_lead(90), _lead(90)), "hierarchy[1]", "tells the same level"),
+        (_hierarchy(_lead(90, "1h"), _lead(95, "2h")), "hierarchy[1].acknowledge_within", "another time"),
+        (_hierarchy(_lead(90, "1h"), _lead(95)), None, ""),
         (_tunable(target="none"), "tunable.targets[0].target", "not one of the targets"),
         (_tunable(response=_bounds("2h", "1h")), "tunable.targets[0].response", "floor is above"),
         (_tunable(response=_bounds("2h", "4h")), "tunable.targets[0].response", "own value is outside"),
