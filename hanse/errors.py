@@ -366,6 +366,22 @@ class CustomerHasOpenTickets(FailedPrecondition):
     hint = "Close the tickets that are named, and then erase the customer."
 
 
+class CustomerHasOpenComplaints(FailedPrecondition):
+    """Raise with `resource` and `complaints`."""
+
+    reason = "CUSTOMER_HAS_OPEN_COMPLAINTS"
+    message = "A complaint of this customer is still under way."
+    hint = "Close the complaints that are named, or note that they were taken back, and then erase the customer."
+
+
+class ComplaintHandlerInvolved(FailedPrecondition):
+    """Raise with `resource` and `agent`."""
+
+    reason = "COMPLAINT_HANDLER_INVOLVED"
+    message = "A complaint is not handled by somebody who worked on the ticket that it is about."
+    hint = "Let somebody else handle it, or take it to the next level."
+
+
 class PolicyMissing(FailedPrecondition):
     reason = "POLICY_MISSING"
     message = "No policy is in force for this."

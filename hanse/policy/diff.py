@@ -21,7 +21,7 @@ Plain: TypeAlias = Any
 
 KEYS = ("id", "unit", "date")
 """What a thing in a list is called by, where it has one of these."""
-ORDERED = ("targets", "rates", "services")
+ORDERED = ("targets", "rates", "services", "complaints")
 """The lists of which the first that holds applies."""
 LINE_CHARACTERS = 1_000
 

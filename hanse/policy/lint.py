@@ -80,6 +80,7 @@ def _duplicates(document: PolicyDocument) -> Iterator[Finding]:
     yield from repeated((unit.unit for unit in document.units), "units[{}].unit")
     yield from repeated((target.id for target in document.targets), "targets[{}].id")
     yield from repeated((agreement.id for agreement in document.agreements), "agreements[{}].id")
+    yield from repeated((rule.id for rule in document.complaints), "complaints[{}].id")
     yield from repeated((rate.id for rate in document.rates), "rates[{}].id")
     yield from repeated((desk.id for desk in document.desks), "desks[{}].id")
     yield from repeated((service.id for service in document.services), "services[{}].id")
@@ -206,6 +207,21 @@ def _same_level(one: HierarchyStep, other: HierarchyStep, earlier: str, path: st
         )
 
 
+def _complaints(document: PolicyDocument) -> Iterator[Finding]:
+    for i, rule in enumerate(document.complaints):
+        if rule.acknowledge_within.ToNanoseconds() >= rule.answer_within.ToNanoseconds():
+            yield (
+                f"complaints[{i}].acknowledge_within",
+                "it has to be shorter than answer_within, which counts from the same moment",
+            )
+    if document.complaints and not any(is_unconditional(rule.when) for rule in document.complaints):
+        yield (
+            "complaints",
+            "no rule always applies, so some complaint would have no deadline: add one without 'when' at the end",
+        )
+    yield from _unreachable(dict(enumerate(rule.when for rule in document.complaints)), "complaints")
+
+
 def _can_both_hold(one: LadderStep | HierarchyStep, other: LadderStep | HierarchyStep) -> bool:
     """Tell whether two steps meet, as far as can be seen without knowing any facts."""
     return is_unconditional(one.when) or is_unconditional(other.when) or one.when.strip() == other.when.strip()
@@ -302,6 +318,7 @@ CHECKS: tuple[Check, ...] = (
     _agreements,
     _ladder,
     _hierarchy,
+    _complaints,
     _services,
     _rates,
     _sharing,

@@ -177,6 +177,8 @@ def _expressions(document: PolicyDocument) -> Iterator[tuple[str, str, Scope]]:
         yield step.when, f"ladder[{i}].when", TICKET_SCOPE
     for i, told in enumerate(document.hierarchy):
         yield told.when, f"hierarchy[{i}].when", TICKET_SCOPE
+    for i, rule in enumerate(document.complaints):
+        yield rule.when, f"complaints[{i}].when", TICKET_SCOPE
     # The contract's own rules tell of expressions that are required and missing.
     if document.routing.eligible:
         yield document.routing.eligible, "routing.eligible", ELIGIBLE_SCOPE

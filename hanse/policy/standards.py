@@ -27,6 +27,7 @@ from hanse.policy.conditions import (
     Score,
     Situation,
     invalid,
+    is_unconditional,
     mentions,
 )
 from hanse.policy.errors import CategoryNotCovered, CategoryUnknown, ServiceUnknown, UnitUnknown
@@ -34,6 +35,7 @@ from hanse.policy.notation import NANOS_PER_UNIT
 from hanse.policy.promises import Agreed, Promise, agreed_in, promises_of
 from hanse_protos.policy.v1.policy_pb2 import (
     ClockSituation,
+    ComplaintRule,
     HierarchyStep,
     LadderStep,
     PolicyDocument,
@@ -140,6 +142,10 @@ class Standards:
         self._hierarchy = [
             (Condition(TICKET_SCOPE, step.when, f"hierarchy[{i}].when"), step)
             for i, step in enumerate(document.hierarchy)
+        ]
+        self._complaints = [
+            (Condition(TICKET_SCOPE, rule.when, f"complaints[{i}].when"), rule)
+            for i, rule in enumerate(document.complaints)
         ]
         self._ladder = sorted(ladder, key=lambda rung: rung[1].at_percent)
         self._eligible = Condition(ELIGIBLE_SCOPE, document.routing.eligible, "routing.eligible")
@@ -300,6 +306,17 @@ class Standards:
             if (step.level, kind_of(step)) == (level, kind) and step.HasField("acknowledge_within"):
                 return step.acknowledge_within.ToTimedelta()
         return None
+
+    def complaint_rule(self, facts: TicketFacts | None) -> ComplaintRule | None:
+        """Give what is promised to somebody who complains about a ticket; None where the policy promises nothing.
+
+        No facts stand for a ticket that this version knows nothing of: then rules without a condition apply. Raises
+        `ConditionFailed` and `UnitUnknown`.
+        """
+        if facts is None:
+            return next((rule for _, rule in self._complaints if is_unconditional(rule.when)), None)
+        situation = TICKET_SCOPE.situation(ticket=facts, home=self.profile(facts.home))
+        return next((rule for condition, rule in self._complaints if condition.holds(situation)), None)
 
     def candidates(self, facts: TicketFacts, loads: Mapping[str, int], at: datetime) -> list[str]:
         """Give the units to ask for an engagement at an instant: eligible, with room, the highest score first.

@@ -19,6 +19,7 @@ REACTIONS = (
 
 SUBSCRIPTIONS = (
     Subscription("ticket", "federation", "engagement.*", "on_engagement"),
+    Subscription("ticket", "federation", "complaint.*", "on_complaint"),
     Subscription("ticket", "federation", "ticket.*", "on_ticket"),
     Subscription("ticket", "federation", "sla.*", "on_sla"),
     Subscription("ticket", "policy", "policy.acknowledged", "on_policy"),

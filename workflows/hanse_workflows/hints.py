@@ -13,6 +13,9 @@ from hanse.names import TicketName, home_of, ticket_in
 from hanse_protos.ticket.v1 import ticket_pb2
 from hanse_workflows.processes import Process, escalation_of, sla_of
 
+COMPLAINTS = "/complaints/"
+"""In the name of a complaint, which is inside of its ticket."""
+
 _OWN_DOING = frozenset({"SlaWarned", "SlaBreached", "TicketEscalationRaised"})
 """What the evaluation itself tells, and what moves no deadline."""
 
@@ -47,9 +50,11 @@ def sla_hint(record: StoredRecord, unit: str) -> Hint | None:
     """Return what a record of the unit's own log means to a ticket's `sla` process.
 
     The log also holds what the unit did on other units' tickets, as a provider: their clocks run at home. And it holds
-    facts on customers and on itself, which have none.
+    facts on customers and on itself, which have none, and on complaints, which have their own.
     """
     if home_of(record.resource) != unit or not ticket_in(record.resource) or short_type(record.type) in _OWN_DOING:
+        return None
+    if COMPLAINTS in record.resource:
         return None
     event = record.decoded()
     payload = payload_of(event)

@@ -12,6 +12,7 @@ clocks count on.
 - `engagements`: the same for engagements. `peers`: what the home unit offers while headquarters is out of reach.
 - `holding`: who holds a ticket; what has happened to it is told there, once its clocks have followed. `agreed`: what a
   provider has promised for an engagement.
+- `complaints`: a package of its own: a customer is not content with how a ticket was handled.
 - `teams`: who of the desk gets a ticket; `staffing` sets the teams up. `hierarchy`: who above the desk is told.
 - `effects`: what the desk does about what others tell it. `imports`, `restoring`: history from a legacy system, or back
   from headquarters. `erasing`: a person's data goes.

@@ -15,6 +15,7 @@ from hanse_protos.policy.v1.policy_pb2 import PolicyAcknowledged
 from hanse_protos.policy.v1.tuning_pb2 import PolicyTuned
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.complaints import effects as complaints
 from hanse_services.ticket.erasing import ticket_erased
 from hanse_services.ticket.hierarchy import escalation_seen
 from hanse_services.ticket.holding import hand_over
@@ -216,5 +217,6 @@ EFFECTS: dict[type, Effect] = {
     told.EngagementDelivered: engagement_delivered,
     told.TicketErased: ticket_erased,
     told.TicketEscalationSeen: escalation_seen,
+    **complaints.EFFECTS,
 }
 """Which fact has which effect. Facts that are not here are kept in the inbox, for the timeline."""

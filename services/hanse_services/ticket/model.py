@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, Interval, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -364,6 +364,11 @@ class Engagement(Base):
         )
 
 
-def etag_of(row: Ticket | Engagement) -> str:
+class _Versioned(Protocol):
+    @property
+    def version(self) -> int: ...
+
+
+def etag_of(row: _Versioned) -> str:
     """Return the etag of a row: it changes with every change (AIP-154)."""
     return f"v{row.version}"

@@ -21,6 +21,7 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import governance, timeline
 from hanse_services.ticket.agreed import engagement_clocks
 from hanse_services.ticket.clocks.rows import next_due_time
+from hanse_services.ticket.complaints.messages import complaints_about
 from hanse_services.ticket.customers import count_tickets
 from hanse_services.ticket.hierarchy import escalation_to_proto
 from hanse_services.ticket.messages import (
@@ -80,7 +81,7 @@ class TicketQueries:
             query = query.where(Ticket.state.in_(request.states))
         if request.partner:
             query = query.where(Ticket.partner == request.partner)
-        tickets, token = _page(session, query, Ticket.open_time, Ticket.name, request)
+        tickets, token = page_of(session, query, Ticket.open_time, Ticket.name, request)
         return rpc.ListTicketsResponse(
             tickets=(self._to_proto(session, ticket) for ticket in tickets), next_page_token=token
         )
@@ -113,6 +114,7 @@ class TicketQueries:
             customer=customer,
             tickets=(self._to_proto(session, ticket) for ticket in tickets[:size]),
             entries=(entry for ticket in tickets[:size] for entry in timeline.all_entries(session, ticket.name)),
+            complaints=complaints_about(session, [ticket.name for ticket in tickets[:size]]),
             next_page_token=encode_token(tickets[size - 1].name) if len(tickets) > size else "",
         )
 
@@ -151,7 +153,7 @@ class TicketQueries:
             query = query.where(Engagement.ticket == request.parent)
         if request.states:
             query = query.where(Engagement.state.in_(request.states))
-        engagements, token = _page(session, query, Engagement.request_time, Engagement.name, request)
+        engagements, token = page_of(session, query, Engagement.request_time, Engagement.name, request)
         return rpc.ListEngagementsResponse(
             engagements=(engagement_to_proto(engagement) for engagement in engagements), next_page_token=token
         )
@@ -171,13 +173,13 @@ def list_escalations(
     query = select(Escalation)
     if request.unacknowledged:
         query = query.where(Escalation.acknowledge_time.is_(None))
-    rows, token = _page(session, query, Escalation.raise_time, Escalation.name, request)
+    rows, token = page_of(session, query, Escalation.raise_time, Escalation.name, request)
     return escalation_rpc.ListEscalationsResponse(
         escalations=(escalation_to_proto(row) for row in rows), next_page_token=token
     )
 
 
-def _page(session: Session, query: Select[Any], time: Any, name: Any, request: Any) -> tuple[Sequence[Any], str]:
+def page_of(session: Session, query: Select[Any], time: Any, name: Any, request: Any) -> tuple[Sequence[Any], str]:
     """Return the rows of a page, the newest first, and the token of the next one."""
     size = page_size(request.page_size)
     if after := decode_token(request.page_token, [datetime, str]):

@@ -16,6 +16,11 @@ class TicketReactions:
         """Another unit, or headquarters, took a step of an engagement."""
         self.inbox.receive(message, EFFECTS)
 
+    @event_handler("federation", "complaint.*")
+    def on_complaint(self, message: bytes) -> None:
+        """Headquarters took a step of a complaint that came to it."""
+        self.inbox.receive(message, EFFECTS)
+
     @event_handler("federation", "ticket.*")
     def on_ticket(self, message: bytes) -> None:
         """The home unit told something of a ticket that this unit works on: it is kept for the timeline."""

@@ -1,4 +1,4 @@
-"""Restoring tickets and engagements from their events, after the unit came back from an old backup without them.
+"""Restoring tickets, engagements and complaints from their events, after the unit came back from an old backup.
 
 The events come back from headquarters, in their order (the federation's `reseeding`). Each says what a ticket was
 after it, so tickets come back with their state, holder, tier, assignee, waits, times and engagements; with their
@@ -30,6 +30,7 @@ from hanse_services.ticket.clocks.opening import new_clocks
 from hanse_services.ticket.clocks.repair import restore_repair
 from hanse_services.ticket.clocks.rows import restart_clock, stop_clock
 from hanse_services.ticket.clocks.rules import ENDED_BY_AN_ANSWER, Ruling
+from hanse_services.ticket.complaints import effects as complaints
 from hanse_services.ticket.holding import end_wait, standards_of
 from hanse_services.ticket.loading import find_engagement, find_ticket, mirror_of
 from hanse_services.ticket.model import SCHEMA, Engagement, StepAction, Ticket
@@ -345,5 +346,6 @@ RESTORES: dict[type[Message], Callable[[Work, Fact], None]] = {
     told.EngagementRejected: engagement,
     told.EngagementWithdrawn: engagement,
     told.EngagementReassignmentRequested: engagement,
+    **complaints.RESTORES,
 }
 """What is restored from which event."""

@@ -38,6 +38,7 @@ from hanse_services.ticket import (
 )
 from hanse_services.ticket.clocks import attainment, evaluation, explaining, repair, skipping
 from hanse_services.ticket.clocks.queue import Queue
+from hanse_services.ticket.complaints import servicer as complaints
 from hanse_services.ticket.queries import TicketQueries, list_escalations, list_teams
 
 Context = Any
@@ -330,4 +331,5 @@ def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
             repair_pb2_grpc.add_RepairServiceServicer_to_server,
             RepairServicer(runtime, executor),
         ),
+        *complaints.served(runtime, executor),
     ]

@@ -22,6 +22,7 @@ from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_protos.ticket.v1.complaint_pb2 import ComplaintClock, ComplaintOutcome
 from hanse_services.ticket.model import SCHEMA, Ticket
 
 AFTER_ANY_NAME = "0"
@@ -233,6 +234,47 @@ def _withdrawn(payload: Any) -> str:
     return "called the engagement off"
 
 
+def _complaint_level(payload: Any) -> str:
+    return HierarchyStep.Level.Name(payload.complaint.level).lower().replace("_", " ")
+
+
+def _complaint_clock(payload: Any) -> str:
+    return f"time for the {ComplaintClock.Kind.Name(payload.kind).lower()} of the complaint"
+
+
+_CAUSES = {
+    told.ComplaintEscalated.ANSWER_REJECTED: ", since the customer is not content with the answer",
+    told.ComplaintEscalated.OVERDUE: ", since the time ran out",
+}
+
+
+def _taken_further(payload: Any) -> str:
+    return f"complaint went to the {_complaint_level(payload)}{_CAUSES.get(payload.cause, '')}"
+
+
+def _complaint_answered(payload: Any) -> str:
+    return f"complaint was answered: {ComplaintOutcome.Name(payload.complaint.outcome).lower().replace('_', ' ')}"
+
+
+def _complaint_closed(payload: Any) -> str:
+    taken_back = payload.complaint.outcome == ComplaintOutcome.TAKEN_BACK
+    return "complaint was taken back" if taken_back else "complaint was closed"
+
+
+_COMPLAINTS: dict[str, Callable[[Any], str]] = {
+    "ComplaintOpened": lambda payload: f"complaint, with the {_complaint_level(payload)}",
+    "ComplaintAcknowledged": lambda payload: f"complaint was taken up by {payload.complaint.handler}",
+    "ComplaintNoted": lambda _payload: "noted something on the complaint",
+    "ComplaintAnswered": _complaint_answered,
+    "ComplaintEscalated": _taken_further,
+    "ComplaintWarned": lambda payload: f"{_complaint_clock(payload)}: {payload.percent} % is used up",
+    "ComplaintOverdue": lambda payload: f"{_complaint_clock(payload)} ran out",
+    "ComplaintStepSkipped": lambda payload: f"{payload.requester} had {payload.step} skipped",
+    "ComplaintClosed": _complaint_closed,
+    "ComplaintSeen": lambda _payload: "headquarters took the complaint up",
+    "ComplaintDecided": lambda _payload: "headquarters answered the complaint",
+}
+
 _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "TicketOpened": _opened,
     "TicketCommented": lambda payload: "commented, for the customer to see" if payload.public else _INSIDE_COMMENT,
@@ -273,5 +315,6 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "EngagementConfirmed": lambda _payload: "confirmed the solution",
     "EngagementRejected": lambda _payload: "sent the solution back",
     "EngagementWithdrawn": _withdrawn,
+    **_COMPLAINTS,
     "EngagementImported": lambda payload: f"was worked on by {short_unit(payload.engagement.provider)}",
 }

@@ -99,6 +99,7 @@ class PolicyDocument(_message.Message):
     TUNABLE_FIELD_NUMBER: _builtins.int
     SERVICES_FIELD_NUMBER: _builtins.int
     HIERARCHY_FIELD_NUMBER: _builtins.int
+    COMPLAINTS_FIELD_NUMBER: _builtins.int
     RETURN_LIMIT_FIELD_NUMBER: _builtins.int
     REVIEWS_REQUIRED_FIELD_NUMBER: _builtins.int
     title: _builtins.str
@@ -166,6 +167,10 @@ class PolicyDocument(_message.Message):
         """Whom above the desk to tell of a clock, in any order."""
 
     @_builtins.property
+    def complaints(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComplaintRule]:
+        """What is promised to somebody who complains about how a ticket was handled: the first whose condition holds applies. None: complaints have no deadlines, and begin with the unit's manager."""
+
+    @_builtins.property
     def return_limit(self) -> Global___ReturnLimit:
         """When a ticket that goes to and fro between units is stopped; unset for never."""
 
@@ -188,12 +193,13 @@ class PolicyDocument(_message.Message):
         tunable: Global___Tunable | None = ...,
         services: _abc.Iterable[Global___ServiceOffering] | None = ...,
         hierarchy: _abc.Iterable[Global___HierarchyStep] | None = ...,
+        complaints: _abc.Iterable[Global___ComplaintRule] | None = ...,
         return_limit: Global___ReturnLimit | None = ...,
         reviews_required: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["return_limit", b"return_limit", "routing", b"routing", "soft", b"soft", "tunable", b"tunable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreements", b"agreements", "calendars", b"calendars", "categories", b"categories", "desks", b"desks", "hierarchy", b"hierarchy", "ladder", b"ladder", "peers", b"peers", "rates", b"rates", "return_limit", b"return_limit", "reviews_required", b"reviews_required", "routing", b"routing", "services", b"services", "sharing", b"sharing", "soft", b"soft", "targets", b"targets", "title", b"title", "tunable", b"tunable", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreements", b"agreements", "calendars", b"calendars", "categories", b"categories", "complaints", b"complaints", "desks", b"desks", "hierarchy", b"hierarchy", "ladder", b"ladder", "peers", b"peers", "rates", b"rates", "return_limit", b"return_limit", "reviews_required", b"reviews_required", "routing", b"routing", "services", b"services", "sharing", b"sharing", "soft", b"soft", "targets", b"targets", "title", b"title", "tunable", b"tunable", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1004,6 +1010,58 @@ class HierarchyStep(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HierarchyStep: _TypeAlias = HierarchyStep  # noqa: Y015
+
+@_typing.final
+class ComplaintRule(_message.Message):
+    """What is promised to somebody who complains. Each level that the complaint comes to has these times anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    WHEN_FIELD_NUMBER: _builtins.int
+    FIRST_LEVEL_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGE_WITHIN_FIELD_NUMBER: _builtins.int
+    ANSWER_WITHIN_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    WARN_PERCENTS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The rule's id, "every"."""
+    when: _builtins.str
+    """The condition on the ticket that it is about, CEL over `ticket` and `home`; empty holds always."""
+    first_level: Global___HierarchyStep.Level.ValueType
+    """The level that it begins at; not said: the unit's manager. It never begins in a tier."""
+    time: Global___ClockRule.Time.ValueType
+    """Which time counts: working time of the unit whose level has it, unless this says elapsed time."""
+    @_builtins.property
+    def acknowledge_within(self) -> _duration_pb2.Duration:
+        """Time until somebody has taken it up. When it runs out, the complaint goes to the next level."""
+
+    @_builtins.property
+    def answer_within(self) -> _duration_pb2.Duration:
+        """Time until it is answered, counted from the same moment. When it runs out, the complaint goes to the next level."""
+
+    @_builtins.property
+    def warn_percents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Where to warn, in percent of each of the two used up."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        when: _builtins.str = ...,
+        first_level: Global___HierarchyStep.Level.ValueType = ...,
+        acknowledge_within: _duration_pb2.Duration | None = ...,
+        answer_within: _duration_pb2.Duration | None = ...,
+        time: Global___ClockRule.Time.ValueType = ...,
+        warn_percents: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge_within", b"acknowledge_within", "answer_within", b"answer_within"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_within", b"acknowledge_within", "answer_within", b"answer_within", "first_level", b"first_level", "id", b"id", "time", b"time", "warn_percents", b"warn_percents", "when", b"when"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComplaintRule: _TypeAlias = ComplaintRule  # noqa: Y015
 
 @_typing.final
 class RoutingRule(_message.Message):

@@ -9,6 +9,8 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from hanse_protos.policy.v1 import policy_pb2 as _policy_pb2
+from hanse_protos.ticket.v1 import complaint_pb2 as _complaint_pb2
 from hanse_protos.ticket.v1 import escalation_pb2 as _escalation_pb2
 from hanse_protos.ticket.v1 import repair_pb2 as _repair_pb2
 from hanse_protos.ticket.v1 import team_pb2 as _team_pb2
@@ -928,6 +930,341 @@ class TicketEscalationSeen(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TicketEscalationSeen: _TypeAlias = TicketEscalationSeen  # noqa: Y015
+
+@_typing.final
+class ComplaintOpened(_message.Message):
+    """A customer complained about a ticket. Resource: the complaint. Sealed: text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPLAINT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def complaint(self) -> _complaint_pb2.ComplaintSummary:
+        """The complaint after the event."""
+
+    def __init__(
+        self,
+        *,
+        complaint: _complaint_pb2.ComplaintSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComplaintOpened: _TypeAlias = ComplaintOpened  # noqa: Y015
+
+@_typing.final
+class ComplaintAcknowledged(_message.Message):
+    """Somebody took a complaint up. Resource: the complaint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPLAINT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def complaint(self) -> _complaint_pb2.ComplaintSummary:
+        """The complaint after the event."""
+
+    def __init__(
+        self,
+        *,
+        complaint: _complaint_pb2.ComplaintSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComplaintAcknowledged: _TypeAlias = ComplaintAcknowledged  # noqa: Y015
+
+@_typing.final
+class ComplaintNoted(_message.Message):
+    """Whoever looks into a complaint noted something. Resource: the complaint. Sealed: text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPLAINT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def complaint(self) -> _complaint_pb2.ComplaintSummary:
+        """The complaint after the event."""
+
+    def __init__(
+        self,
+        *,
+        complaint: _complaint_pb2.ComplaintSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComplaintNoted: _TypeAlias = ComplaintNoted  # noqa: Y015
+
+@_typing.final
+class ComplaintAnswered(_message.Message):
+    """The customer was answered, by the unit with a text, or by headquarters, which told the text itself. Resource: the complaint. Sealed: text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPLAINT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def complaint(self) -> _complaint_pb2.ComplaintSummary:
+        """The complaint after the event."""
+
+    def __init__(
+        self,
+        *,
+        complaint: _complaint_pb2.ComplaintSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComplaintAnswered: _TypeAlias = ComplaintAnswered  # noqa: Y015
+
+@_typing.final
+class ComplaintEscalated(_message.Message):
+    """A complaint went to the next level. What was said until then goes along to headquarters only. Resource: the complaint. Sealed: complaint, answer, text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Cause:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _CauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ComplaintEscalated._Cause.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CAUSE_UNSPECIFIED: ComplaintEscalated._Cause.ValueType  # 0
+        """Not said."""
+        ANSWER_REJECTED: ComplaintEscalated._Cause.ValueType  # 1
+        """The customer is not content with the answer."""
+        OVERDUE: ComplaintEscalated._Cause.ValueType  # 2
+        """A time ran out."""
+        REQUESTED: ComplaintEscalated._Cause.ValueType  # 3
+        """Somebody who handles it asked for it."""
+
+    class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
+        """Why a complaint goes to the next level."""
+
+    CAUSE_UNSPECIFIED: ComplaintEscalated.Cause.ValueType  # 0
+    """Not said."""
+    ANSWER_REJECTED: ComplaintEscalated.Cause.ValueType  # 1
+    """The customer is not content with the answer."""
+    OVERDUE: ComplaintEscalated.Cause.ValueType  # 2
+    """A time ran out."""
+    REQUESTED: ComplaintEscalated.Cause.ValueType  # 3
+    """Somebody who handles it asked for it."""
+
+    COMPLAINT_FIELD_NUMBER: _builtins.int
+    FROM_LEVEL_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    from_level: _policy_pb2.HierarchyStep.Level.ValueType
+    """The level that it left."""
+    cause: Global___ComplaintEscalated.Cause.ValueType
+    """Why."""
+    @_builtins.property
+    def complaint(self) -> _complaint_pb2.ComplaintSummary:
+        """The complaint after the event."""
+
+    def __init__(
+        self,
+        *,
+        complaint: _complaint_pb2.ComplaintSummary | None = ...,
+        from_level: _policy_pb2.HierarchyStep.Level.ValueType = ...,
+        cause: Global___ComplaintEscalated.Cause.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "complaint", b"complaint", "from_level", b"from_level"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComplaintEscalated: _TypeAlias = ComplaintEscalated  # noqa: Y015
+
+@_typing.final
+class ComplaintWarned(_message.Message):
+    """A part of the time for a complaint is used up. Resource: the complaint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPLAINT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    DUE_TIME_FIELD_NUMBER: _builtins.int
+    kind: _complaint_pb2.ComplaintClock.Kind.ValueType
+    """Which time."""
+    percent: _builtins.int
+    """The part, in percent."""
+    @_builtins.property
+    def complaint(self) -> _complaint_pb2.ComplaintSummary:
+        """The complaint after the event."""
+
+    @_builtins.property
+    def due_time(self) -> _timestamp_pb2.Timestamp:
+        """When it runs out."""
+
+    def __init__(
+        self,
+        *,
+        complaint: _complaint_pb2.ComplaintSummary | None = ...,
+        kind: _complaint_pb2.ComplaintClock.Kind.ValueType = ...,
+        percent: _builtins.int = ...,
+        due_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint", "due_time", b"due_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint", "due_time", b"due_time", "kind", b"kind", "percent", b"percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComplaintWarned: _TypeAlias = ComplaintWarned  # noqa: Y015
+
+@_typing.final
+class ComplaintOverdue(_message.Message):
+    """The time for a complaint ran out. Resource: the complaint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPLAINT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DUE_TIME_FIELD_NUMBER: _builtins.int
+    kind: _complaint_pb2.ComplaintClock.Kind.ValueType
+    """Which time."""
+    @_builtins.property
+    def complaint(self) -> _complaint_pb2.ComplaintSummary:
+        """The complaint after the event."""
+
+    @_builtins.property
+    def due_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ran out."""
+
+    def __init__(
+        self,
+        *,
+        complaint: _complaint_pb2.ComplaintSummary | None = ...,
+        kind: _complaint_pb2.ComplaintClock.Kind.ValueType = ...,
+        due_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint", "due_time", b"due_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint", "due_time", b"due_time", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComplaintOverdue: _TypeAlias = ComplaintOverdue  # noqa: Y015
+
+@_typing.final
+class ComplaintStepSkipped(_message.Message):
+    """A person had a step of a complaint skipped: it is not done. Resource: the complaint. Sealed: reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPLAINT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    REQUESTER_FIELD_NUMBER: _builtins.int
+    kind: _complaint_pb2.ComplaintClock.Kind.ValueType
+    """Which time."""
+    step: _builtins.str
+    """The step, "WARN on ANSWER at 50 %"."""
+    requester: _builtins.str
+    """Who wanted it, "units/shanghai/agents/li"."""
+    @_builtins.property
+    def complaint(self) -> _complaint_pb2.ComplaintSummary:
+        """The complaint after the event."""
+
+    def __init__(
+        self,
+        *,
+        complaint: _complaint_pb2.ComplaintSummary | None = ...,
+        kind: _complaint_pb2.ComplaintClock.Kind.ValueType = ...,
+        step: _builtins.str = ...,
+        requester: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint", "kind", b"kind", "requester", b"requester", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComplaintStepSkipped: _TypeAlias = ComplaintStepSkipped  # noqa: Y015
+
+@_typing.final
+class ComplaintClosed(_message.Message):
+    """A complaint is over; where the customer took it back, with why. Resource: the complaint. Sealed: text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPLAINT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def complaint(self) -> _complaint_pb2.ComplaintSummary:
+        """The complaint after the event."""
+
+    def __init__(
+        self,
+        *,
+        complaint: _complaint_pb2.ComplaintSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComplaintClosed: _TypeAlias = ComplaintClosed  # noqa: Y015
+
+@_typing.final
+class ComplaintSeen(_message.Message):
+    """Headquarters took a complaint up that came to it. Resource: the complaint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPLAINT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def complaint(self) -> _complaint_pb2.ComplaintSummary:
+        """The complaint after the event, as headquarters knows it."""
+
+    def __init__(
+        self,
+        *,
+        complaint: _complaint_pb2.ComplaintSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComplaintSeen: _TypeAlias = ComplaintSeen  # noqa: Y015
+
+@_typing.final
+class ComplaintDecided(_message.Message):
+    """Headquarters answered a complaint that came to it. Resource: the complaint. Sealed: text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPLAINT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def complaint(self) -> _complaint_pb2.ComplaintSummary:
+        """The complaint after the event, as headquarters knows it."""
+
+    def __init__(
+        self,
+        *,
+        complaint: _complaint_pb2.ComplaintSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComplaintDecided: _TypeAlias = ComplaintDecided  # noqa: Y015
 
 @_typing.final
 class EngagementRequested(_message.Message):

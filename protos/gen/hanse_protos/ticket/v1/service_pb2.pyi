@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from hanse_protos.ticket.v1 import complaint_pb2 as _complaint_pb2
 from hanse_protos.ticket.v1 import ticket_pb2 as _ticket_pb2
 import builtins as _builtins
 import sys
@@ -1168,6 +1169,7 @@ class ExportCustomerResponse(_message.Message):
     TICKETS_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    COMPLAINTS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The token of the next page, empty on the last."""
     @_builtins.property
@@ -1182,6 +1184,10 @@ class ExportCustomerResponse(_message.Message):
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[_ticket_pb2.TimelineEntry]:
         """Every step of these tickets, in order of time within each."""
 
+    @_builtins.property
+    def complaints(self) -> _containers.RepeatedCompositeFieldContainer[_complaint_pb2.Complaint]:
+        """The complaints about these tickets; their steps are among those of the tickets."""
+
     def __init__(
         self,
         *,
@@ -1189,10 +1195,11 @@ class ExportCustomerResponse(_message.Message):
         tickets: _abc.Iterable[_ticket_pb2.Ticket] | None = ...,
         entries: _abc.Iterable[_ticket_pb2.TimelineEntry] | None = ...,
         next_page_token: _builtins.str = ...,
+        complaints: _abc.Iterable[_complaint_pb2.Complaint] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "entries", b"entries", "next_page_token", b"next_page_token", "tickets", b"tickets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complaints", b"complaints", "customer", b"customer", "entries", b"entries", "next_page_token", b"next_page_token", "tickets", b"tickets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

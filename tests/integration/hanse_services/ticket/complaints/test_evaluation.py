@@ -1,0 +1,105 @@
+"""What is due on a complaint happens once: a warning, and at the end the next level has it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from hanse.identity import Role
+from hanse.policy import load_yaml
+from hanse.policy.store import PolicyStore
+from hanse.times import instant
+from hanse_protos.policy.v1.policy_pb2 import Policy
+from hanse_protos.ticket.v1 import complaint_pb2 as pb
+from hanse_protos.ticket.v1.ticket_pb2 import Clock
+from hanse_services.ticket.model import SCHEMA
+from tests.integration.hanse_services.ticket.complaining import COMPLAINTS, MANAGER, TOP, Complaints, promising
+from tests.integration.hanse_services.ticket.desk import MONDAY, POLICY_YAML, Desk, new_request_id, refused
+
+
+@pytest.fixture
+async def complaints(desk: Desk) -> Complaints:
+    return await promising(desk)
+
+
+@pytest.fixture
+async def name(desk: Desk, complaints: Complaints) -> str:
+    """A complaint with two hours to acknowledge and ten to answer, and a warning after half of each."""
+    return (await complaints.file((await desk.open()).name)).name
+
+
+async def test_it_warns_once_and_says_what_is_due_next(desk: Desk, complaints: Complaints, name: str) -> None:
+    desk.clock.advance(hours=1)
+    first, again = await complaints.evaluate(name), await complaints.evaluate(name)
+    assert (list(first.actions), list(again.actions)) == (["WARN on ACKNOWLEDGEMENT at 50 %"], [])
+    assert instant(again.next_due_time) == MONDAY + timedelta(hours=2)
+
+
+async def test_a_time_that_runs_out_takes_it_to_the_next_level_with_new_times(
+    desk: Desk, complaints: Complaints, name: str
+) -> None:
+    desk.clock.advance(hours=3)
+    answer = await complaints.evaluate(name)
+    summary = (await complaints.get(name)).summary
+    assert (summary.level, summary.state) == (TOP, pb.COMPLAINT_OPEN)
+    assert [clock.state for clock in summary.clocks] == [
+        Clock.BREACHED, Clock.CANCELLED, Clock.RUNNING, Clock.RUNNING,
+    ]  # fmt: skip
+    assert instant(answer.next_due_time) == MONDAY + timedelta(hours=4)
+    assert (await desk.told_types())[-3:] == ["ComplaintWarned", "ComplaintOverdue", "ComplaintEscalated"]
+
+
+async def test_at_the_top_it_stays_overdue_and_nothing_more_is_due(
+    desk: Desk, complaints: Complaints, name: str
+) -> None:
+    for _ in range(2):
+        desk.clock.advance(hours=24)
+        answer = await complaints.evaluate(name)
+    assert not answer.HasField("next_due_time")
+    assert (await complaints.get(name)).summary.stage == 2
+    assert await complaints.open_names(name) == []
+
+
+async def test_an_independent_unit_keeps_it_with_its_manager(desk: Desk, complaints: Complaints) -> None:
+    document = load_yaml(POLICY_YAML + COMPLAINTS)
+    del document.peers[:]
+    alone = [unit for unit in document.units if unit.unit == desk.unit]
+    del document.units[:]
+    document.units.extend(alone)
+    await desk.runtime.database.write(
+        PolicyStore(SCHEMA).enact, Policy(name="policies/3", version=3, document=document)
+    )
+    name = (await complaints.file((await desk.open()).name)).name
+    desk.clock.advance(hours=24)
+    await complaints.evaluate(name)
+    assert (await complaints.get(name)).summary.level == MANAGER
+
+
+async def test_an_answer_that_comes_late_is_late_also_where_nobody_noticed(
+    desk: Desk, complaints: Complaints, name: str
+) -> None:
+    await complaints.do("AcknowledgeComplaint", name)
+    desk.clock.advance(hours=11)
+    answered = await complaints.do("AnswerComplaint", name)
+    assert [clock.state for clock in answered.summary.clocks] == [Clock.MET, Clock.BREACHED]
+    assert "ComplaintOverdue" in await desk.told_types()
+
+
+async def test_a_step_that_is_skipped_is_never_done(desk: Desk, complaints: Complaints, name: str) -> None:
+    stub: Any = complaints.stub(Role.SYSTEM, "services/waiting")
+    request = pb.SkipComplaintStepRequest(name=name, reason="Agreed", requester="wang", request_id=new_request_id())
+    assert (await stub.SkipComplaintStep(request)).step == "WARN on ACKNOWLEDGEMENT at 50 %"
+    desk.clock.advance(hours=1)
+    assert list((await complaints.evaluate(name)).actions) == []
+
+
+async def test_nothing_is_skipped_where_nothing_is_due(desk: Desk, complaints: Complaints) -> None:
+    answered = await complaints.answered((await desk.open()).name)
+    request = pb.SkipComplaintStepRequest(
+        name=answered.name, reason="Agreed", requester="wang", request_id=new_request_id()
+    )
+    with refused() as refusal:
+        await complaints.stub(Role.SYSTEM, "services/waiting").SkipComplaintStep(request)
+    assert refusal.reason == "NOTHING_TO_SKIP"
