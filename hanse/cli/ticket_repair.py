@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from hanse.cli import output
@@ -102,11 +103,18 @@ def repair(
     policy: Version = 0,
     since: Annotated[datetime | None, _time("All tickets that were opened since")] = None,
     target: Annotated[str, typer.Option(help="All tickets whose clocks run under this target.")] = "",
+    open_clocks: Annotated[bool, typer.Option("--open", help="All tickets with open clocks, many at once.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
 ) -> None:
-    """Compute clocks anew from tickets' histories, under their own version of the policy or another."""
-    if bool(ticket) == bool(since or target):
-        raise typer.BadParameter("name a ticket, or choose many with --since or --target")
+    """Compute clocks anew from what happened, under their own version of the policy or another.
+
+    --open puts all tickets with open clocks under the version that is in force, or under the one that --policy names.
+    """
+    if sum(map(bool, (ticket, since or target, open_clocks))) != 1:
+        raise typer.BadParameter("name a ticket, or choose many: with --since or --target, or with --open")
+    if open_clocks:
+        _repair_open(at, policy, dry_run=dry_run)
+        return
     names = [at.ticket(ticket)] if ticket else list(_chosen(at, since, target))
     found = rpc.RepairTicketsResponse()
     for first in range(0, len(names), REPAIRED_AT_ONCE):
@@ -121,6 +129,52 @@ def repair(
     _show_all(at, found, "would change" if dry_run else "changed")
     if found.failures:
         raise typer.Exit(SOME_FAILED)
+
+
+def _repair_open(at: At, policy: int, *, dry_run: bool) -> None:
+    """Repair page by page. Whoever is interrupted begins again: what is done by then is passed over."""
+    request = rpc.RepairOpenClocksRequest(parent=at.parent, policy_version=policy, validate_only=dry_run)
+    found = rpc.RepairOpenClocksResponse()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=output.errors) as bars:
+        bar = bars.add_task("tickets", total=None)
+        while True:
+            request.request_id = str(uuid4())
+            page = at.ask(lambda desk: desk.repairs.RepairOpenClocks(request, timeout=REPAIR_TIMEOUT_SECONDS))
+            _add(found, page)
+            bars.update(bar, completed=found.ticket_count, total=found.total_count)
+            # Should another version come into force meanwhile, all get the one that the first got.
+            request.policy_version, request.page_token = page.policy_version, page.next_page_token
+            if not page.next_page_token:
+                break
+    _show_open(at, found, dry_run=dry_run)
+    if found.failures:
+        raise typer.Exit(SOME_FAILED)
+
+
+_COUNTS = ("ticket_count", "recomputed_count", "replayed_count", "breach_count", "withdrawn_count")
+
+
+def _add(found: rpc.RepairOpenClocksResponse, page: rpc.RepairOpenClocksResponse) -> None:
+    for name in _COUNTS:
+        setattr(found, name, getattr(found, name) + getattr(page, name))
+    found.policy_version, found.total_count = page.policy_version, found.total_count or page.total_count
+    found.failures.extend(page.failures)
+
+
+def _show_open(at: At, found: rpc.RepairOpenClocksResponse, *, dry_run: bool) -> None:
+    if at.as_json:
+        output.print_json(found)
+        return
+    for failure in found.failures:
+        output.print_error(failure.message, "", failure.reason)
+    repaired = found.recomputed_count + found.replayed_count
+    verb = "would be put" if dry_run else "put"
+    output.console.print(
+        f"{repaired:,} of {found.ticket_count:,} tickets {verb} under {output.policy(found.policy_version)}, "
+        f"{found.replayed_count:,} of them from their histories, {len(found.failures)} failed; "
+        f"{found.breach_count:,} breaches came to light, {found.withdrawn_count:,} were none"
+    )
 
 
 def _ask(at: At, request: rpc.RepairTicketsRequest) -> rpc.RepairTicketsResponse:

@@ -47,20 +47,29 @@ def due(segments: Sequence[Segment], calendars: Mapping[str, WorkingCalendar], a
     The instant may lie in the past, inside an earlier segment. None means that the clock stands, or has stopped, before
     it gets there. Raises `CalendarUnknown`, and `HorizonExceeded` for a calendar that has too little working time.
     """
-    if segments and amount <= timedelta(0):
-        return segments[0].start.astimezone(UTC)
-    remaining = amount
+    [instant] = dues(segments, calendars, [amount])
+    return instant
+
+
+def dues(
+    segments: Sequence[Segment], calendars: Mapping[str, WorkingCalendar], amounts: Sequence[timedelta]
+) -> list[datetime | None]:
+    """Give for each of some amounts, in ascending order, what `due` gives; the segments are gone through once."""
+    found: list[datetime | None] = []
+    if segments:
+        found.extend(segments[0].start.astimezone(UTC) for amount in amounts if amount <= timedelta(0))
+    used_before = timedelta(0)
     for segment in segments:
-        if not segment.running:
+        if not segment.running or len(found) == len(amounts):
             continue
         calendar = _calendar(segment, calendars)
-        if segment.end is None:
-            return calendar.add(segment.start, remaining)
-        length = calendar.between(segment.start, segment.end)
-        if remaining <= length:
-            return calendar.add(segment.start, remaining)
-        remaining -= length
-    return None
+        length = None if segment.end is None else calendar.between(segment.start, segment.end)
+        for amount in amounts[len(found) :]:
+            if length is not None and amount - used_before > length:
+                break
+            found.append(calendar.add(segment.start, amount - used_before))
+        used_before += length or timedelta(0)
+    return [*found, *[None] * (len(amounts) - len(found))]
 
 
 def _calendar(segment: Segment, calendars: Mapping[str, WorkingCalendar]) -> WorkingCalendar:

@@ -55,6 +55,7 @@ class Condition:
     def __init__(self, scope: Scope, text: str, path: str) -> None:
         """Compile `text`; `path` is its place in the document, for errors. Raises `PolicyInvalid`."""
         self.path = path
+        self.text = text.strip()
         self.unconditional = is_unconditional(text)
         self._program = scope.program(text.strip() or "true", path)
         if self._program.return_type() != cel.Type.BOOL:

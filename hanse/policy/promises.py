@@ -36,6 +36,12 @@ class Rules:
         """Whether there is a condition at all."""
         return any(getattr(self, field.name) for field in fields(self))
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What the conditions say, in the order of the fields; empty where there is none."""
+        conditions = (getattr(self, field.name) for field in fields(self))
+        return tuple(condition.text if condition else "" for condition in conditions)
+
 
 @dataclass(frozen=True, slots=True)
 class Promise:

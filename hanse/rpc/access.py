@@ -105,6 +105,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
     "hanse_protos.ticket.v1.RepairService": {
         "CorrectTicket": LEADS,
         "RepairTickets": LEADS | STANDARDS,
+        "RepairOpenClocks": LEADS | STANDARDS,
         "ExplainClocks": READERS,
     },
     "hanse_protos.knowledge.v1.KnowledgeService": {

@@ -120,7 +120,7 @@ def _changing(change: Change) -> Callable[[Work, Fact], None]:
         ticket.state, ticket.priority, ticket.tier = summary.state, summary.priority, summary.tier
         ticket.category, ticket.product, ticket.holder = summary.category, summary.product, summary.holder
         ticket.waiting_duration, ticket.breached = summary.waiting_duration.ToTimedelta(), summary.breached
-        ticket.returns = summary.returns
+        ticket.returns, ticket.policy_override = summary.returns, summary.policy_override
         ticket.resolve_time = instant(summary.resolve_time) if summary.HasField("resolve_time") else None
         _mark_done(ticket, fact.occur_time)
         change(work, ticket, fact)

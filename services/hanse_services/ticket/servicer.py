@@ -36,7 +36,7 @@ from hanse_services.ticket import (
     suspending,
     timeline,
 )
-from hanse_services.ticket.clocks import attainment, evaluation, explaining, repair, skipping
+from hanse_services.ticket.clocks import attainment, bulk_repair, evaluation, explaining, repair, skipping
 from hanse_services.ticket.clocks.queue import Queue
 from hanse_services.ticket.complaints import servicer as complaints
 from hanse_services.ticket.queries import TicketQueries, list_escalations, list_teams
@@ -280,6 +280,15 @@ class RepairServicer(repair_pb2_grpc.RepairServiceServicer):
             return await self._database.read(repair.preview_repairs, *here, request)
         cause = cause_of(request)
         return await self._executor.execute(repair.repair_tickets, request, cause, repair_pb2.RepairTicketsResponse)
+
+    async def RepairOpenClocks(
+        self, request: repair_pb2.RepairOpenClocksRequest, context: Context
+    ) -> repair_pb2.RepairOpenClocksResponse:
+        if request.validate_only:
+            here = (self._unit, self._executor.policies, self._executor.clock())
+            return await self._database.read(bulk_repair.preview_open_clocks, *here, request)
+        cause, answer = cause_of(request), repair_pb2.RepairOpenClocksResponse
+        return await self._executor.execute(bulk_repair.repair_open_clocks, request, cause, answer)
 
     async def ExplainClocks(
         self, request: repair_pb2.ExplainClocksRequest, context: Context

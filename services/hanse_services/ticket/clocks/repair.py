@@ -9,9 +9,9 @@ A correction says that a step happened at another time, was not noted, or did no
 elsewhere than it is: a wait that was missed has to be over where the ticket does not wait.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -42,6 +42,9 @@ from hanse_services.ticket.commands import WAITING_FOR
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import SCHEMA, Clock, ClockSegment, Ticket
+
+Breaches: TypeAlias = Mapping[KEY, datetime]
+"""When clocks ran out: those that have."""
 
 
 def history_of(session: Session, ticket: str, until: str = "") -> TicketHistory:
@@ -78,9 +81,10 @@ def repair_tickets(work: Work, request: pb.RepairTicketsRequest) -> pb.RepairTic
         try:
             ticket = own_ticket(work, name)
             history = history_of(work.session, name)
-            repaired = _repair(work, ticket, history, request.policy_version)
+            standards = standards_for(work.session, work.policies, ticket, history, request.policy_version)
+            repaired = repair_under(work, standards, ticket, history)
         except HanseError as error:
-            response.failures.append(_failure(name, error))
+            response.failures.append(failure_of(name, error))
         else:
             response.tickets.append(repaired)
     return response
@@ -100,7 +104,7 @@ def preview_repairs(
             standards = standards_for(session, policies, ticket, history, request.policy_version)
             replayed = replay_beside(standards, ticket, history, now)
         except HanseError as error:
-            response.failures.append(_failure(name, error))
+            response.failures.append(failure_of(name, error))
         else:
             response.tickets.append(_difference(ticket, replayed))
     return response
@@ -114,7 +118,7 @@ def found_ticket(session: Session, name: str) -> Ticket:
     return ticket
 
 
-def _failure(name: str, error: HanseError) -> pb.RepairFailure:
+def failure_of(name: str, error: HanseError) -> pb.RepairFailure:
     return pb.RepairFailure(name=name, reason=error.reason, message=f"{error} {error.hint}")
 
 
@@ -140,25 +144,29 @@ def replay_beside(standards: Standards | None, ticket: Ticket, history: TicketHi
     return replayed
 
 
-def _repair(work: Work, ticket: Ticket, history: TicketHistory, version: int) -> pb.RepairedTicket:
-    """Put a ticket's clocks where its history leaves them, and tell what is different."""
-    standards = standards_for(work.session, work.policies, ticket, history, version)
+def repair_under(work: Work, standards: Standards | None, ticket: Ticket, history: TicketHistory) -> pb.RepairedTicket:
+    """Put a ticket's clocks where its history leaves them under a policy, and tell what is different."""
     replayed = replay_beside(standards, ticket, history, work.now)
     repaired = _difference(ticket, replayed)
     if not repaired.changed or standards is None:
         return repaired
-    before = {key_of(clock): clock.breach_time for clock in ticket.clocks}
-    previous = ticket.policy_version if before else 0
+    before = breaches_of(ticket)
+    previous = ticket.policy_version if ticket.clocks else 0
     _take_over(work, ticket, replayed, history)
-    ticket.policy_version = standards.version
+    ticket.policy_version, ticket.policy_override = standards.version, standards.override
     ticket.version += 1
     ticket.update_time = work.now
-    repairing = told.TicketClocksRepaired(
-        ticket=summary_of(ticket), policy_version=standards.version, previous_policy_version=previous
-    )
-    work.tell(ticket.name, repairing)
-    _tell_breaches(work, ticket, before)
+    tell_repair(work, ticket, previous, before)
     return repaired
+
+
+def tell_repair(work: Work, ticket: Ticket, previous: int, before: Breaches) -> None:
+    """Tell that a ticket's clocks were repaired, the breaches that are new, and those that are none any more."""
+    repaired = told.TicketClocksRepaired(
+        ticket=summary_of(ticket), policy_version=ticket.policy_version, previous_policy_version=previous
+    )
+    work.tell(ticket.name, repaired)
+    _tell_breaches(work, ticket, before)
 
 
 def _difference(ticket: Ticket, replayed: Replayed) -> pb.RepairedTicket:
@@ -230,19 +238,22 @@ def _match(work: Work, own: list[Any], new: Iterable[Any], key: Any, columns: It
         work.session.delete(row)
 
 
-def _tell_breaches(work: Work, ticket: Ticket, before: dict[KEY, datetime | None]) -> None:
+def breaches_of(ticket: Ticket) -> Breaches:
+    """Return which of a ticket's clocks have run out."""
+    return {key_of(clock): clock.breach_time for clock in ticket.clocks if clock.breach_time}
+
+
+def _tell_breaches(work: Work, ticket: Ticket, before: Breaches) -> None:
     """Tell the breaches that are new, and take back those that are none any more."""
-    after = {key_of(clock): clock.breach_time for clock in ticket.clocks}
+    after = breaches_of(ticket)
     towards = {key_of(clock): clock.towards for clock in ticket.clocks}
-    for key in sorted({*before, *after}):
-        was, is_now = before.get(key), after.get(key)
-        if was and not is_now:
-            event: Any = told.SlaBreachWithdrawn(ticket=summary_of(ticket), kind=key[0], number=key[1])
-        elif is_now and not was:
-            event = told.SlaBreached(ticket=summary_of(ticket), kind=key[0], number=key[1], towards=towards[key])
+    for key in sorted(before.keys() ^ after.keys()):
+        kind, number = key
+        if key in before:
+            event: Any = told.SlaBreachWithdrawn(ticket=summary_of(ticket), kind=kind, number=number)
         else:
-            continue
-        put_time(event.due_time, was or is_now)
+            event = told.SlaBreached(ticket=summary_of(ticket), kind=kind, number=number, towards=towards[key])
+        put_time(event.due_time, before.get(key) or after[key])
         work.tell(ticket.name, event)
 
 
@@ -281,7 +292,8 @@ def correct_ticket(work: Work, request: pb.CorrectTicketRequest) -> pb.RepairedT
     work.tell(ticket.name, corrected, text=request.reason)
     ticket.version += 1
     ticket.update_time = work.now
-    return _repair(work, ticket, history, 0)
+    standards = standards_for(work.session, work.policies, ticket, history, 0)
+    return repair_under(work, standards, ticket, history)
 
 
 def _stand(history: TicketHistory) -> tuple[nouns.TicketState.ValueType, str]:

@@ -5,7 +5,7 @@ under a policy. Repairs compare it with the ticket's own; explanations read it l
 the history, the policy and the present instant, so it comes out the same however often and wherever it is done.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from hanse.policy.standards import Standards
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.rows import restart_clock, schedule, stop_clock
 from hanse_services.ticket.clocks.rules import ENDED_BY_AN_ANSWER, Ruling
-from hanse_services.ticket.model import Clock, StepAction, Ticket
+from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
 
 KEY = tuple[pb.Clock.Kind.ValueType, int]
 """Which of a ticket's clocks: its kind and its number."""
@@ -191,22 +191,26 @@ def carry_over_steps(before: Ticket, replayed: Ticket) -> None:
     """
     known = {key_of(clock): clock for clock in before.clocks}
     for clock in replayed.clocks:
-        own = known.get(key_of(clock))
-        done = dict(_done(own)) if own else {}
-        steps = clock.open_steps()
-        for step in steps:
-            was_done = done.get((step.action, step.percent))
-            if step.action == StepAction.BREACH:
-                if own and was_done and own.breach_time is None:
-                    clock.breach_time, step.done_time = None, was_done
-                else:
-                    step.done_time = clock.breach_time.isoformat() if clock.breach_time else None
-            elif was_done and (step.action != StepAction.WARN or step.is_due(datetime.fromisoformat(was_done))):
-                step.done_time = was_done
+        steps, clock.breach_time = carried_over(known.get(key_of(clock)), clock.open_steps(), clock.breach_time)
         clock.keep_steps(steps)
 
 
-def _done(clock: Clock) -> Iterator[tuple[tuple[str, int], str]]:
-    for step in clock.open_steps():
-        if step.done_time:
-            yield (step.action, step.percent), step.done_time
+def carried_over(
+    own: Clock | None, steps: list[Step], breach_time: datetime | None
+) -> tuple[list[Step], datetime | None]:
+    """Return the steps of a clock that was computed anew, with what was done on it before, and when it ran out.
+
+    A step that is due at an instant of its own, since somebody has not answered by then, is kept as it is.
+    """
+    before = [Step(**step) for step in own.steps if step["done_time"] or step.get("fixed")] if own else []
+    done = {(step.action, step.percent): step.done_time for step in before if not step.fixed}
+    for step in steps:
+        was_done = done.get((step.action, step.percent))
+        if step.action == StepAction.BREACH:
+            if own and was_done and own.breach_time is None:
+                breach_time, step.done_time = None, was_done
+            else:
+                step.done_time = breach_time.isoformat() if breach_time else None
+        elif was_done and (step.action != StepAction.WARN or step.is_due(datetime.fromisoformat(was_done))):
+            step.done_time = was_done
+    return [*steps, *(step for step in before if step.fixed)], breach_time

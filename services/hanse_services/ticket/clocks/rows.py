@@ -6,6 +6,7 @@ So what a clock has used up is always the exact sum of its segments, and nothing
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from hanse.policy import clock
 from hanse.policy.clock import Segment
@@ -18,6 +19,8 @@ from hanse_services.ticket.clocks.segments import segments_of
 from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
 
 FULL_PERCENT = 100
+REMEMBERED_PROMISES = 256
+"""Promises of whose steps the order is remembered: those of a few versions of the policy."""
 
 
 def start_clock(
@@ -39,7 +42,7 @@ def start_clock(
         cancelled=False,
         reset_holds=False,
     )
-    row.keep_steps(_steps(standards, promise))
+    row.keep_steps(steps_of(standards, promise))
     ticket.clocks.append(row)
     schedule_clock(standards, ticket, row)
     return row
@@ -50,7 +53,7 @@ def put_under(standards: Standards, ticket: Ticket, row: Clock, promise: Promise
     before = row.open_steps()
     done = {(step.action, step.percent): step.done_time for step in before if not step.fixed}
     row.target, row.target_duration, row.elapsed = promise.id, promise.duration, promise.elapsed
-    steps = _steps(standards, promise)
+    steps = steps_of(standards, promise)
     for step in steps:
         step.done_time = done.get((step.action, step.percent))
     row.keep_steps([*steps, *(step for step in before if step.fixed)])
@@ -103,26 +106,31 @@ _ACTIONS = {1: StepAction.CLIMB, 2: StepAction.REQUEST_ENGAGEMENT}
 """The steps that the policy's ladder (`LadderStep.Action`) puts on the resolution clock."""
 
 
-def _ladder(standards: Standards) -> Iterator[Step]:
+def _ladder(standards: Standards) -> Iterator[tuple[StepAction, int]]:
     """Yield the steps of the ladder. Rungs that differ in their conditions alone are one: they are asked when due."""
     rungs = dict.fromkeys((step.action, step.at_percent) for step in standards.document.ladder)
-    return (Step(_ACTIONS[action], percent) for action, percent in rungs)
+    return ((_ACTIONS[action], percent) for action, percent in rungs)
 
 
-def _hierarchy(standards: Standards, kind: pb.Clock.Kind.ValueType) -> Iterator[Step]:
+def _hierarchy(standards: Standards, kind: pb.Clock.Kind.ValueType) -> Iterator[tuple[StepAction, int]]:
     """Yield the steps that tell somebody above the desk; those that differ in their conditions alone are one."""
     steps = (step for step in standards.document.hierarchy if kind_of(step) == pb.Clock.Kind.Name(kind))
     told = dict.fromkeys((HierarchyStep.Level.Name(step.level), step.at_percent) for step in steps)
-    return (Step(StepAction(f"TELL_{level}"), percent) for level, percent in told)
+    return ((StepAction(f"TELL_{level}"), percent) for level, percent in told)
 
 
-def _steps(standards: Standards, promise: Promise) -> list[Step]:
-    """Return all that is due on a clock of a promise, in order."""
+def steps_of(standards: Standards, promise: Promise) -> list[Step]:
+    """Return all that is due on a clock of a promise, in order. When, and whether it was done, is not said yet."""
+    return [Step(action, percent) for action, percent in _step_percents(standards, promise)]
+
+
+@lru_cache(maxsize=REMEMBERED_PROMISES)
+def _step_percents(standards: Standards, promise: Promise) -> Sequence[tuple[StepAction, int]]:
     ladder = _ladder(standards) if promise.kind == pb.Clock.RESOLUTION else ()
     above = _hierarchy(standards, promise.kind)
-    warnings = [Step(StepAction.WARN, percent) for percent in promise.warn_percents]
+    warnings = ((StepAction.WARN, percent) for percent in promise.warn_percents)
     at_the_end = StepAction.REVIEW if promise.kind == pb.Clock.REVIEW else StepAction.BREACH
-    return sorted([*warnings, *ladder, *above, Step(at_the_end, FULL_PERCENT)], key=lambda step: step.percent)
+    return sorted([*warnings, *ladder, *above, (at_the_end, FULL_PERCENT)], key=lambda step: step[1])
 
 
 def restart_clock(ticket: Ticket, kind: int) -> None:
@@ -146,17 +154,24 @@ def schedule(standards: Standards, ticket: Ticket) -> None:
 
 def schedule_clock(standards: Standards, ticket: Ticket, row: Clock) -> None:
     """Compute the deadlines of one clock."""
-    segments, promised, steps = list(segments_of(ticket, row)), row.target_duration, row.open_steps()
-    for step in steps:
-        if step.done_time is None and not step.fixed:
-            at = _reach(standards, segments, promised * step.percent / FULL_PERCENT)
-            step.due_time = at.isoformat() if at else None
-    row.due_time = _reach(standards, segments, promised)
+    steps = row.open_steps()
+    pending = [step for step in steps if step.done_time is None]
+    row.due_time = schedule_steps(standards, list(segments_of(ticket, row)), row.target_duration, pending)
     row.keep_steps(steps)
 
 
-def _reach(standards: Standards, segments: Sequence[Segment], amount: timedelta) -> datetime | None:
-    return clock.due(segments, standards.calendars, amount)
+def schedule_steps(
+    standards: Standards, segments: Sequence[Segment], promised: timedelta, steps: Iterable[Step]
+) -> datetime | None:
+    """Say when steps of a clock are due, those aside that have an instant of their own, and return when it runs out."""
+    moving = [step for step in steps if not step.fixed]
+    percents = sorted({FULL_PERCENT, *(step.percent for step in moving)})
+    amounts = [promised * percent / FULL_PERCENT for percent in percents]
+    at = dict(zip(percents, clock.dues(segments, standards.calendars, amounts), strict=True))
+    for step in moving:
+        due_time = at[step.percent]
+        step.due_time = due_time.isoformat() if due_time else None
+    return at[FULL_PERCENT]
 
 
 def next_due_time(clocks: Iterable[Clock]) -> datetime | None:

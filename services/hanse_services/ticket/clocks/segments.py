@@ -31,7 +31,7 @@ def follow_ticket(standards: Standards, ticket: Ticket, standing: Collection[str
             ticket=ticket.name,
             number=len(ticket.segments) + 1,
             unit=ticket.holder,
-            calendar=_calendar_of(standards, ticket.holder, ticket),
+            calendar=calendar_of(standards, ticket.holder, home_of(ticket.name)),
             standing=sorted(standing),
             start_time=at,
         )
@@ -51,15 +51,15 @@ def _goes_on(ticket: Ticket, standing: Collection[str]) -> bool:
     return current.unit == ticket.holder and _open_kinds(ticket).intersection(current.standing) == {*standing}
 
 
-def _calendar_of(standards: Standards, unit: str, ticket: Ticket) -> str:
-    """Return the calendar that counts while a unit holds a ticket.
+def calendar_of(standards: Standards, unit: str, home: str) -> str:
+    """Return the calendar that counts while a unit holds a ticket of another one, or its own.
 
     A unit that joined the group after the ticket was opened is not in the ticket's policy: then the home unit's counts.
     """
     try:
         return standards.calendar_of(unit)
     except UnitUnknown:
-        return standards.calendar_of(home_of(ticket.name))
+        return standards.calendar_of(home)
 
 
 def close_segment(ticket: Ticket, at: datetime) -> datetime:

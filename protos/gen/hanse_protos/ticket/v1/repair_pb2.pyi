@@ -332,6 +332,104 @@ class RepairFailure(_message.Message):
 Global___RepairFailure: _TypeAlias = RepairFailure  # noqa: Y015
 
 @_typing.final
+class RepairOpenClocksRequest(_message.Message):
+    """Request for RepairOpenClocks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """The unit, "units/shanghai"."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    policy_version: _builtins.int
+    """The version of the policy that they are to run under; 0 is the one that is in force. What the unit has tuned for itself by now is laid over it."""
+    page_size: _builtins.int
+    """How many tickets are gone through at most; other commands of the desk wait meanwhile. 0 leaves it to the desk."""
+    page_token: _builtins.str
+    """The next page's token from the last answer; empty for the first page."""
+    validate_only: _builtins.bool
+    """Only say what would change."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        policy_version: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "policy_version", b"policy_version", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepairOpenClocksRequest: _TypeAlias = RepairOpenClocksRequest  # noqa: Y015
+
+@_typing.final
+class RepairOpenClocksResponse(_message.Message):
+    """Response for RepairOpenClocks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    TICKET_COUNT_FIELD_NUMBER: _builtins.int
+    RECOMPUTED_COUNT_FIELD_NUMBER: _builtins.int
+    REPLAYED_COUNT_FIELD_NUMBER: _builtins.int
+    BREACH_COUNT_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_COUNT_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    policy_version: _builtins.int
+    """The version of the policy that they run under now."""
+    total_count: _builtins.int
+    """How many tickets with open clocks there are; said with the first page only."""
+    ticket_count: _builtins.int
+    """How many of them this page went through, those among them that were under that version already."""
+    recomputed_count: _builtins.int
+    """How many were computed from their rows, since the policies differ for them in nothing but lengths and calendars."""
+    replayed_count: _builtins.int
+    """How many were played through from their histories."""
+    breach_count: _builtins.int
+    """How many breaches came to light."""
+    withdrawn_count: _builtins.int
+    """How many breaches are none any more."""
+    next_page_token: _builtins.str
+    """For the next page; empty after the last one."""
+    @_builtins.property
+    def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___RepairFailure]:
+        """The tickets that can't be computed, which stay as they are."""
+
+    def __init__(
+        self,
+        *,
+        policy_version: _builtins.int = ...,
+        total_count: _builtins.int = ...,
+        ticket_count: _builtins.int = ...,
+        recomputed_count: _builtins.int = ...,
+        replayed_count: _builtins.int = ...,
+        breach_count: _builtins.int = ...,
+        withdrawn_count: _builtins.int = ...,
+        failures: _abc.Iterable[Global___RepairFailure] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breach_count", b"breach_count", "failures", b"failures", "next_page_token", b"next_page_token", "policy_version", b"policy_version", "recomputed_count", b"recomputed_count", "replayed_count", b"replayed_count", "ticket_count", b"ticket_count", "total_count", b"total_count", "withdrawn_count", b"withdrawn_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepairOpenClocksResponse: _TypeAlias = RepairOpenClocksResponse  # noqa: Y015
+
+@_typing.final
 class ExplainClocksRequest(_message.Message):
     """Request for ExplainClocks."""
 

@@ -37,6 +37,8 @@ class RepairServiceStub:
     """Says when a step of a ticket really happened, where its history has it wrong or not at all, and repairs its clocks."""
     RepairTickets: _grpc.UnaryUnaryMultiCallable[_repair_pb2.RepairTicketsRequest, _repair_pb2.RepairTicketsResponse]
     """Computes the clocks of tickets anew from their histories, under the policy that they run under or another one. Doing it twice is doing it once."""
+    RepairOpenClocks: _grpc.UnaryUnaryMultiCallable[_repair_pb2.RepairOpenClocksRequest, _repair_pb2.RepairOpenClocksResponse]
+    """Puts the tickets with open clocks under a version of the policy, page by page: as RepairTickets does, but for many at once. A ticket that is under it already is passed over, so doing it again goes on where it ended."""
     ExplainClocks: _grpc.UnaryUnaryMultiCallable[_repair_pb2.ExplainClocksRequest, _repair_pb2.ClockExplanation]
     """Says what each stretch of a ticket's clocks was and why, from its history. It changes nothing."""
 
@@ -49,6 +51,8 @@ class RepairServiceAsyncStub(RepairServiceStub):
     """Says when a step of a ticket really happened, where its history has it wrong or not at all, and repairs its clocks."""
     RepairTickets: _aio.UnaryUnaryMultiCallable[_repair_pb2.RepairTicketsRequest, _repair_pb2.RepairTicketsResponse]  # type: ignore[assignment]
     """Computes the clocks of tickets anew from their histories, under the policy that they run under or another one. Doing it twice is doing it once."""
+    RepairOpenClocks: _aio.UnaryUnaryMultiCallable[_repair_pb2.RepairOpenClocksRequest, _repair_pb2.RepairOpenClocksResponse]  # type: ignore[assignment]
+    """Puts the tickets with open clocks under a version of the policy, page by page: as RepairTickets does, but for many at once. A ticket that is under it already is passed over, so doing it again goes on where it ended."""
     ExplainClocks: _aio.UnaryUnaryMultiCallable[_repair_pb2.ExplainClocksRequest, _repair_pb2.ClockExplanation]  # type: ignore[assignment]
     """Says what each stretch of a ticket's clocks was and why, from its history. It changes nothing."""
 
@@ -70,6 +74,14 @@ class RepairServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_repair_pb2.RepairTicketsResponse, _abc.Awaitable[_repair_pb2.RepairTicketsResponse]]:
         """Computes the clocks of tickets anew from their histories, under the policy that they run under or another one. Doing it twice is doing it once."""
+
+    @_abc_1.abstractmethod
+    def RepairOpenClocks(
+        self,
+        request: _repair_pb2.RepairOpenClocksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_repair_pb2.RepairOpenClocksResponse, _abc.Awaitable[_repair_pb2.RepairOpenClocksResponse]]:
+        """Puts the tickets with open clocks under a version of the policy, page by page: as RepairTickets does, but for many at once. A ticket that is under it already is passed over, so doing it again goes on where it ended."""
 
     @_abc_1.abstractmethod
     def ExplainClocks(

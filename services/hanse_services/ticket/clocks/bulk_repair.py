@@ -1,0 +1,309 @@
+"""Repairing the tickets with open clocks, many at once: what is due under a new policy, an override, another calendar.
+
+It does what a `repair` of each ticket would do, and tells the same, by statements over many rows: one that reads the
+tickets, one for their clocks, one for their segments, one that changes each table. Where a ticket's history has to be
+replayed it is repaired by itself; of those a page has few, so that no page takes long.
+
+A page is one command, and so one transaction: the desk works on between pages. Tickets that are under the policy
+already are passed over. So whoever was interrupted begins again, and it goes on where it ended.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Text,
+    TextClause,
+    any_,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlalchemy.orm import Session
+
+from hanse.errors import HanseError, PolicyMissing, ResourceNotFound
+from hanse.policy.standards import Standards
+from hanse.policy.store import InForce, PolicyStore
+from hanse.rpc.paging import decode_token, encode_token
+from hanse.session import plain
+from hanse.work import Work
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import repair_pb2 as pb
+from hanse_protos.ticket.v1 import ticket_pb2 as nouns
+from hanse_services.ticket.clocks.recomputing import Recomputation, Recomputed
+from hanse_services.ticket.clocks.repair import (
+    breaches_of,
+    failure_of,
+    found_ticket,
+    history_of,
+    repair_under,
+    replay_beside,
+    tell_repair,
+)
+from hanse_services.ticket.loading import own_ticket
+from hanse_services.ticket.model import SCHEMA, Base, Clock, ClockSegment, Ticket
+
+TICKETS_AT_ONCE = 250
+"""How many tickets a page has where the caller does not say: a page of them takes a tenth of a second or two."""
+REPLAYED_AT_ONCE = 20
+"""How many histories are replayed in a page at most: each takes as long as ten tickets that are not."""
+
+CHANGING = (told.TicketReclassified.DESCRIPTOR.full_name,)
+"""The events after which a ticket's rows do not say any more what was promised when."""
+
+TEXTS = ("title", "description", "solution")
+"""What no event says of a ticket: it need not be read."""
+
+
+@dataclass
+class Page:
+    """The tickets of a page: as they are, and as the policy has them."""
+
+    standards: Standards
+    names: Sequence[str]
+    next_page_token: str
+    recomputed: list[tuple[Ticket, Recomputed]] = field(default_factory=list)
+    to_replay: list[str] = field(default_factory=list)
+
+    def cut_before(self, name: str) -> None:
+        """End the page before a ticket: it begins the next one."""
+        self.names = [each for each in self.names if each < name]
+        self.next_page_token = encode_token(self.names[-1])
+
+
+def repair_open_clocks(work: Work, request: pb.RepairOpenClocksRequest) -> pb.RepairOpenClocksResponse:
+    """Put a page of the tickets with open clocks under a version of the policy.
+
+    One that can't be computed is named, and stays as it is. Raises ResourceNotFound for another unit's desk,
+    PolicyMissing, PageTokenInvalid.
+    """
+    work.session.flush()
+    page = read_page(work.session, work.policies, work.unit, work.now, request, lock=True)
+    response = _response(work.session, page, request)
+    work.now = max([work.now, *(after.ticket.update_time for _, after in page.recomputed)])
+    store(work.session, [after for _, after in page.recomputed])
+    for before, after in page.recomputed:
+        tell_repair(work, after.ticket, before.policy_version, breaches_of(before))
+    work.session.expire_all()
+    for name in page.to_replay:
+        try:
+            ticket, before_it = own_ticket(work, name), history_of(work.session, name)
+            was = breaches_of(ticket)
+            repair_under(work, page.standards, ticket, before_it)
+        except HanseError as error:
+            response.failures.append(failure_of(name, error))
+        else:
+            _count(response, was.keys(), breaches_of(ticket).keys())
+            response.replayed_count += 1
+    return response
+
+
+def preview_open_clocks(
+    session: Session, unit: str, policies: PolicyStore, now: datetime, request: pb.RepairOpenClocksRequest
+) -> pb.RepairOpenClocksResponse:
+    """Say what `repair_open_clocks` would do with a page, and change nothing. Raises the same."""
+    page = read_page(session, policies, unit, now, request, lock=False)
+    response = _response(session, page, request)
+    for name in page.to_replay:
+        try:
+            ticket = found_ticket(session, name)
+            replayed = replay_beside(page.standards, ticket, history_of(session, name), now)
+        except HanseError as error:
+            response.failures.append(failure_of(name, error))
+        else:
+            _count(response, breaches_of(ticket).keys(), breaches_of(replayed.ticket).keys())
+            response.replayed_count += 1
+    return response
+
+
+def _response(session: Session, page: Page, request: pb.RepairOpenClocksRequest) -> pb.RepairOpenClocksResponse:
+    response = pb.RepairOpenClocksResponse(
+        policy_version=page.standards.version,
+        ticket_count=len(page.names),
+        recomputed_count=len(page.recomputed),
+        next_page_token=page.next_page_token,
+    )
+    if not request.page_token:
+        query = select(func.count(Clock.ticket.distinct())).where(Clock.stop_time.is_(None))
+        response.total_count = session.scalars(query).one()
+    for before, after in page.recomputed:
+        _count(response, breaches_of(before).keys(), breaches_of(after.ticket).keys())
+    return response
+
+
+def _count(response: pb.RepairOpenClocksResponse, before: Iterable[Any], after: Iterable[Any]) -> None:
+    was, is_now = set(before), set(after)
+    response.breach_count += len(is_now - was)
+    response.withdrawn_count += len(was - is_now)
+
+
+# Reading.
+
+
+def read_page(
+    session: Session,
+    policies: PolicyStore,
+    unit: str,
+    now: datetime,
+    request: pb.RepairOpenClocksRequest,
+    *,
+    lock: bool,
+) -> Page:
+    """Read and compute a page; `lock` lets nobody else change its tickets until the transaction ends."""
+    if request.parent != unit:
+        raise ResourceNotFound(resource=request.parent)
+    in_force = policies.current_in_force(session)
+    standards = policies.version(session, request.policy_version or in_force.version, in_force.override)
+    size = request.page_size or TICKETS_AT_ONCE
+    names = session.scalars(_names(request, size + 1)).all()
+    token = encode_token(names[size - 1]) if len(names) > size else ""
+    page = Page(standards, names[:size], token)
+    _compute(session, policies, page, now, lock=lock)
+    return page
+
+
+def _names(request: pb.RepairOpenClocksRequest, limit: int) -> Select[str]:
+    [after] = decode_token(request.page_token, [str]) or [""]
+    open_clocks = select(Clock.ticket).where(Clock.stop_time.is_(None), Clock.ticket > after)
+    return open_clocks.distinct().order_by(Clock.ticket).limit(limit)
+
+
+def _compute(session: Session, policies: PolicyStore, page: Page, now: datetime, *, lock: bool) -> None:
+    """Compute the tickets of a page, as many as it has room for."""
+    recomputations: dict[InForce, Recomputation | None] = {}
+    tickets = _tickets(session, page, lock=lock)
+    changed = _changed_on_the_way(session, [ticket.name for ticket in tickets])
+    for ticket in tickets:
+        governing = InForce(ticket.policy_version, ticket.policy_override)
+        if governing not in recomputations:
+            recomputations[governing] = _recomputation(session, policies, governing, page.standards)
+        recomputation = recomputations[governing] if ticket.name not in changed else None
+        if after := _recomputed(recomputation, ticket, now):
+            page.recomputed.append((ticket, after))
+        elif len(page.to_replay) < REPLAYED_AT_ONCE:
+            page.to_replay.append(ticket.name)
+        else:
+            page.cut_before(ticket.name)
+            return
+
+
+def _recomputation(
+    session: Session, policies: PolicyStore, governing: InForce, standards: Standards
+) -> Recomputation | None:
+    try:
+        return Recomputation(policies.version(session, *governing), standards)
+    except PolicyMissing:
+        # A restored unit may lack what its old tickets were opened under.
+        return None
+
+
+def _recomputed(recomputation: Recomputation | None, ticket: Ticket, now: datetime) -> Recomputed | None:
+    """Return a ticket as the policy has it; None where it has to be replayed, which also says what is wrong with it."""
+    if recomputation is None:
+        return None
+    try:
+        return recomputation.recomputed(ticket, max(now, ticket.update_time))
+    except HanseError:
+        return None
+
+
+def _changed_on_the_way(session: Session, names: Sequence[str]) -> set[str]:
+    columns = SCHEMA.log.record.c
+    query = select(columns.resource).where(columns.resource == any_(_asked(names)), columns.type.in_(CHANGING))
+    return set(session.scalars(query))
+
+
+def _asked(names: Sequence[str]) -> Any:
+    return bindparam("asked", list(names), ARRAY(Text))
+
+
+def _tickets(session: Session, page: Page, *, lock: bool) -> list[Ticket]:
+    """Return the tickets of a page that are not under its policy yet, by name, as plain rows with theirs."""
+    table = _table(Ticket)
+    is_elsewhere = (table.policy_version != page.standards.version) | (table.policy_override != page.standards.override)
+    query = select(*(column for column in table if column.name not in TEXTS))
+    query = query.where(table.name == any_(_asked(page.names)), is_elsewhere).order_by(table.name)
+    # Locked first: what is read of them then is how they stand until the end.
+    rows = session.execute(query.with_for_update() if lock else query).all()
+    names = [row.name for row in rows]
+    clocks = _by_ticket(session, Clock, names, steps=DONE_STEPS)
+    segments = _by_ticket(session, ClockSegment, names)
+    return [plain(Ticket, {**row._mapping, "clocks": clocks[row.name], "segments": segments[row.name]}) for row in rows]
+
+
+def _by_ticket(
+    session: Session, kind: type[Base], names: Sequence[str], **instead: ColumnElement[Any]
+) -> dict[str, list[Any]]:
+    """Return rows by their tickets, in the order of their keys, with other expressions instead of some columns."""
+    columns = _table(kind)
+    found: dict[str, list[Any]] = defaultdict(list)
+    query = select(*(instead.get(column.name, column) for column in columns))
+    query = query.where(columns.ticket == any_(_asked(names))).order_by(*kind.__table__.primary_key)
+    for row in session.execute(query):
+        found[row.ticket].append(plain(kind, {**row._mapping}))
+    return found
+
+
+def _table(kind: type[Base]) -> Any:
+    """Return the columns of a table. Asked for by these, and not by the attributes, rows come past the ORM."""
+    return kind.__table__.columns
+
+
+DONE_STEPS = func.jsonb_path_query_array(
+    Clock.__table__.columns.steps,
+    cast(literal("$[*] ? (@.done_time != null || @.fixed == true)"), JSONPATH),
+    type_=JSONB,
+).label("steps")
+"""The steps of a clock that a repair carries over: what was done, and what is due at an instant of its own."""
+
+
+# Writing.
+
+TICKET_COLUMNS = {
+    "policy_version": "bigint", "policy_override": "bigint", "target": "text", "breached": "boolean",
+    "version": "integer", "update_time": "timestamptz",
+}  # fmt: skip
+CLOCK_COLUMNS = {
+    "target": "text", "target_duration": "interval", "elapsed": "boolean", "policy_version": "bigint",
+    "due_time": "timestamptz", "breach_time": "timestamptz", "used_duration": "interval", "steps": "jsonb",
+}  # fmt: skip
+"""What changes of each row, with its type."""
+
+
+def _update(table: str, key: Mapping[str, str], columns: Mapping[str, str]) -> TextClause:
+    """Return the statement that changes many rows at once."""
+    arrays = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in {**key, **columns}.items())
+    changes = ", ".join(f"{name} = new.{name}" for name in columns)
+    same = " AND ".join(f"old.{name} = new.{name}" for name in key)
+    return text(
+        f"UPDATE {SCHEMA.name}.{table} AS old SET {changes} "  # noqa: S608
+        f"FROM unnest({arrays}) AS new ({', '.join((*key, *columns))}) WHERE {same}"
+    )
+
+
+UPDATE_TICKETS = _update("ticket", {"name": "text"}, TICKET_COLUMNS)
+UPDATE_CLOCKS = _update("clock", {"ticket": "text", "kind": "text", "number": "integer"}, CLOCK_COLUMNS)
+
+
+def store(session: Session, recomputed: Sequence[Recomputed]) -> None:
+    """Store what a policy has made of tickets and of their clocks."""
+    if not recomputed:
+        return
+    tickets = [vars(each.ticket) for each in recomputed]
+    session.execute(UPDATE_TICKETS, {name: [row[name] for row in tickets] for name in ("name", *TICKET_COLUMNS)})
+    clocks = [vars(clock) for each in recomputed for clock in each.clocks]
+    values = {name: [row[name] for row in clocks] for name in ("ticket", "number", *CLOCK_COLUMNS)}
+    values["kind"] = [nouns.Clock.Kind.Name(row["kind"]) for row in clocks]
+    values["steps"] = [json.dumps(row["steps"]) for row in clocks]
+    session.execute(UPDATE_CLOCKS, values)

@@ -1,0 +1,125 @@
+"""The tickets with open clocks are put under another policy, many at once, as a repair of each would."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from hanse.identity import Role
+from hanse.policy import load_yaml
+from hanse.policy.store import PolicyStore
+from hanse_protos.policy.v1.policy_pb2 import Policy
+from hanse_protos.ticket.v1 import repair_pb2 as rpc
+from hanse_protos.ticket.v1 import repair_pb2_grpc as stubs
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.model import SCHEMA
+from tests.integration.hanse_services.ticket.desk import MONDAY, POLICY_YAML, Desk, new_request_id
+from tests.integration.hanse_services.ticket.test_clocks import resolution
+from tests.integration.hanse_services.ticket.test_repair import enact, explain, repaired, ticket_now, versions
+from tests.integration.hanse_services.ticket.test_tuning import tune
+
+HOUR = timedelta(hours=1)
+
+
+async def apply(desk: Desk, version: int, *, preview: bool = False, **page: object) -> rpc.RepairOpenClocksResponse:
+    stub = stubs.RepairServiceStub(desk.caller.channel(Role.LEAD))
+    request = rpc.RepairOpenClocksRequest(
+        parent=desk.unit, policy_version=version, validate_only=preview, request_id=new_request_id(), **page
+    )
+    return await stub.RepairOpenClocks(request)
+
+
+async def enact_text(desk: Desk, old: str, new: str) -> int:
+    """Put the policy in force with a change of its text; return the version."""
+    version = next(versions)
+    assert old in POLICY_YAML
+    policy = Policy(name=f"policies/{version}", version=version, document=load_yaml(POLICY_YAML.replace(old, new)))
+    await desk.runtime.database.write(PolicyStore(SCHEMA).enact, policy)
+    return version
+
+
+async def live(desk: Desk) -> list[str]:
+    """Open tickets, and let each get somewhere else."""
+    names = [(await desk.open()).name for _ in range(5)]
+    desk.clock.advance(minutes=40)
+    await desk.do("CommentTicket", names[1], public=True)
+    await desk.do("PauseTicket", names[2])
+    desk.clock.advance(minutes=90)
+    await desk.do("ResumeTicket", names[2])
+    await desk.do("ResolveTicket", names[3])
+    await desk.do("EscalateTicket", names[4])
+    desk.clock.advance(hours=3)
+    for name in names:
+        await desk.evaluate(name)
+    return names
+
+
+async def test_open_tickets_are_put_under_a_version_as_a_repair_of_each_would(desk: Desk) -> None:
+    names = await live(desk)
+    version = await enact(desk, 5)
+    singly = {name: await repaired(desk, name, version=version, preview=True) for name in names}
+    desk.clock.advance(minutes=10)
+    found = await apply(desk, version)
+    assert (found.total_count, found.ticket_count, found.recomputed_count, found.replayed_count) == (4, 4, 4, 0)
+    for name in names:
+        if name == names[3]:
+            assert (await desk.get(name)).policy_version == 1
+            continue
+        assert (await explain(desk, name)).agrees
+        after = await ticket_now(desk, name)
+        assert after.policy_version == version
+        expected = {(clock.kind, clock.number): clock.due_time for clock in singly[name].after}
+        assert {(clock.kind, clock.number): clock.due_time for clock in after.clocks} == expected
+    assert (await apply(desk, version)).recomputed_count == 0
+
+
+async def test_a_deadline_that_is_past_under_the_version_is_told_as_a_breach_and_one_that_is_not_is_taken_back(
+    desk: Desk,
+) -> None:
+    name = (await desk.open()).name
+    desk.clock.advance(hours=6)
+    await desk.evaluate(name)
+    shorter = await enact(desk, 5)
+    assert (await apply(desk, shorter, preview=True)).breach_count == 1
+    assert (await apply(desk, shorter)).breach_count == 1
+    assert (await desk.told_types())[-2:] == ["TicketClocksRepaired", "SlaBreached"]
+    assert resolution(await ticket_now(desk, name)).breach_time.ToDatetime(MONDAY.tzinfo) == MONDAY + 5 * HOUR
+    longer = await enact(desk, 20)
+    assert (await apply(desk, longer)).withdrawn_count == 1
+    assert "SlaBreachWithdrawn" in await desk.told_types()
+    assert resolution(await ticket_now(desk, name)).state == pb.Clock.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("response: 1h,", "response: 1h, next_reply: 2h,"),
+        ("response: 1h,", "response: 1h, clocks: {resolution: {pause: current.assigned}},"),
+        ("{id: every, response: 1h,", "{id: every, when: ticket.tier == 1, response: 1h,"),
+        ("units/shanghai, calendar: always", "units/shanghai, calendar: office"),
+    ],
+)
+async def test_where_more_than_lengths_differ_histories_are_replayed(desk: Desk, old: str, new: str) -> None:
+    name = (await desk.open()).name
+    found = await apply(desk, await enact_text(desk, old, new))
+    assert (found.recomputed_count, found.replayed_count) == (0, 1)
+    assert (await explain(desk, name)).agrees
+
+
+async def test_a_page_ends_where_it_is_full_and_the_next_goes_on(desk: Desk) -> None:
+    names = sorted([(await desk.open()).name for _ in range(3)])
+    version = await enact(desk, 7)
+    first = await apply(desk, version, page_size=2)
+    assert (first.ticket_count, first.total_count) == (2, 3)
+    assert (await desk.get(names[2])).policy_version == 1
+    last = await apply(desk, version, page_size=2, page_token=first.next_page_token)
+    assert (last.ticket_count, last.next_page_token, last.total_count) == (1, "", 0)
+
+
+async def test_what_the_unit_has_tuned_is_laid_over_it(desk: Desk) -> None:
+    name = (await desk.open()).name
+    await tune(desk, 1, 6)
+    assert (await apply(desk, 0)).recomputed_count == 1
+    assert (await desk.get(name)).policy_override == 1
+    assert resolution(await ticket_now(desk, name)).target_duration.ToTimedelta() == 6 * HOUR
