@@ -73,22 +73,17 @@ def explain(
     ticket: Annotated[str, typer.Argument(help="The ticket's name, or its id.")],
     time: Annotated[
         datetime | None,
-        typer.Option("--at", help="Only say what governed it then, UTC.", formats=policy_draft.TIME_FORMATS),
+        typer.Option(
+            "--at", help="Say what governed it then, UTC; now where left out.", formats=policy_draft.TIME_FORMATS
+        ),
     ] = None,
 ) -> None:
-    """Explain a ticket's deadlines: which version governs it, which rule applies, when each clock ran and stood."""
-    if time:
-        governance = policy_explain.governance_at(at, ticket, policy_draft.in_utc(time))
-        if at.as_json:
-            output.print_json(governance)
-        else:
-            policy_explain.show_governance(governance)
-        return
-    answer = policy_explain.explain_ticket(at, ticket)
+    """Explain what governs a ticket: the version, which rules apply, when each clock ran and stood."""
+    answer = policy_explain.explain_ticket(at, ticket, policy_draft.in_utc(time))
     if at.as_json:
-        output.print_json(policy_explain.as_dict(*answer))
+        output.print_json(policy_explain.as_dict(answer))
     else:
-        policy_explain.show(*answer)
+        policy_explain.show(answer)
 
 
 @command(app, "status", unit="hq")

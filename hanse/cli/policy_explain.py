@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +15,9 @@ from hanse.cli.clocks import clock_name, time_base
 from hanse.cli.connection import At
 from hanse.clock import utc_now
 from hanse.errors import PolicyMissing
-from hanse.names import home_of, override_name, policy_name
+from hanse.names import home_of
 from hanse.policy import Standards
-from hanse.policy.explanation import Explanation, Outcome, explain
-from hanse.policy.facts import facts_of
+from hanse.policy.explanation import Explanation, Outcome, ProviderExplained, RuleExplained, explain
 from hanse.policy.tuning import tuned
 from hanse.times import put_time
 from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, Policy, PolicyDocument
@@ -26,18 +26,36 @@ from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
 
-def explain_ticket(at: At, ticket: str) -> tuple[pb.Ticket, Policy, Explanation]:
-    """Return a ticket, the policy that governs it, and why that answers as it does. Raises PolicyMissing for none."""
-    found: pb.Ticket = at.ask(lambda desk: desk.tickets.GetTicket(rpc.GetTicketRequest(name=at.ticket(ticket))))
-    if not found.policy_version:
-        raise PolicyMissing(f"{found.name} was opened under no policy", resource=found.name)
-    request = GetPolicyRequest(name=policy_name(found.policy_version))
-    policy: Policy = at.ask(lambda desk: desk.policies.GetPolicy(request))
-    standards = Standards(policy.version, _governing_document(at, found, policy), found.policy_override)
-    return found, policy, explain(standards, facts_of(standards, found, home_of(found.name)), utc_now())
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What governs a ticket at an instant, and why that answers as it does."""
+
+    governance: rpc.Governance
+    explanation: Explanation | None
+    """None where no policy governs it, or the unit does not know what it was: at a provider, or without its history."""
+    clocks: Sequence[pb.Clock]
+    """The clocks as they stand now; none for an instant that is past."""
 
 
-def governance_at(at: At, ticket: str, time: datetime | None) -> rpc.Governance:
+def explain_ticket(at: At, ticket: str, time: datetime | None) -> Answer:
+    """Explain what governs a ticket at an instant, None for now. Raises PolicyMissing where nothing does now."""
+    governance = _governance_at(at, ticket, time)
+    if not governance.policy and time is None:
+        raise PolicyMissing(f"{governance.ticket} was opened under no policy", resource=governance.ticket)
+    if not governance.HasField("facts"):
+        return Answer(governance, None, [])
+    policy: Policy = at.ask(lambda desk: desk.policies.GetPolicy(GetPolicyRequest(name=governance.policy)))
+    standards = Standards(policy.version, _governing_document(at, governance, policy))
+    explanation = explain(standards, governance.facts, governance.current, time or utc_now())
+    return Answer(governance, explanation, [] if time else _clocks_of(at, governance.ticket))
+
+
+def _clocks_of(at: At, ticket: str) -> Sequence[pb.Clock]:
+    found: pb.Ticket = at.ask(lambda desk: desk.tickets.GetTicket(rpc.GetTicketRequest(name=ticket)))
+    return found.clocks
+
+
+def _governance_at(at: At, ticket: str, time: datetime | None) -> rpc.Governance:
     """Return what governed a ticket at an instant."""
     request = rpc.GetGovernanceRequest(name=at.ticket(ticket))
     put_time(request.time, time)
@@ -45,7 +63,7 @@ def governance_at(at: At, ticket: str, time: datetime | None) -> rpc.Governance:
     return governance
 
 
-def show_governance(governance: rpc.Governance) -> None:
+def _show_governance(governance: rpc.Governance) -> None:
     """Print what governed a ticket, for people."""
     rows = (
         ("its targets, clocks and ladder", governance.policy),
@@ -61,55 +79,83 @@ def show_governance(governance: rpc.Governance) -> None:
     output.table(title, ["what", "governed by"], ((what, value or "–") for what, value in rows))
 
 
-def _governing_document(at: At, ticket: pb.Ticket, policy: Policy) -> PolicyDocument:
+def _governing_document(at: At, governance: rpc.Governance, policy: Policy) -> PolicyDocument:
     """Return what governs a ticket: the policy, with what its home unit has tuned laid over it."""
-    home = home_of(ticket.name)
-    if not ticket.policy_override or home != at.parent:
+    if not governance.override:
         return policy.document
-    request = GetPolicyOverrideRequest(name=override_name(home, ticket.policy_override))
+    request = GetPolicyOverrideRequest(name=governance.override)
     override: PolicyOverride = at.ask(lambda desk: desk.policy_tuning.GetPolicyOverride(request))
-    return tuned(policy.document, override.document, home)
+    return tuned(policy.document, override.document, home_of(governance.ticket))
 
 
-def as_dict(ticket: pb.Ticket, policy: Policy, explanation: Explanation) -> dict[str, Any]:
+def as_dict(answer: Answer) -> dict[str, Any]:
     """Return the explanation for programs."""
-    return {
-        "ticket": ticket.name,
-        "policy": policy.name,
-        "override": ticket.policy_override,
-        "facts": output.as_dict(explanation.facts),
+    governance = output.as_dict(answer.governance)
+    explanation = answer.explanation
+    if explanation is None:
+        return governance
+    rules = {name: [asdict(rule) for rule in found] for name, found in _rules(explanation)}
+    return governance | {
         "service": output.as_dict(explanation.service) if explanation.service else None,
-        "targets": [asdict(rule) for rule in explanation.targets],
-        "ladder": [asdict(rule) for rule in explanation.ladder],
+        **rules,
         "providers": [asdict(provider) for provider in explanation.providers],
-        "clocks": [output.as_dict(clock) for clock in ticket.clocks],
+        "clocks": [output.as_dict(clock) for clock in answer.clocks],
     }
 
 
-def show(ticket: pb.Ticket, policy: Policy, explanation: Explanation) -> None:
-    """Print the explanation for people."""
-    governed = f" is governed by {policy.name}, in force here since {output.when(policy.acknowledge_time)} UTC"
-    if ticket.policy_override:
-        governed += f", with {override_name(home_of(ticket.name), ticket.policy_override)} over it"
-    output.console.print(Text.assemble((ticket.name, "bold"), governed))
+def _rules(explanation: Explanation) -> Iterator[tuple[str, Sequence[RuleExplained]]]:
+    """Yield the rules of each part of the policy."""
+    yield "targets", explanation.targets
+    yield "agreements", explanation.agreements
+    yield "soft", [explanation.soft] if explanation.soft else []
+    yield "ladder", explanation.ladder
+    yield "hierarchy", explanation.hierarchy
+
+
+_TITLES = {
+    "targets": "Targets: the first that holds",
+    "agreements": "Agreements (OLA, UC): of each party, the first that holds",
+    "soft": "Suspended work",
+    "ladder": "Ladder",
+    "hierarchy": "Hierarchy",
+}
+
+
+def show(answer: Answer) -> None:
+    """Print the explanation for people, with how each clock ran."""
+    _show_governance(answer.governance)
+    if answer.explanation:
+        _show_rules(answer.governance, answer.explanation)
+    for clock in answer.clocks:
+        _show_clock(clock)
+    if answer.explanation:
+        _show_providers(answer.explanation.providers)
+
+
+def _show_rules(governance: rpc.Governance, explanation: Explanation) -> None:
     facts = ", ".join(f"{name} {value}" for name, value in output.as_dict(explanation.facts).items() if value)
     output.console.print(facts, style="dim")
+    stands = ", ".join(f"{name} {_in_words(value)}" for name, value in output.as_dict(governance.current).items())
+    output.console.print(stands, style="dim")
     if explanation.service:
         service = explanation.service
         price = f", costs {output.money(service.cost)}" if service.HasField("cost") else ""
         output.console.print(f"service {service.id}, which {output.unit(service.owner)} answers for{price}")
-    for title, rules in (("Targets: the first that holds", explanation.targets), ("Ladder", explanation.ladder)):
+    for name, rules in _rules(explanation):
         rows = ((rule.path, rule.says, rule.condition or "always", _marked(rule.outcome)) for rule in rules)
-        output.table(title, ["rule", "says", "when", "here"], rows)
-    for clock in ticket.clocks:
-        _show_clock(clock)
-    rows_of_providers = (
+        output.table(_TITLES[name], ["rule", "says", "when", "here"], rows)
+
+
+def _show_providers(providers: Sequence[ProviderExplained]) -> None:
+    rows = (
         (output.unit(each.unit), output.yes_no(each.eligible), "" if each.score is None else f"{each.score:g}")
-        for each in explanation.providers
+        for each in providers
     )
-    output.table(
-        "Who would be asked, first to last, nobody being busy", ["unit", "eligible", "score"], rows_of_providers
-    )
+    output.table("Who would be asked, first to last, nobody being busy", ["unit", "eligible", "score"], rows)
+
+
+def _in_words(value: object) -> str:
+    return "yes" if value is True else str(value)
 
 
 def _show_clock(clock: pb.Clock) -> None:

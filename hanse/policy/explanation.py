@@ -5,17 +5,26 @@ The answers themselves come from `Standards`; here the same conditions are asked
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from hanse.policy.conditions import TICKET_SCOPE, Condition, Situation
-from hanse.policy.notation import duration_to_text
+from google.protobuf.duration_pb2 import Duration
+
+from hanse.policy.conditions import CLOCK_SCOPE, TICKET_SCOPE, Condition, Scope, Situation
+from hanse.policy.notation import SECONDS_PER_SUFFIX, duration_to_text
 from hanse.policy.promises import Promise
-from hanse.policy.standards import Standards
+from hanse.policy.standards import Standards, kind_of
 from hanse.times import duration
-from hanse_protos.policy.v1.policy_pb2 import LadderStep, ServiceOffering, TicketFacts
+from hanse_protos.policy.v1.policy_pb2 import (
+    Agreement,
+    ClockSituation,
+    HierarchyStep,
+    LadderStep,
+    ServiceOffering,
+    TicketFacts,
+)
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
 
 NOBODY_IS_BUSY = 0
@@ -60,29 +69,42 @@ class Explanation:
     service: ServiceOffering | None
     """The service of the catalogue, None where the ticket has none."""
     targets: Sequence[RuleExplained]
+    agreements: Sequence[RuleExplained]
+    """OLA and UC: of each kind, and with each supplier, the first that holds."""
+    soft: RuleExplained | None
+    """Whether its work may be suspended, None where the policy lets no work be."""
     ladder: Sequence[RuleExplained]
+    hierarchy: Sequence[RuleExplained]
     providers: Sequence[ProviderExplained]
 
 
-def explain(standards: Standards, facts: TicketFacts, at: datetime) -> Explanation:
-    """Explain a policy's answers for a ticket's facts at an instant. Raises `ConditionFailed` and `UnitUnknown`."""
+def explain(standards: Standards, facts: TicketFacts, current: ClockSituation, at: datetime) -> Explanation:
+    """Explain a policy's answers for a ticket at an instant, by its facts and by how it stands then.
+
+    Raises `ConditionFailed` and `UnitUnknown`.
+    """
+    home = standards.profile(facts.home)
+    situation = TICKET_SCOPE.situation(ticket=facts, home=home)
+    standing = CLOCK_SCOPE.situation(ticket=facts, home=home, current=current)
     return Explanation(
         facts,
         standards.service(facts.service) if facts.service else None,
-        list(_targets(standards, facts)),
-        list(_ladder(standards, facts)),
+        list(_targets(standards, facts.service, situation)),
+        list(_agreements(standards, standing)),
+        _soft(standards, standing),
+        list(_ladder(standards, situation)),
+        list(_hierarchy(standards, situation)),
         _providers(standards, facts, at),
     )
 
 
-def _targets(standards: Standards, facts: TicketFacts) -> Iterator[RuleExplained]:
-    situation = TICKET_SCOPE.situation(ticket=facts, home=standards.profile(facts.home))
+def _targets(standards: Standards, service: str, situation: Situation) -> Iterator[RuleExplained]:
     found = False
-    for target in standards.targets_of(facts.service):
+    for target in standards.targets_of(service):
         path = f"targets[{target.id}]"
         promised = {promise.kind: promise for promise in standards.promises(target.id)}
         says = ", ".join(_says(words, promised[kind]) for kind, words in _PROMISED.items() if kind in promised)
-        outcome = Outcome.NOT_ASKED if found else _outcome(target.when, path, situation)
+        outcome = Outcome.NOT_ASKED if found else _outcome(TICKET_SCOPE, target.when, path, situation)
         found = found or outcome == Outcome.APPLIES
         yield RuleExplained(path, says, target.when, outcome)
 
@@ -100,16 +122,57 @@ def _says(words: str, promise: Promise) -> str:
     return f"{words} {duration_to_text(duration(promise.duration))}{elapsed}"
 
 
-def _ladder(standards: Standards, facts: TicketFacts) -> Iterable[RuleExplained]:
-    situation = TICKET_SCOPE.situation(ticket=facts, home=standards.profile(facts.home))
+def _agreements(standards: Standards, situation: Situation) -> Iterator[RuleExplained]:
+    found: set[tuple[Agreement.Kind.ValueType, str]] = set()
+    for agreement in standards.document.agreements:
+        path, party = f"agreements[{agreement.id}]", (agreement.kind, agreement.supplier)
+        promise = standards.agreement(agreement.id)
+        words = " ".join(filter(None, (_AGREED[agreement.kind], agreement.supplier, "in")))
+        outcome = Outcome.NOT_ASKED if party in found else _outcome(CLOCK_SCOPE, agreement.when, path, situation)
+        if outcome == Outcome.APPLIES:
+            found.add(party)
+        yield RuleExplained(path, _says(words, promise) if promise else words, agreement.when, outcome)
+
+
+_AGREED = {
+    Agreement.TIER: "OLA of the tier",
+    Agreement.ENGAGEMENT: "OLA of the provider",
+    Agreement.SUPPLIER: "UC of",
+}
+
+
+def _soft(standards: Standards, situation: Situation) -> RuleExplained | None:
+    if not standards.document.HasField("soft"):
+        return None
+    soft = standards.document.soft
+    says = f"suspended with a review every {_time(soft.review_within)}, {_time(soft.cap)} in all"
+    return RuleExplained("soft", says, soft.when, _outcome(CLOCK_SCOPE, soft.when, "soft", situation))
+
+
+def _ladder(standards: Standards, situation: Situation) -> Iterator[RuleExplained]:
     for i, rung in enumerate(standards.document.ladder):
         path = f"ladder[{i}]"
         says = f"{LadderStep.Action.Name(rung.action)} at {rung.at_percent} %"
-        yield RuleExplained(path, says, rung.when, _outcome(rung.when, path, situation))
+        yield RuleExplained(path, says, rung.when, _outcome(TICKET_SCOPE, rung.when, path, situation))
 
 
-def _outcome(condition: str, path: str, situation: Situation) -> Outcome:
-    holds = Condition(TICKET_SCOPE, condition, f"{path}.when").holds(situation)
+def _hierarchy(standards: Standards, situation: Situation) -> Iterator[RuleExplained]:
+    for i, step in enumerate(standards.document.hierarchy):
+        path, kind = f"hierarchy[{i}]", kind_of(step).lower().replace("_", " ")
+        says = f"tell {HierarchyStep.Level.Name(step.level)} at {step.at_percent} % of the {kind}"
+        if step.HasField("acknowledge_within"):
+            says += f", and the level above where nobody acknowledges in {_time(step.acknowledge_within)}"
+        yield RuleExplained(path, says, step.when, _outcome(TICKET_SCOPE, step.when, path, situation))
+
+
+def _time(value: Duration) -> str:
+    """Return elapsed time for people, in days where it is whole ones."""
+    days, rest = divmod(value.ToSeconds(), SECONDS_PER_SUFFIX["d"])
+    return f"{days}d" if days and not rest else duration_to_text(value)
+
+
+def _outcome(scope: Scope, condition: str, path: str, situation: Situation) -> Outcome:
+    holds = Condition(scope, condition, f"{path}.when").holds(situation)
     return Outcome.APPLIES if holds else Outcome.DOES_NOT_HOLD
 
 

@@ -8,18 +8,28 @@ is kept, so the question has an answer for every minute.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
+from google.protobuf.message import Message
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hanse.errors import ResourceNotFound, ValidationFailed
+from hanse.errors import HistoryMissing, ResourceNotFound, ValidationFailed
 from hanse.names import home_of, override_name, policy_name
+from hanse.policy.facts import facts_of
+from hanse.policy.histories import Happening
 from hanse.policy.store import PolicyStore
 from hanse.times import instant, timestamp
+from hanse_protos.log.v1.log_pb2 import Event
+from hanse_protos.policy.v1.policy_pb2 import ClockSituation
+from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.model import Engagement, Ticket
+from hanse_services.ticket.clocks.repair import history_of
+from hanse_services.ticket.clocks.rules import current_of
+from hanse_services.ticket.model import SCHEMA, Engagement, Ticket
 
 
 def get_governance(
@@ -35,6 +45,7 @@ def get_governance(
     engagements = list(session.scalars(query))
     if ticket is not None:
         governance = _at_home(ticket, engagements, at)
+        _put_facts(governance, session, policies, ticket, at=at, is_now=at == now)
     elif engagements:
         governance = _at_provider(engagements, at)
     else:
@@ -81,6 +92,56 @@ def _at_home(ticket: Ticket, engagements: list[Engagement], at: datetime) -> rpc
         if row.start_time <= at and (row.end_time is None or at < row.end_time):
             governance.holder, governance.calendar = row.unit, row.calendar
     return governance
+
+
+def _put_facts(
+    governance: rpc.Governance, session: Session, policies: PolicyStore, ticket: Ticket, *, at: datetime, is_now: bool
+) -> None:
+    """Say what the policy's conditions saw of a ticket; nothing where no policy governs it, or its history is away."""
+    if not ticket.policy_version:
+        return
+    standards = policies.version(session, ticket.policy_version, ticket.policy_override)
+    with suppress(HistoryMissing):
+        then, current = (ticket, current_of(ticket)) if is_now else _as_it_was(session, ticket.name, at)
+        governance.facts.CopyFrom(facts_of(standards, then, home_of(ticket.name)))
+        governance.current.CopyFrom(current)
+
+
+def _as_it_was(session: Session, ticket: str, at: datetime) -> tuple[pb.TicketSummary, ClockSituation]:
+    """Return what a ticket was and how it stood at an instant. Raises HistoryMissing."""
+    moments = [moment for moment in history_of(session, ticket).moments() if moment.at <= at]
+    summary, supplier = _told_by(session, ticket, at)
+    stands = moments[-1]
+    return summary, ClockSituation(
+        state=pb.TicketState.Name(stands.state),
+        waiting_for=stands.waiting_for,
+        holder=stands.holder,
+        assigned=bool(stands.assignee),
+        responded=any(moment.change.what in (Happening.ANSWERED, Happening.RESOLVED) for moment in moments),
+        supplier=supplier if stands.state == pb.WAITING else "",
+        suspended=any(clock.state == pb.Clock.SUSPENDED for clock in summary.clocks),
+    )
+
+
+def _told_by(session: Session, ticket: str, at: datetime) -> tuple[pb.TicketSummary, str]:
+    """Return a ticket as its last event by an instant has it, and the supplier that it last waited for by then."""
+    columns, summary, supplier = SCHEMA.log.record.c, pb.TicketSummary(), ""
+    query = select(columns.event).where(columns.resource == ticket, columns.type.in_(_TOLD))
+    for content in session.scalars(query.order_by(columns.epoch, columns.sequence)):
+        event = Event.FromString(content)
+        if instant(event.occur_time) <= at:
+            fact: Any = _TOLD[event.type].FromString(event.payload)
+            summary = fact.ticket
+            supplier = fact.supplier if isinstance(fact, told.TicketPaused) else supplier
+    return summary, supplier
+
+
+_TOLD: dict[str, type[Message]] = {
+    descriptor.full_name: getattr(told, name)
+    for name, descriptor in told.DESCRIPTOR.message_types_by_name.items()
+    if (field := descriptor.fields_by_name.get("ticket")) and field.message_type == pb.TicketSummary.DESCRIPTOR
+}
+"""The events about a ticket that say what it is after them, by their full names."""
 
 
 def _at_provider(engagements: list[Engagement], at: datetime) -> rpc.Governance:

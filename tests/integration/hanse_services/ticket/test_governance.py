@@ -63,3 +63,23 @@ async def test_while_a_provider_works_the_minute_is_the_providers_and_the_policy
         (SHANGHAI, "always", ""),
     ]
     assert {each.policy for each in found} == {"policies/1"} == {found[1].engagement_policy}
+
+
+async def test_what_the_conditions_saw_is_told_for_a_minute_that_is_past(desk: Desk) -> None:
+    start = desk.clock.now = datetime.now(UTC) - timedelta(hours=2)
+    ticket = (await desk.open()).name
+    for minutes, verb, fields in (
+        (10, "EscalateTicket", {}),
+        (20, "PauseTicket", {"waiting_for": "customer"}),
+        (30, "ResumeTicket", {}),
+    ):
+        desk.clock.now = start + timedelta(minutes=minutes)
+        await desk.do(verb, ticket, **fields)
+    desk.clock.now = start + timedelta(hours=2)
+    found = [await governance(desk, ticket, start + timedelta(minutes=minute)) for minute in (5, 15, 25, 35)]
+    assert [(each.facts.tier, each.current.state, each.current.waiting_for) for each in found] == [
+        (1, "NEW", ""),
+        (2, "IN_PROGRESS", ""),
+        (2, "WAITING", "customer"),
+        (2, "IN_PROGRESS", ""),
+    ]

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hanse.policy import Standards, load_yaml
-from hanse.policy.explanation import Outcome, explain
-from hanse_protos.policy.v1.policy_pb2 import TicketFacts
+from hanse.policy.explanation import Explanation, Outcome, explain
+from hanse_protos.policy.v1.policy_pb2 import ClockSituation, TicketFacts
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 standards = Standards(7, load_yaml((Path(__file__).parents[4] / "policies" / "group.yaml").read_text()))
@@ -17,8 +17,13 @@ def facts(priority: str, category: str = "display") -> TicketFacts:
     return standards.facts(priority=priority, category=category, language="de", tier=1, home="units/shanghai")
 
 
+def explained(asked: TicketFacts, *, waiting_for: str = "") -> Explanation:
+    current = ClockSituation(state="WAITING" if waiting_for else "NEW", waiting_for=waiting_for, holder=asked.home)
+    return explain(standards, asked, current, NOW)
+
+
 def test_of_the_targets_the_first_that_holds_applies_and_the_rest_is_not_asked() -> None:
-    outcomes = {rule.path: rule.outcome for rule in explain(standards, facts("P2"), NOW).targets}
+    outcomes = {rule.path: rule.outcome for rule in explained(facts("P2")).targets}
     assert outcomes == {
         "targets[key-customer]": Outcome.DOES_NOT_HOLD,
         "targets[p1]": Outcome.DOES_NOT_HOLD,
@@ -33,7 +38,7 @@ def test_the_explanation_agrees_with_the_answers() -> None:
     for priority in ("P1", "P2", "P3", "P4"):
         for category in standards.document.categories:
             asked = facts(priority, category.id)
-            explanation = explain(standards, asked, NOW)
+            explanation = explained(asked)
             [target] = [rule.path for rule in explanation.targets if rule.outcome == Outcome.APPLIES]
             assert target == f"targets[{getattr(standards.target_for(asked), 'id', None)}]"
             rungs = [rule for rule in explanation.ladder if rule.outcome == Outcome.APPLIES]
@@ -43,6 +48,35 @@ def test_the_explanation_agrees_with_the_answers() -> None:
 
 
 def test_a_rule_says_what_it_promises_and_when() -> None:
-    [rule] = [rule for rule in explain(standards, facts("P1"), NOW).targets if rule.outcome == Outcome.APPLIES]
+    [rule] = [rule for rule in explained(facts("P1")).targets if rule.outcome == Outcome.APPLIES]
     says = "answer in 15m, next reply in 30m, update every 1h elapsed, solution in 4h"
     assert (rule.says, rule.condition) == (says, 'ticket.priority == "P1"')
+
+
+def test_of_the_agreements_the_first_that_holds_applies_to_each_party() -> None:
+    outcomes = {rule.path: rule.outcome for rule in explained(facts("P1")).agreements}
+    assert outcomes == {
+        "agreements[tier-1-urgent]": Outcome.APPLIES,
+        "agreements[provider-urgent]": Outcome.APPLIES,
+        "agreements[provider-soon]": Outcome.NOT_ASKED,
+        "agreements[provider]": Outcome.NOT_ASKED,
+        "agreements[acme-panels]": Outcome.APPLIES,
+    }
+
+
+def test_what_is_agreed_says_with_whom_and_in_which_time() -> None:
+    says = [rule.says for rule in explained(facts("P4")).agreements]
+    assert (says[0], says[-1]) == ("OLA of the tier in 1h", "UC of acme-panels in 72h elapsed")
+
+
+def test_the_rule_for_suspended_work_and_the_hierarchy_are_explained() -> None:
+    found = explained(facts("P3"))
+    assert found.soft and (found.soft.says, found.soft.outcome) == (
+        "suspended with a review every 14d, 90d in all", Outcome.APPLIES,
+    )  # fmt: skip
+    assert [rule.outcome for rule in found.hierarchy] == [
+        Outcome.APPLIES, Outcome.APPLIES, Outcome.DOES_NOT_HOLD, Outcome.APPLIES,
+    ]  # fmt: skip
+    assert found.hierarchy[0].says == (
+        "tell DESK_LEAD at 90 % of the resolution, and the level above where nobody acknowledges in 1h"
+    )

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from hanse_protos.policy.v1 import policy_pb2 as _policy_pb2
 from hanse_protos.ticket.v1 import complaint_pb2 as _complaint_pb2
 from hanse_protos.ticket.v1 import ticket_pb2 as _ticket_pb2
 import builtins as _builtins
@@ -129,6 +130,8 @@ class Governance(_message.Message):
     ENGAGEMENT_POLICY_FIELD_NUMBER: _builtins.int
     POLICY_IN_FORCE_FIELD_NUMBER: _builtins.int
     OVERRIDE_IN_FORCE_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
+    CURRENT_FIELD_NUMBER: _builtins.int
     ticket: _builtins.str
     """The ticket."""
     policy: _builtins.str
@@ -151,6 +154,14 @@ class Governance(_message.Message):
     def time(self) -> _timestamp_pb2.Timestamp:
         """The instant."""
 
+    @_builtins.property
+    def facts(self) -> _policy_pb2.TicketFacts:
+        """What the policy's conditions saw of the ticket; only in its home unit, where a policy governs it and its history is there."""
+
+    @_builtins.property
+    def current(self) -> _policy_pb2.ClockSituation:
+        """How it stood, as conditions on clocks saw it; set where the facts are."""
+
     def __init__(
         self,
         *,
@@ -164,10 +175,12 @@ class Governance(_message.Message):
         engagement_policy: _builtins.str = ...,
         policy_in_force: _builtins.str = ...,
         override_in_force: _builtins.str = ...,
+        facts: _policy_pb2.TicketFacts | None = ...,
+        current: _policy_pb2.ClockSituation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "facts", b"facts", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar", b"calendar", "engagement", b"engagement", "engagement_policy", b"engagement_policy", "holder", b"holder", "override", b"override", "override_in_force", b"override_in_force", "policy", b"policy", "policy_in_force", b"policy_in_force", "ticket", b"ticket", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar", b"calendar", "current", b"current", "engagement", b"engagement", "engagement_policy", b"engagement_policy", "facts", b"facts", "holder", b"holder", "override", b"override", "override_in_force", b"override_in_force", "policy", b"policy", "policy_in_force", b"policy_in_force", "ticket", b"ticket", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
