@@ -19,6 +19,7 @@ from hanse.local.binaries import temporal_binary
 from hanse_workflows.worker import make_worker
 from tests.replay.scenarios import SCENARIOS
 from tests.replay.scene import SUGGESTED_EVENTS, UNIT, Scenario, Scene
+from tests.workflows.fake_complaints import FakeComplaints
 from tests.workflows.fakes import FakeRouting, FakeTickets, channel_to
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -27,9 +28,9 @@ _TRACES = frozenset({"stackTrace", "identity", "workerVersion"})
 
 async def record(client: Client, scenario: Scenario, file: Path) -> None:
     """Play one scenario, and write the history of its process's first run."""
-    scene = Scene(client, FakeTickets(), FakeRouting(), scenario.__name__)
+    scene = Scene(client, FakeTickets(), FakeComplaints(), FakeRouting(), scenario.__name__)
     async with (
-        channel_to(scene.tickets, scene.routing) as channel,
+        channel_to(scene.tickets, scene.complaints, scene.routing) as channel,
         make_worker(client, UNIT, channel, with_escalation=True),
     ):
         process = await scenario(scene)

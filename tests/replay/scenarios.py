@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from types import ModuleType
 
-from tests.replay import escalation_scenarios, sla_scenarios
+from tests.replay import complaint_scenarios, escalation_scenarios, sla_scenarios
 from tests.replay.scene import Scenario
 
 
@@ -16,5 +16,6 @@ def _scenarios_of(module: ModuleType) -> list[Scenario]:
 
 SCENARIOS: dict[str, list[Scenario]] = {
     "sla": _scenarios_of(sla_scenarios),
+    "complaint": _scenarios_of(complaint_scenarios),
     "escalation": _scenarios_of(escalation_scenarios),
 }

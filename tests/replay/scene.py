@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from hanse_workflows.processes import Process, Processes, escalation_of, sla_of
+from hanse_workflows.processes import Process, Processes, complaint_of, escalation_of, sla_of
 from hanse_workflows.sla.workflow import SlaWorkflow
+from tests.workflows.fake_complaints import FakeComplaint, FakeComplaints
 from tests.workflows.fakes import FakeEngagement, FakeRouting, FakeTicket, FakeTickets, eventually
 
 UNIT = "units/hq"
@@ -26,6 +27,7 @@ class Scene:
 
     client: Client
     tickets: FakeTickets
+    complaints: FakeComplaints
     routing: FakeRouting
     name: str
 
@@ -36,6 +38,10 @@ class Scene:
     @property
     def engagement(self) -> str:
         return f"{self.ticket}/engagements/e1"
+
+    @property
+    def complaint(self) -> str:
+        return f"{self.ticket}/complaints/c1"
 
     @property
     def processes(self) -> Processes:
@@ -58,6 +64,17 @@ class Scene:
         await self.processes.start(process)
         await eventually(lambda: engagement.offers)
         return process, engagement
+
+    async def begin_complaint(self, complaint: FakeComplaint) -> Process:
+        """Start a complaint's process, and return it when it has asked once."""
+        self.complaints.complaints[self.complaint] = complaint
+        process = complaint_of(self.complaint)
+        await self.processes.start(process)
+        await self.asked_about_complaint(1)
+        return process
+
+    async def asked_about_complaint(self, times: int) -> None:
+        await eventually(lambda: len(self.complaints.request_ids) >= times)
 
     async def change(self, process: Process) -> None:
         """Tell a ticket's process that the ticket is not what it was."""

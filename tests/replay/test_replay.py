@@ -27,6 +27,8 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
+from hanse_workflows.complaint.types import ComplaintInput
+from hanse_workflows.complaint.workflow import ComplaintWorkflow
 from hanse_workflows.escalation.types import EscalationInput
 from hanse_workflows.escalation.workflow import EscalationWorkflow
 from hanse_workflows.sla.types import SlaInput
@@ -36,7 +38,7 @@ from tests.replay import variants
 from tests.replay.scenarios import SCENARIOS
 
 HISTORIES = Path(__file__).parent / "histories"
-WORKFLOWS: dict[str, type] = {"sla": SlaWorkflow, "escalation": EscalationWorkflow}
+WORKFLOWS: dict[str, type] = {"sla": SlaWorkflow, "complaint": ComplaintWorkflow, "escalation": EscalationWorkflow}
 MIN_HISTORIES = 30
 """Of each workflow: about as many as there are ways through it, with the services answering, late or not at all."""
 FILES = sorted(HISTORIES.glob("*/*.json"))
@@ -89,6 +91,12 @@ async def test_an_incompatible_workflow_does_not_replay(variant: type) -> None:
 async def test_an_incompatible_escalation_does_not_replay() -> None:
     with pytest.raises(workflow.NondeterminismError):
         await replayed(HISTORIES / "escalation" / "declined_and_accepted.json", variants.ExpiresAtOnce)
+
+
+@pytest.mark.parametrize("variant", [variants.EscalatesByItself, variants.NeverWaitsForAComplaint])
+async def test_an_incompatible_complaint_does_not_replay(variant: type) -> None:
+    with pytest.raises(workflow.NondeterminismError):
+        await replayed(HISTORIES / "complaint" / "warned_and_overdue.json", variant)
 
 
 async def test_the_same_change_behind_a_patch_marker_replays() -> None:
@@ -181,10 +189,14 @@ def recorded_questions(file: Path) -> list[tuple[str, Any]]:
 
 @pytest.mark.parametrize(
     "started_with",
-    [SlaInput("units/hq/tickets/t1"), EscalationInput("units/hq/tickets/t1/engagements/e1")],
+    [
+        SlaInput("units/hq/tickets/t1"),
+        ComplaintInput("units/hq/tickets/t1/complaints/c1"),
+        EscalationInput("units/hq/tickets/t1/engagements/e1"),
+    ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_process_is_started_with_a_name_alone(started_with: SlaInput | EscalationInput) -> None:
+def test_a_process_is_started_with_a_name_alone(started_with: SlaInput | ComplaintInput | EscalationInput) -> None:
     [name, *counts] = asdict(started_with).values()
     assert name.startswith("units/hq/tickets/t1")
     assert set(counts) == {0}

@@ -9,6 +9,8 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from hanse_workflows.calls import ACTIVITY_TIMEOUT
+    from hanse_workflows.complaint.activities import ComplaintActivities
+    from hanse_workflows.complaint.types import ComplaintInput, ComplaintOutcome, EvaluateComplaintInput
     from hanse_workflows.escalation.types import EscalationInput, EscalationOutcome, OfferInput
     from hanse_workflows.sla.activities import SlaActivities
     from hanse_workflows.sla.types import EvaluateInput, Evaluation, SlaInput, SlaOutcome
@@ -125,3 +127,34 @@ class MiscountsItsQuestions(_Variant):
     @workflow.signal
     def changed(self) -> None:
         self._take_note()
+
+
+@workflow.defn(name="complaint")
+class EscalatesByItself:
+    """Takes a complaint to the next level by an activity of its own, when its time is up."""
+
+    @workflow.run
+    async def run(self, process: ComplaintInput) -> ComplaintOutcome:
+        for activity in ("evaluate_complaint", "escalate_complaint"):
+            await workflow.execute_activity(
+                activity, EvaluateComplaintInput(process.complaint), start_to_close_timeout=ACTIVITY_TIMEOUT
+            )
+        return ComplaintOutcome(process.complaint, 0)
+
+
+@workflow.defn(name="complaint")
+class NeverWaitsForAComplaint:
+    """Asks again at once."""
+
+    @workflow.run
+    async def run(self, process: ComplaintInput) -> ComplaintOutcome:
+        asked = 0
+        while (
+            await workflow.execute_activity_method(
+                ComplaintActivities.evaluate_complaint,
+                EvaluateComplaintInput(process.complaint),
+                start_to_close_timeout=ACTIVITY_TIMEOUT,
+            )
+        ).next_due_time:
+            asked += 1
+        return ComplaintOutcome(process.complaint, asked)

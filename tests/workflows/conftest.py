@@ -26,6 +26,7 @@ from hanse_workflows.model import SCHEMA as WAITING_SCHEMA
 from hanse_workflows.processes import Process, Processes
 from hanse_workflows.worker import make_worker
 from tests.support import MakeDatabase, MakeRuntime, Serve
+from tests.workflows.fake_complaints import FakeComplaints
 from tests.workflows.fakes import FakeRouting, FakeTickets, channel_to
 from tests.workflows.unit import NAMESPACE, Unit, create_schemas
 
@@ -53,12 +54,17 @@ class Stage:
     environment: WorkflowEnvironment
     channel: grpc.aio.Channel
     tickets: FakeTickets
+    complaints: FakeComplaints
     routing: FakeRouting
     ticket: str = field(default_factory=lambda: f"{UNIT}/tickets/t{next(_numbers)}")
 
     @property
     def engagement(self) -> str:
         return f"{self.ticket}/engagements/e1"
+
+    @property
+    def complaint(self) -> str:
+        return f"{self.ticket}/complaints/c1"
 
     @property
     def processes(self) -> Processes:
@@ -90,10 +96,11 @@ class Stage:
 
 @pytest.fixture
 async def stage(skipping: WorkflowEnvironment) -> AsyncIterator[Stage]:
-    tickets, routing = FakeTickets(skipping.get_current_time), FakeRouting(skipping.get_current_time)
+    now = skipping.get_current_time
+    tickets, complaints, routing = FakeTickets(now), FakeComplaints(now), FakeRouting(now)
     async with AsyncExitStack() as stack:
-        channel = await stack.enter_async_context(channel_to(tickets, routing))
-        yield Stage(skipping, channel, tickets, routing)
+        channel = await stack.enter_async_context(channel_to(tickets, complaints, routing))
+        yield Stage(skipping, channel, tickets, complaints, routing)
 
 
 @pytest.fixture
@@ -111,10 +118,12 @@ async def unit(
     runtime = make_runtime(
         HEADQUARTERS, database_url=url, temporal_address=temporal.address, temporal_namespace=NAMESPACE
     )
-    tickets, routing = FakeTickets(), FakeRouting()
+    tickets, complaints, routing = FakeTickets(), FakeComplaints(), FakeRouting()
     executor = CommandExecutor(runtime.database, WAITING_SCHEMA, HEADQUARTERS)
-    caller = await serve(runtime, [tickets.served, routing.served, *handling.served(runtime, executor)])
-    unit = Unit(runtime, temporal, tickets, routing, caller)
+    caller = await serve(
+        runtime, [tickets.served, complaints.served, routing.served, *handling.served(runtime, executor)]
+    )
+    unit = Unit(runtime, temporal, tickets, complaints, routing, caller)
     wakeup = asyncio.create_task(runtime.wakeup.run())
     yield unit
     wakeup.cancel()

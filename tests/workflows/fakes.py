@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 
@@ -225,8 +225,15 @@ async def _as_system(_metadata: Metadata) -> Caller:
     return Caller("units/hq/services/waiting", "units/hq", frozenset({Role.SYSTEM}), datetime.max.replace(tzinfo=UTC))
 
 
+class Servable(Protocol):
+    """A service in memory."""
+
+    @property
+    def served(self) -> Served: ...
+
+
 @asynccontextmanager
-async def channel_to(*services: FakeTickets | FakeRouting) -> AsyncIterator[grpc.aio.Channel]:
+async def channel_to(*services: Servable) -> AsyncIterator[grpc.aio.Channel]:
     """Serve the services in this process, and yield a channel to them."""
     server = grpc.aio.server(interceptors=[Gates(_as_system)])
     for service in services:

@@ -14,9 +14,21 @@ from hanse.rpc.client import RemoteError, remote_errors
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.waiting.v1 import processes_pb2 as pb
 from hanse_protos.waiting.v1.processes_pb2_grpc import ProcessServiceStub
-from hanse_workflows.processes import escalation_of, sla_of
+from hanse_workflows.processes import complaint_of, escalation_of, sla_of
+from tests.workflows.fake_complaints import FakeComplaint
 from tests.workflows.fakes import FakeEngagement, FakeTicket, eventually
-from tests.workflows.unit import ENGAGEMENT, FEDERATION_SCHEMA, TICKET, Unit, commented, in_seconds, opened, requested
+from tests.workflows.unit import (
+    COMPLAINT,
+    ENGAGEMENT,
+    FEDERATION_SCHEMA,
+    TICKET,
+    Unit,
+    commented,
+    complained,
+    in_seconds,
+    opened,
+    requested,
+)
 
 SLA_ID, ESCALATION_ID = sla_of(TICKET).id, escalation_of(ENGAGEMENT).id
 REASON = "The customer is at the fair until Friday."
@@ -152,3 +164,15 @@ async def test_refusals_say_what_is_the_matter(unit: Unit) -> None:
     await unit.temporal.stop()
     listing = pb.ListProcessesRequest(parent="units/hq")
     assert await reason_of(processes.ListProcesses(listing)) == "TEMPORAL_UNAVAILABLE"
+
+
+async def test_a_step_of_a_complaint_is_skipped(unit: Unit) -> None:
+    complaint = unit.complaints.complaints[COMPLAINT] = FakeComplaint({"warn": in_seconds(3600)})
+    process_id = complaint_of(COMPLAINT).id
+    async with unit.waiting():
+        await unit.tell(complained(), COMPLAINT)
+        await unit.begin_time_of(complaint_of(COMPLAINT))
+        request = pb.SkipProcessStepRequest(id=process_id, reason=REASON, request_id=str(uuid4()))
+        skipped = await processes_at(unit).SkipProcessStep(request)
+    assert complaint.deadlines == {}
+    assert [each.step for each in skipped.interventions] == ["warn"]

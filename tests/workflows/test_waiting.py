@@ -15,10 +15,13 @@ from sqlalchemy.orm import Session
 from hanse.names import HEADQUARTERS
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.ticket.v1 import events_pb2, ticket_pb2
-from hanse_workflows.processes import escalation_of, sla_of
+from hanse_protos.ticket.v1.complaint_pb2 import COMPLAINT_ANSWERED
+from hanse_workflows.processes import complaint_of, escalation_of, sla_of
 from tests.support import MakeRuntime
+from tests.workflows.fake_complaints import FakeComplaint
 from tests.workflows.fakes import FakeEngagement, FakeTicket, eventually
 from tests.workflows.unit import (
+    COMPLAINT,
     ENGAGEMENT,
     FEDERATION_SCHEMA,
     PATIENCE_SECONDS,
@@ -27,6 +30,7 @@ from tests.workflows.unit import (
     TRACE,
     Unit,
     commented,
+    complained,
     in_seconds,
     opened,
     requested,
@@ -46,6 +50,39 @@ async def test_an_opened_ticket_is_watched_and_its_deadline_met_within_a_second(
         await eventually(lambda: ticket.done)
     [done] = ticket.done
     assert timedelta() <= done.lateness <= PUNCTUAL
+
+
+async def test_a_complaint_is_watched_beside_its_ticket_and_its_time_met_within_a_second(unit: Unit) -> None:
+    async with unit.waiting():
+        await unit.tell(opened(name="units/hq/tickets/t0"), "units/hq/tickets/t0")
+        await asyncio.sleep(1)
+        complaint = unit.complaints.complaints[COMPLAINT] = FakeComplaint({"overdue": in_seconds(3)})
+        await unit.tell(complained(), COMPLAINT)
+        await eventually(lambda: complaint.done)
+        await unit.result_of(complaint_of(COMPLAINT))
+    [done] = complaint.done
+    assert timedelta() <= done.lateness <= PUNCTUAL
+
+
+async def test_an_answered_complaint_has_no_process(unit: Unit) -> None:
+    complaint = unit.complaints.complaints[COMPLAINT] = FakeComplaint({"overdue": in_seconds(3600)})
+    async with unit.waiting():
+        await unit.tell(complained(), COMPLAINT)
+        await unit.begin_time_of(complaint_of(COMPLAINT))
+        complaint.deadlines = {}
+        await unit.tell(complained(COMPLAINT_ANSWERED), COMPLAINT)
+        await unit.sees_it_ended(complaint_of(COMPLAINT))
+
+
+async def test_a_complaints_process_comes_back_with_its_time_when_the_store_is_lost(unit: Unit) -> None:
+    due_time = in_seconds(3600)
+    unit.complaints.complaints[COMPLAINT] = FakeComplaint({"overdue": due_time})
+    async with unit.waiting():
+        await unit.tell(complained(), COMPLAINT)
+        await unit.begin_time_of(complaint_of(COMPLAINT))
+    await unit.lose_store()
+    async with unit.waiting():
+        assert abs(await unit.begin_time_of(complaint_of(COMPLAINT)) - due_time) <= PUNCTUAL
 
 
 async def test_a_process_begins_when_something_is_due_and_not_before(unit: Unit) -> None:

@@ -22,11 +22,12 @@ from hanse.log.events import Origin, new_event
 from hanse.names import HEADQUARTERS, stream_name
 from hanse.runtime import Runtime
 from hanse.schema import ServiceSchema
-from hanse_protos.ticket.v1 import events_pb2, ticket_pb2
+from hanse_protos.ticket.v1 import complaint_pb2, events_pb2, ticket_pb2
 from hanse_workflows.model import SCHEMA as WAITING_SCHEMA
 from hanse_workflows.processes import Process
 from hanse_workflows.worker import Waiting
 from tests.support import Caller
+from tests.workflows.fake_complaints import FakeComplaints
 from tests.workflows.fakes import FakeRouting, FakeTickets
 
 NAMESPACE = "units-hq"
@@ -34,6 +35,7 @@ TICKET_SCHEMA, FEDERATION_SCHEMA = ServiceSchema("ticket"), ServiceSchema("feder
 TICKET = "units/hq/tickets/t1"
 SHANGHAI_TICKET = "units/shanghai/tickets/t1"
 ENGAGEMENT = f"{SHANGHAI_TICKET}/engagements/e1"
+COMPLAINT = f"{TICKET}/complaints/c1"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 PATIENCE_SECONDS = 20.0
 
@@ -45,6 +47,7 @@ class Unit:
     runtime: Runtime
     temporal: EmbeddedTemporal
     tickets: FakeTickets
+    complaints: FakeComplaints
     routing: FakeRouting
     caller: Caller
 
@@ -134,6 +137,10 @@ def opened(state: ticket_pb2.TicketState = ticket_pb2.NEW, name: str = TICKET) -
 
 def commented() -> events_pb2.TicketCommented:
     return events_pb2.TicketCommented(ticket=ticket_pb2.TicketSummary(name=TICKET, state=ticket_pb2.IN_PROGRESS))
+
+
+def complained(state: complaint_pb2.ComplaintState = complaint_pb2.COMPLAINT_OPEN) -> events_pb2.ComplaintOpened:
+    return events_pb2.ComplaintOpened(complaint=complaint_pb2.ComplaintSummary(name=COMPLAINT, state=state))
 
 
 def requested() -> events_pb2.EngagementRequested:

@@ -5,6 +5,8 @@ service to do what is due, and sleeps again. So a process of ours decides nothin
 
     sla         per ticket with a running clock, in the unit's namespace: it begins when something is due, calls
                 `TicketService.EvaluateClocks`, then waits until the next deadline
+    complaint   per complaint on which something is due, in the unit's namespace: as `sla`, with
+                `ComplaintService.EvaluateComplaint`
     escalation  per request for an engagement, in headquarters' namespace: `RoutingService.OfferEngagement`, then wait
                 for the answer; at the offer's time, `ExpireOffer`, and offer to the next
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -11,13 +12,20 @@ from hanse.log.events import payload_of, short_type
 from hanse.log.follow import StoredRecord
 from hanse.names import TicketName, home_of, ticket_in
 from hanse_protos.ticket.v1 import ticket_pb2
-from hanse_workflows.processes import Process, escalation_of, sla_of
+from hanse_protos.ticket.v1.complaint_pb2 import COMPLAINT_ACKNOWLEDGED, COMPLAINT_OPEN
+from hanse_workflows.processes import Process, complaint_of, escalation_of, sla_of
 
 COMPLAINTS = "/complaints/"
 """In the name of a complaint, which is inside of its ticket."""
 
 _OWN_DOING = frozenset({"SlaWarned", "SlaBreached", "TicketEscalationRaised"})
 """What the evaluation itself tells, and what moves no deadline."""
+
+_COMPLAINT_DOING = frozenset({"ComplaintWarned", "ComplaintOverdue"})
+"""What the evaluation of a complaint tells, and what moves no deadline."""
+
+_UNDER_WAY = frozenset({COMPLAINT_OPEN, COMPLAINT_ACKNOWLEDGED})
+"""The states in which a complaint has times that run."""
 
 _OVER = frozenset({ticket_pb2.RESOLVED, ticket_pb2.CLOSED})
 """The states in which a ticket's clocks have stopped: no process is needed."""
@@ -50,11 +58,9 @@ def sla_hint(record: StoredRecord, unit: str) -> Hint | None:
     """Return what a record of the unit's own log means to a ticket's `sla` process.
 
     The log also holds what the unit did on other units' tickets, as a provider: their clocks run at home. And it holds
-    facts on customers and on itself, which have none, and on complaints, which have their own.
+    facts on customers and on itself, which have none.
     """
     if home_of(record.resource) != unit or not ticket_in(record.resource) or short_type(record.type) in _OWN_DOING:
-        return None
-    if COMPLAINTS in record.resource:
         return None
     event = record.decoded()
     payload = payload_of(event)
@@ -62,6 +68,22 @@ def sla_hint(record: StoredRecord, unit: str) -> Hint | None:
         return None
     process = sla_of(str(TicketName.parse(record.resource)))
     return Hint(process, _summary_of(payload).state not in _OVER, event.trace_context)
+
+
+def complaint_hint(record: StoredRecord, unit: str) -> Hint | None:
+    """Return what a record of the unit's own log means to a complaint's `complaint` process."""
+    if COMPLAINTS not in record.resource or home_of(record.resource) != unit:
+        return None
+    event = record.decoded()
+    payload: Any = payload_of(event)
+    if payload is None or short_type(record.type) in _COMPLAINT_DOING:
+        return None
+    return Hint(complaint_of(record.resource), payload.complaint.state in _UNDER_WAY, event.trace_context)
+
+
+def own_hint(record: StoredRecord, unit: str) -> Hint | None:
+    """Return what a record of the unit's own ticket log means: to the process of a ticket, or of a complaint."""
+    return complaint_hint(record, unit) if COMPLAINTS in record.resource else sla_hint(record, unit)
 
 
 def escalation_hint(record: StoredRecord) -> Hint | None:

@@ -11,10 +11,13 @@ import grpc
 
 from hanse_protos.federation.v1.group_pb2 import ListOpenEngagementsRequest
 from hanse_protos.federation.v1.group_pb2_grpc import RoutingServiceStub
+from hanse_protos.ticket.v1.complaint_pb2 import ListOpenComplaintsRequest, ListOpenComplaintsResponse
+from hanse_protos.ticket.v1.complaint_pb2_grpc import ComplaintServiceStub
 from hanse_protos.ticket.v1.service_pb2 import ListOpenClocksRequest, ListOpenClocksResponse
 from hanse_protos.ticket.v1.service_pb2_grpc import TicketServiceStub
 from hanse_workflows.calls import CALL_TIMEOUT_SECONDS
-from hanse_workflows.processes import ESCALATION, SLA, Process, escalation_of, sla_of
+from hanse_workflows.complaint.types import ComplaintInput
+from hanse_workflows.processes import COMPLAINT, ESCALATION, SLA, Process, complaint_of, escalation_of, sla_of
 from hanse_workflows.sla.types import SlaInput
 
 PAGE_SIZE = 500
@@ -74,6 +77,39 @@ def _of_clocks(answer: ListOpenClocksResponse) -> list[Needed]:
         Needed(sla_of(clocks.ticket), clocks.next_due_time.ToDatetime(tzinfo=UTC))
         for clocks in answer.open_clocks
         if clocks.HasField("next_due_time")
+    ]
+
+
+class OpenComplaints:
+    """The complaints on which something is due."""
+
+    workflow = COMPLAINT
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._complaints = ComplaintServiceStub(channel)
+
+    async def pages(self) -> AsyncIterator[Sequence[Needed]]:
+        """Yield the processes of all of them."""
+        request = ListOpenComplaintsRequest(page_size=PAGE_SIZE)
+        while True:
+            answer = await self._complaints.ListOpenComplaints(request, timeout=CALL_TIMEOUT_SECONDS)
+            yield _of_complaints(answer)
+            if not answer.next_page_token:
+                return
+            request.page_token = answer.next_page_token
+
+    async def needed(self, processes: Iterable[Process]) -> list[Needed]:
+        """Return the processes of those complaints on which something is due."""
+        names = [process.input.complaint for process in processes if isinstance(process.input, ComplaintInput)]
+        if not names:
+            return []
+        request = ListOpenComplaintsRequest(page_size=PAGE_SIZE, names=names)
+        return _of_complaints(await self._complaints.ListOpenComplaints(request, timeout=CALL_TIMEOUT_SECONDS))
+
+
+def _of_complaints(answer: ListOpenComplaintsResponse) -> list[Needed]:
+    return [
+        Needed(complaint_of(each.complaint), each.next_due_time.ToDatetime(tzinfo=UTC)) for each in answer.complaints
     ]
 
 

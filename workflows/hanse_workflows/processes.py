@@ -21,10 +21,12 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from hanse.names import short_unit
+from hanse_workflows.complaint.types import ComplaintInput
 from hanse_workflows.escalation.types import EscalationInput
 from hanse_workflows.sla.types import SlaInput
 
 SLA = "sla"
+COMPLAINT = "complaint"
 ESCALATION = "escalation"
 
 TASK_TIMEOUT = timedelta(seconds=5)
@@ -46,7 +48,7 @@ class Process:
 
     workflow: str
     """The name of its workflow type."""
-    input: SlaInput | EscalationInput
+    input: SlaInput | ComplaintInput | EscalationInput
     wake_signal: str | None
     """The signal that has it ask its service again; none where it is replaced by one that begins at another time."""
     id: str
@@ -60,6 +62,11 @@ class Process:
 def sla_of(ticket: str) -> Process:
     """Return the process that watches a ticket's clocks."""
     return Process(SLA, SlaInput(ticket), None, f"{SLA}:{ticket}")
+
+
+def complaint_of(complaint: str) -> Process:
+    """Return the process that watches the times of a complaint."""
+    return Process(COMPLAINT, ComplaintInput(complaint), None, f"{COMPLAINT}:{complaint}")
 
 
 def escalation_of(engagement: str) -> Process:

@@ -1,9 +1,9 @@
 """The starter: follows the ticket logs, and starts, wakes and ends the processes that they concern.
 
-In every unit it follows the unit's own log for `sla`; at headquarters also the copies of all units' logs, for
-`escalation`. It takes a batch, asks the service once which of the processes are needed and from when on, tells each of
-them once, and saves its place: after the effect, so that a crash repeats hints and loses none. Within a log a process
-hears of things in their order.
+In every unit it follows the unit's own log for `sla` and `complaint`; at headquarters also the copies of all units'
+logs, for `escalation`. It takes a batch, asks the services once which of the processes are needed and from when on,
+tells each of them once, and saves its place: after the effect, so that a crash repeats hints and loses none. Within a
+log a process hears of things in their order.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from hanse_protos.log.v1.log_pb2 import Event
 from hanse_workflows.backoff import Backoff
 from hanse_workflows.calls import text_of
 from hanse_workflows.handling.interventions import paused_among
-from hanse_workflows.hints import Hint, escalation_hint, merged, sla_hint
-from hanse_workflows.open_work import PAGE_SIZE, Needed, OpenClocks, OpenEngagements, OpenWork
+from hanse_workflows.hints import Hint, escalation_hint, merged, own_hint
+from hanse_workflows.open_work import PAGE_SIZE, Needed, OpenClocks, OpenComplaints, OpenEngagements, OpenWork
 from hanse_workflows.processes import MAX_CONCURRENT_CALLS, Processes
 
 FOLLOWER = "starter"
@@ -55,24 +55,25 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A log to follow: which of its streams, what a record means, and the service that knows what is open."""
+    """A log to follow: which of its streams, what a record means, and the services that know what is open."""
 
     log: LogTables
     streams: Callable[[Session], list[str]]
     hint: Callable[[StoredRecord], Hint | None]
-    work: OpenWork
+    works: Sequence[OpenWork]
 
 
 def own_tickets(unit: str, channel: grpc.aio.Channel) -> Source:
-    """Return the unit's own ticket log, as the source of what its `sla` processes need to know."""
+    """Return the unit's own ticket log, as the source of what its `sla` and `complaint` processes need to know."""
     streams = [stream_name(unit, _TICKET_SERVICE)]
-    return Source(_TICKET_LOG, lambda _session: streams, partial(sla_hint, unit=unit), OpenClocks(channel))
+    works = (OpenClocks(channel), OpenComplaints(channel))
+    return Source(_TICKET_LOG, lambda _session: streams, partial(own_hint, unit=unit), works)
 
 
 def group_tickets(federation_log: LogTables, channel: grpc.aio.Channel) -> Source:
     """Return headquarters' copies of the units' ticket logs, as the source of what `escalation` needs to know."""
     streams = partial(_copied_ticket_streams, log=federation_log)
-    return Source(federation_log, streams, escalation_hint, OpenEngagements(channel))
+    return Source(federation_log, streams, escalation_hint, [OpenEngagements(channel)])
 
 
 def _copied_ticket_streams(session: Session, log: LogTables) -> list[str]:
@@ -114,8 +115,8 @@ class Starter:
         if not records:
             return 0
         hints = merged(hint for hint in map(source.hint, records) if hint)
-        needed = await source.work.needed(hint.process for hint in hints if hint.awaited)
-        by_process = {one.process.id: one for one in needed}
+        awaited = [hint.process for hint in hints if hint.awaited]
+        by_process = {one.process.id: one for work in source.works for one in await work.needed(awaited)}
         # Let every call end before the first failure counts: none may still run when the batch is repeated.
         traces = await self._database.read(_first_traces, source.log, stream, list(by_process.values()))
         paused = await self._database.read(paused_among, [hint.process.id for hint in hints])

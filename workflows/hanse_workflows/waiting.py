@@ -17,3 +17,8 @@ async def wait_for(woken: Callable[[], bool], due_time: datetime | None) -> bool
     except TimeoutError:
         return False
     return True
+
+
+async def wait_until(due_time: datetime) -> None:
+    """Wait until a time, for a process that nothing wakes before it."""
+    await workflow.sleep(max(due_time - workflow.now(), MINIMUM_WAIT))

@@ -20,11 +20,13 @@ from hanse.log.tables import LogTables
 from hanse.runtime import Runtime
 from hanse.temporal import connect
 from hanse_workflows.backoff import Backoff
+from hanse_workflows.complaint.activities import ComplaintActivities
+from hanse_workflows.complaint.workflow import ComplaintWorkflow
 from hanse_workflows.escalation.activities import EscalationActivities
 from hanse_workflows.escalation.workflow import EscalationWorkflow
 from hanse_workflows.handling.interventions import paused_among
 from hanse_workflows.handling.pausing import PausedProcesses
-from hanse_workflows.open_work import OpenClocks, OpenEngagements, OpenWork
+from hanse_workflows.open_work import OpenClocks, OpenComplaints, OpenEngagements, OpenWork
 from hanse_workflows.processes import Processes, task_queue_of
 from hanse_workflows.reconciler import INTERVAL_SECONDS, Reconciler
 from hanse_workflows.sla.activities import SlaActivities
@@ -104,7 +106,7 @@ class Waiting:
         return Starter(self._runtime.database, self._runtime.wakeup, processes, sources)
 
     def _reconciler(self, processes: Processes, channel: grpc.aio.Channel) -> Reconciler:
-        works: list[OpenWork] = [OpenClocks(channel)]
+        works: list[OpenWork] = [OpenClocks(channel), OpenComplaints(channel)]
         if self._federation_log:
             works.append(OpenEngagements(channel))
         return Reconciler(self._runtime.database, processes, works, interval_seconds=self._reconcile_interval_seconds)
@@ -127,8 +129,11 @@ def make_worker(
     interceptors: Sequence[Interceptor] = (),
 ) -> Worker:
     """Return the worker of a unit, whose activities call services over the channel."""
-    workflows: list[type] = [SlaWorkflow]
-    activities: list[Callable[..., Any]] = [SlaActivities(channel).evaluate_clocks]
+    workflows: list[type] = [SlaWorkflow, ComplaintWorkflow]
+    activities: list[Callable[..., Any]] = [
+        SlaActivities(channel).evaluate_clocks,
+        ComplaintActivities(channel).evaluate_complaint,
+    ]
     if with_escalation:
         routing = EscalationActivities(channel)
         workflows += [EscalationWorkflow]

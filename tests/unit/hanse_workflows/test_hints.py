@@ -11,12 +11,21 @@ from hanse.log.events import Origin, new_event
 from hanse.log.follow import StoredRecord
 from hanse_protos.ticket.v1 import events_pb2 as events
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_workflows.hints import Hint, escalation_hint, merged, sla_hint
-from hanse_workflows.processes import escalation_of, sla_of
+from hanse_protos.ticket.v1.complaint_pb2 import (
+    COMPLAINT_ACKNOWLEDGED,
+    COMPLAINT_ANSWERED,
+    COMPLAINT_CLOSED,
+    COMPLAINT_OPEN,
+    ComplaintState,
+    ComplaintSummary,
+)
+from hanse_workflows.hints import Hint, escalation_hint, merged, own_hint, sla_hint
+from hanse_workflows.processes import complaint_of, escalation_of, sla_of
 
 UNIT = "units/shanghai"
 TICKET = f"{UNIT}/tickets/t1"
 ENGAGEMENT = f"{TICKET}/engagements/e1"
+COMPLAINT = f"{TICKET}/complaints/c1"
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 
 
@@ -73,6 +82,34 @@ def test_an_event_of_a_later_version_is_passed_over() -> None:
     event.type = "hanse_protos.ticket.v1.TicketTeleported"
     unknown = record._replace(type=event.type, event=event.SerializeToString())
     assert sla_hint(unknown, UNIT) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "awaited"),
+    [(COMPLAINT_OPEN, True), (COMPLAINT_ACKNOWLEDGED, True), (COMPLAINT_ANSWERED, False), (COMPLAINT_CLOSED, False)],
+)
+def test_a_complaint_needs_its_process_while_a_level_owes_an_answer(
+    state: ComplaintState.ValueType, awaited: bool
+) -> None:
+    payload = events.ComplaintAcknowledged(complaint=ComplaintSummary(name=COMPLAINT, state=state))
+    assert own_hint(stored(payload, COMPLAINT), UNIT) == Hint(complaint_of(COMPLAINT), awaited, "")
+
+
+def test_a_complaint_asks_nothing_of_its_tickets_process() -> None:
+    payload = events.ComplaintOpened(complaint=ComplaintSummary(name=COMPLAINT, state=COMPLAINT_OPEN))
+    hint = own_hint(stored(payload, COMPLAINT), UNIT)
+    assert hint is not None
+    assert hint.process == complaint_of(COMPLAINT)
+
+
+@pytest.mark.parametrize("payload", [events.ComplaintWarned(), events.ComplaintOverdue()])
+def test_what_an_evaluation_of_a_complaint_tells_asks_for_none(payload: Message) -> None:
+    assert own_hint(stored(payload, COMPLAINT), UNIT) is None
+
+
+def test_another_units_complaint_is_watched_at_home() -> None:
+    payload = events.ComplaintSeen(complaint=ComplaintSummary(name=COMPLAINT, state=COMPLAINT_OPEN))
+    assert own_hint(stored(payload, COMPLAINT), "units/munich") is None
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,14 @@ import grpc
 from hanse.errors import ResourceNotFound
 from hanse_protos.federation.v1.group_pb2 import SkipOfferRequest
 from hanse_protos.federation.v1.group_pb2_grpc import RoutingServiceStub
+from hanse_protos.ticket.v1.complaint_pb2 import SkipComplaintStepRequest
+from hanse_protos.ticket.v1.complaint_pb2_grpc import ComplaintServiceStub
 from hanse_protos.ticket.v1.service_pb2 import SkipClockStepRequest
 from hanse_protos.ticket.v1.service_pb2_grpc import TicketServiceStub
 from hanse_protos.waiting.v1 import processes_pb2 as pb
 from hanse_workflows.calls import CALL_TIMEOUT_SECONDS
-from hanse_workflows.open_work import Needed, OpenClocks, OpenEngagements
-from hanse_workflows.processes import ESCALATION, SLA, Process, escalation_of, sla_of
+from hanse_workflows.open_work import Needed, OpenClocks, OpenComplaints, OpenEngagements
+from hanse_workflows.processes import COMPLAINT, ESCALATION, SLA, Process, complaint_of, escalation_of, sla_of
 
 
 class Kind(Protocol):
@@ -54,6 +56,29 @@ class SlaKind:
         return (await self._tickets.SkipClockStep(asked, timeout=CALL_TIMEOUT_SECONDS)).step
 
 
+class ComplaintKind:
+    """The times of a complaint: the next step is marked as done."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._complaints = ComplaintServiceStub(channel)
+        self._open = OpenComplaints(channel)
+
+    def process_of(self, resource: str) -> Process:
+        """Return the process of a complaint."""
+        return complaint_of(resource)
+
+    async def needed(self, process: Process) -> Needed | None:
+        """Return when something is due next on the complaint, if anything is."""
+        return next(iter(await self._open.needed([process])), None)
+
+    async def skip(self, process: Process, request: pb.SkipProcessStepRequest, requester: str) -> str:
+        """Skip the next step of the complaint."""
+        asked = SkipComplaintStepRequest(
+            name=_resource_of(process.id), reason=request.reason, requester=requester, request_id=request.request_id
+        )
+        return (await self._complaints.SkipComplaintStep(asked, timeout=CALL_TIMEOUT_SECONDS)).step
+
+
 class EscalationKind:
     """The search for a provider: the standing offer is ended, and the next candidate asked."""
 
@@ -80,7 +105,11 @@ class EscalationKind:
         return f"offer {offer.number} to {offer.provider or offer.desk}"
 
 
-KINDS: dict[str, Callable[[grpc.aio.Channel], Kind]] = {SLA: SlaKind, ESCALATION: EscalationKind}
+KINDS: dict[str, Callable[[grpc.aio.Channel], Kind]] = {
+    SLA: SlaKind,
+    COMPLAINT: ComplaintKind,
+    ESCALATION: EscalationKind,
+}
 """Every kind of process, by the name of its workflow."""
 
 
