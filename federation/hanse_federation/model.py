@@ -33,7 +33,8 @@ from hanse.names import HEADQUARTERS, stream_name
 from hanse.schema import ServiceSchema
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.federation.v1 import membership_pb2 as pb
-from hanse_protos.ticket.v1 import ticket_pb2
+from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
+from hanse_protos.ticket.v1 import complaint_pb2, ticket_pb2
 
 SCHEMA = ServiceSchema("federation")
 LOG: LogTables = SCHEMA.log
@@ -294,6 +295,37 @@ class GroupEscalation(Base):
     escalation: Mapped[bytes] = mapped_column(LargeBinary)
 
     __table_args__ = (Index("group_escalation_by_raise_time", raise_time, name),)
+
+
+class GroupComplaint(Base):
+    """A complaint of a unit's, as headquarters knows it."""
+
+    __tablename__ = "group_complaint"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    home: Mapped[str] = mapped_column(Text)
+    state: Mapped[complaint_pb2.ComplaintState.ValueType] = mapped_column(ProtoEnum(complaint_pb2.ComplaintState))
+    """With what headquarters has done since its home told of it last."""
+    level: Mapped[HierarchyStep.Level.ValueType] = mapped_column(ProtoEnum(HierarchyStep.Level))
+    open_time: Mapped[datetime] = mapped_column(Time)
+    due_time: Mapped[datetime | None] = mapped_column(Time)
+    """When the level that has it owes the next step."""
+    summary: Mapped[bytes] = mapped_column(LargeBinary)
+    """What its home said last."""
+
+    __table_args__ = (Index("group_complaint_by_open_time", open_time, name),)
+
+
+class ComplaintDecision(Base):
+    """What headquarters has done with a complaint that came to it. It stays, whatever its home tells or loses."""
+
+    __tablename__ = "complaint_decision"
+
+    complaint: Mapped[str] = mapped_column(Text, primary_key=True)
+    handler: Mapped[str] = mapped_column(Text)
+    acknowledge_time: Mapped[datetime | None] = mapped_column(Time)
+    answer_time: Mapped[datetime | None] = mapped_column(Time)
+    outcome: Mapped[complaint_pb2.ComplaintOutcome.ValueType] = mapped_column(ProtoEnum(complaint_pb2.ComplaintOutcome))
 
 
 class GroupCharge(Base):

@@ -10,7 +10,7 @@ from hanse.rpc.interceptor import Context
 from hanse.rpc.server import Served
 from hanse.runtime import Runtime
 from hanse.work import CommandExecutor
-from hanse_federation.headquarters import escalations, promises, routing
+from hanse_federation.headquarters import complaints, escalations, promises, routing
 from hanse_federation.headquarters import views as group
 from hanse_federation.headquarters.forwarding import forward_decisions
 from hanse_federation.headquarters.what_if import compare_policy
@@ -23,6 +23,8 @@ from hanse_federation.membership.invitations import InvitationToken, digest_of, 
 from hanse_federation.membership.listing import listing_revocations
 from hanse_federation.recovery import servicer as recovery_servicer
 from hanse_federation.recovery.reseeding import Restores
+from hanse_protos.federation.v1 import complaints_pb2 as complaints_pb
+from hanse_protos.federation.v1 import complaints_pb2_grpc as complaints_rpc
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.federation.v1 import group_pb2_grpc as rpc
 from hanse_protos.federation.v1 import membership_pb2 as members
@@ -33,6 +35,7 @@ from hanse_protos.ticket.v1 import attainment_pb2
 from hanse_protos.ticket.v1.escalation_pb2 import Escalation
 
 WHAT_IF_SERVICE = what_if_pb.DESCRIPTOR.services_by_name["WhatIfService"].full_name
+COMPLAINT_SERVICE = complaints_pb.DESCRIPTOR.services_by_name["GroupComplaintService"].full_name
 _SERVICES = {**pb.DESCRIPTOR.services_by_name, **members.DESCRIPTOR.services_by_name}
 
 
@@ -93,6 +96,38 @@ class GroupServicer(rpc.GroupServiceServicer):
         self, request: pb.ListGroupEscalationsRequest, context: Context
     ) -> pb.ListGroupEscalationsResponse:
         return await self._database.read(escalations.list_group_escalations, request)
+
+
+class GroupComplaintServicer(complaints_rpc.GroupComplaintServiceServicer):
+    """Complaints of the group, and headquarters' answers."""
+
+    def __init__(self, runtime: Runtime, executor: CommandExecutor) -> None:
+        self._database = runtime.database
+        self._executor = executor
+
+    async def ListGroupComplaints(
+        self, request: complaints_pb.ListGroupComplaintsRequest, context: Context
+    ) -> complaints_pb.ListGroupComplaintsResponse:
+        return await self._database.read(complaints.list_group_complaints, request)
+
+    async def GetGroupComplaint(
+        self, request: complaints_pb.GetGroupComplaintRequest, context: Context
+    ) -> complaints_pb.GroupComplaint:
+        return await self._database.read(complaints.get_group_complaint, request)
+
+    async def AcknowledgeGroupComplaint(
+        self, request: complaints_pb.AcknowledgeGroupComplaintRequest, context: Context
+    ) -> complaints_pb.GroupComplaint:
+        return await self._executor.execute(
+            complaints.acknowledge_group_complaint, request, cause_of(request), complaints_pb.GroupComplaint
+        )
+
+    async def AnswerGroupComplaint(
+        self, request: complaints_pb.AnswerGroupComplaintRequest, context: Context
+    ) -> complaints_pb.GroupComplaint:
+        return await self._executor.execute(
+            complaints.answer_group_complaint, request, cause_of(request), complaints_pb.GroupComplaint
+        )
 
 
 class RoutingServicer(rpc.RoutingServiceServicer):
@@ -207,6 +242,11 @@ def served(runtime: Runtime, executor: CommandExecutor, restores: Restores | Non
             _SERVICES["RoutingService"].full_name,
             rpc.add_RoutingServiceServicer_to_server,
             RoutingServicer(runtime, executor),
+        ),
+        Served(
+            COMPLAINT_SERVICE,
+            complaints_rpc.add_GroupComplaintServiceServicer_to_server,
+            GroupComplaintServicer(runtime, executor),
         ),
         Served(WHAT_IF_SERVICE, what_if_rpc.add_WhatIfServiceServicer_to_server, WhatIfServicer(runtime)),
         Served(

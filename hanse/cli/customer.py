@@ -60,6 +60,7 @@ def export(at: At, customer: CustomerArgument) -> None:
         everything.customer.CopyFrom(page.customer)
         everything.tickets.extend(page.tickets)
         everything.entries.extend(page.entries)
+        everything.complaints.extend(page.complaints)
         if not page.next_page_token:
             break
         request.page_token = page.next_page_token

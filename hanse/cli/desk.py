@@ -10,7 +10,13 @@ from typing import Any, Self
 from hanse.config import Settings
 from hanse.identity import Role, TokenSigner
 from hanse.rpc.client import fixed_token, open_channel
-from hanse_protos.federation.v1 import group_pb2_grpc, membership_pb2_grpc, recovery_pb2_grpc, what_if_pb2_grpc
+from hanse_protos.federation.v1 import (
+    complaints_pb2_grpc,
+    group_pb2_grpc,
+    membership_pb2_grpc,
+    recovery_pb2_grpc,
+    what_if_pb2_grpc,
+)
 from hanse_protos.gateway.v1 import gateway_pb2_grpc
 from hanse_protos.knowledge.v1 import knowledge_pb2_grpc
 from hanse_protos.log.v1 import log_pb2_grpc
@@ -19,6 +25,7 @@ from hanse_protos.settlement.v1 import settlement_pb2_grpc
 from hanse_protos.telling.v1 import dead_letters_pb2_grpc
 from hanse_protos.ticket.v1 import (
     attainment_pb2_grpc,
+    complaint_pb2_grpc,
     escalation_pb2_grpc,
     queue_pb2_grpc,
     repair_pb2_grpc,
@@ -52,6 +59,7 @@ class Desk:
         self.engagements: Any = service_pb2_grpc.EngagementServiceStub(channel)
         self.teams: Any = team_pb2_grpc.TeamServiceStub(channel)
         self.escalations: Any = escalation_pb2_grpc.EscalationServiceStub(channel)
+        self.complaints: Any = complaint_pb2_grpc.ComplaintServiceStub(channel)
         self.knowledge: Any = knowledge_pb2_grpc.KnowledgeServiceStub(channel)
         self.settlement: Any = settlement_pb2_grpc.SettlementServiceStub(channel)
         self.policies: Any = policy_pb2_grpc.PolicyServiceStub(channel)
@@ -62,6 +70,7 @@ class Desk:
         self.link: Any = group_pb2_grpc.LinkServiceStub(channel)
         self.streams: Any = recovery_pb2_grpc.StreamServiceStub(channel)
         self.group: Any = group_pb2_grpc.GroupServiceStub(channel)
+        self.group_complaints: Any = complaints_pb2_grpc.GroupComplaintServiceStub(channel)
         self.routing: Any = group_pb2_grpc.RoutingServiceStub(channel)
         self.what_if: Any = what_if_pb2_grpc.WhatIfServiceStub(channel)
         self.members: Any = membership_pb2_grpc.MembershipServiceStub(channel)

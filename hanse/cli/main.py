@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from hanse.cli import (
     article,
     attainment,
+    complaint,
     customer,
     dead_letters,
     engagement,
@@ -51,6 +52,7 @@ app.add_typer(customer.app, name="customer")
 app.add_typer(engagement.app, name="engagement")
 app.add_typer(team.app, name="team")
 app.add_typer(escalation.app, name="escalation")
+app.add_typer(complaint.app, name="complaint")
 app.add_typer(article.app, name="article")
 app.add_typer(policy.app, name="policy")
 app.add_typer(ledger.app, name="ledger")

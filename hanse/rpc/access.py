@@ -193,6 +193,12 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "GetTrafficReport": HEADQUARTERS,
         "ListGroupEscalations": HEADQUARTERS,
     },
+    "hanse_protos.federation.v1.GroupComplaintService": {
+        "ListGroupComplaints": HEADQUARTERS,
+        "GetGroupComplaint": HEADQUARTERS,
+        "AcknowledgeGroupComplaint": LEADS,
+        "AnswerGroupComplaint": LEADS,
+    },
     "hanse_protos.federation.v1.WhatIfService": {"ComparePolicy": STANDARDS},
     "hanse_protos.federation.v1.MembershipService": {
         "InviteUnit": OPERATIONS,

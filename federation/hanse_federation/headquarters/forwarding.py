@@ -10,7 +10,7 @@
 | EngagementOffered, EngagementOfferExpired | the home unit, and who was asked |
 | EngagementOfferWithdrawn (an acceptance came too late, or another unit of a shared desk was first) | that unit |
 | EngagementReassigned (the provider has left the group, or was stuck) | the home unit |
-| TicketEscalationSeen (by headquarters) | the home unit |
+| TicketEscalationSeen, ComplaintSeen, ComplaintDecided (by headquarters) | the home unit |
 | EngagementAccepted, …Declined, …WorkNoted, …Delivered, on the offer that stands | the home unit |
 | the same three from a home unit, on an offer that it made itself to a peer | that peer, after the request |
 | EngagementConfirmed, …Rejected, …Withdrawn, …ReassignmentRequested | the provider of the offer that stands |
@@ -247,6 +247,9 @@ def _add_decisions(session: Session, forwarding: Forwarding, entries: Iterable[E
                 forwarding.add(known, [payload.unit])
         if isinstance(payload, told.TicketEscalationSeen):
             forwarding.add(entry, [home_of(payload.escalation.name)])
+        if isinstance(payload, told.ComplaintSeen | told.ComplaintDecided):
+            home = home_of(payload.complaint.name)
+            forwarding.add(entry, [home], [home])
         if isinstance(payload, membership.UnitCertificatesRevoked):
             forwarding.add(entry, forwarding.units())
         if type(payload) not in ROUTING_DECISIONS:

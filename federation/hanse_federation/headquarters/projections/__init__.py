@@ -13,6 +13,7 @@ batch are never opened, and neither is an event that concerns no projection.
 | `group_clock` | every event on a ticket | what is due in the group, and how promises were kept |
 | `hand_over` | TicketHandedOver | who gave what to whom, and what came back |
 | `group_escalation` | TicketEscalationRaised to headquarters | what headquarters has to see to |
+| `group_complaint` | every event on a complaint | which complaints there are, and what has come to headquarters |
 | `group_charge` | ChargePosted | whether the legs of a charge match |
 | `policy_acknowledgement` | PolicyAcknowledged | which unit works under which version |
 | `unit_override` | PolicyTuned | what each unit has tuned for itself |
@@ -34,6 +35,7 @@ from sqlalchemy.orm import Session
 from hanse_federation.headquarters.projections import (
     group_charge,
     group_clock,
+    group_complaint,
     group_escalation,
     group_ticket,
     hand_over,
@@ -61,6 +63,7 @@ PROJECTIONS = (
     Projection(group_clock.PAYLOADS, group_clock.project, group_clock.forget, every_one=False),
     Projection(hand_over.PAYLOADS, hand_over.project, hand_over.forget),
     Projection(group_escalation.PAYLOADS, group_escalation.project, group_escalation.forget),
+    Projection(group_complaint.PAYLOADS, group_complaint.project, group_complaint.forget, every_one=False),
     Projection(group_charge.PAYLOADS, group_charge.project, group_charge.forget),
     Projection(policy_acknowledgement.PAYLOADS, policy_acknowledgement.project, policy_acknowledgement.forget),
     Projection(unit_override.PAYLOADS, unit_override.project, unit_override.forget),

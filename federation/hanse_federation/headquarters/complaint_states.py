@@ -1,0 +1,38 @@
+"""Where a complaint stands, from what its home said last and what headquarters has done since."""
+
+from datetime import datetime
+
+from hanse.times import instant, put_time
+from hanse_federation.model import ComplaintDecision
+from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
+from hanse_protos.ticket.v1 import complaint_pb2 as pb
+
+_RANK = [pb.COMPLAINT_OPEN, pb.COMPLAINT_ACKNOWLEDGED, pb.COMPLAINT_ANSWERED, pb.COMPLAINT_CLOSED]
+"""The states in the order in which a complaint goes through them at one level."""
+
+
+def laid_together(summary: pb.ComplaintSummary, decision: ComplaintDecision | None) -> pb.ComplaintSummary:
+    """Return what a complaint's home said last, with what headquarters has done that its home does not know yet."""
+    if decision is None or summary.level != HierarchyStep.HEADQUARTERS:
+        return summary
+    state = pb.COMPLAINT_ANSWERED if decision.answer_time else pb.COMPLAINT_ACKNOWLEDGED
+    if _RANK.index(summary.state) >= _RANK.index(state):
+        return summary
+    newer = pb.ComplaintSummary()
+    newer.CopyFrom(summary)
+    newer.state, newer.handler, newer.outcome = state, decision.handler, decision.outcome
+    put_time(newer.acknowledge_time, decision.acknowledge_time)
+    put_time(newer.answer_time, decision.answer_time)
+    return newer
+
+
+def due_time_of(summary: pb.ComplaintSummary) -> datetime | None:
+    """Return when the level that has a complaint owes the next step; None where it owes none."""
+    owed = {
+        pb.COMPLAINT_OPEN: (pb.ComplaintClock.ACKNOWLEDGEMENT, pb.ComplaintClock.ANSWER),
+        pb.COMPLAINT_ACKNOWLEDGED: (pb.ComplaintClock.ANSWER,),
+    }.get(summary.state, ())
+    due = (
+        instant(clock.due_time) for clock in summary.clocks if clock.kind in owed and not clock.HasField("stop_time")
+    )
+    return min(due, default=None)
