@@ -7,12 +7,18 @@ from hanse.names import home_of
 from hanse.policy.standards import Standards
 from hanse.times import duration, put_time, timestamp
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks.rows import clocks_to_proto, summaries_of
+from hanse_services.ticket.clocks.rows import clocks_to_proto, told_of
 from hanse_services.ticket.model import Customer, Engagement, Ticket, etag_of
 
 
 def summary_of(ticket: Ticket, clocks: Iterable[pb.ClockSummary] | None = None) -> pb.TicketSummary:
-    """Return what every ticket event carries: no text, no person. `clocks` are those of a row that has none to show."""
+    """Return what every ticket event carries: no text, no person.
+
+    `clocks` are those that it tells of, where that is not for the ticket's own rows to say.
+    """
+    further: pb.FurtherClocks | None = None
+    if clocks is None:
+        clocks, further = told_of(ticket)
     message = pb.TicketSummary(
         name=ticket.name,
         state=ticket.state,
@@ -30,7 +36,8 @@ def summary_of(ticket: Ticket, clocks: Iterable[pb.ClockSummary] | None = None) 
         customer_class=ticket.customer_class,
         policy_override=ticket.policy_override,
         returns=ticket.returns,
-        clocks=summaries_of(ticket) if clocks is None else clocks,
+        clocks=clocks,
+        further_clocks=further,
     )
     put_time(message.resolve_time, ticket.resolve_time)
     return message

@@ -6,8 +6,12 @@ import random
 from collections import Counter
 from datetime import timedelta
 
+from sqlalchemy import select
+
+from hanse.further_clocks import further_clocks
 from hanse.times import duration, put_time
 from hanse_federation.headquarters.promises import get_group_attainment, list_group_queue_entries
+from hanse_federation.model import GroupClock
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.ticket.v1 import attainment_pb2
 from hanse_protos.ticket.v1 import events_pb2 as told
@@ -85,6 +89,45 @@ async def test_a_clock_is_where_the_last_event_of_its_ticket_left_it(group: Grou
     await tell(munich, 2, clock(1, state=ticket.Clock.MET))
     await munich.caught_up()
     assert await queue(group) == ["t1"]
+
+
+def reply(number: int, state: ticket.Clock.State.ValueType = ticket.Clock.MET) -> ticket.ClockSummary:
+    """Return a next reply's clock: promised again and again."""
+    found = clock(number, state=state, kind=ticket.Clock.NEXT_REPLY)
+    found.number = number
+    return found
+
+
+async def test_a_clock_that_no_event_tells_of_any_more_ended_as_earlier_ones_said(group: Group, munich: Unit) -> None:
+    """All in one batch: of these events only the last one is opened."""
+    name = f"{munich.name}/tickets/t1"
+    for number in range(1, 6):
+        running, ended = reply(number, ticket.Clock.RUNNING), reply(number)
+        for last in (running, ended):
+            after = summary(name, clocks=[*([reply(number - 1)] if number > 1 else []), last])
+            after.further_clocks.CopyFrom(further_clocks(map(reply, range(1, number - 1))))
+            await munich.tell((name, told.TicketAssigned(ticket=after)))
+        if number == 2:
+            await munich.caught_up()
+    await munich.caught_up()
+    outcomes = await group.hq.database.read(lambda session: session.scalars(select(GroupClock)).all())
+    assert {row.number: (row.state, row.used_microseconds) for row in outcomes} == {
+        number: (ticket.Clock.MET, number * 3_600_000_000) for number in range(1, 6)
+    }
+    assert await queue(group) == []
+
+
+async def test_after_a_repair_earlier_clocks_are_those_that_it_told(group: Group, munich: Unit) -> None:
+    name = f"{munich.name}/tickets/t1"
+    await tell(munich, 1, *map(reply, range(1, 5)))
+    await tell(munich, 1, reply(1), reply(2, ticket.Clock.BREACHED), reply(3), repaired=True)
+    after = summary(name, clocks=[reply(3), reply(4, ticket.Clock.RUNNING)])
+    after.further_clocks.CopyFrom(further_clocks([reply(1), reply(2, ticket.Clock.BREACHED)]))
+    await munich.tell((name, told.TicketAssigned(ticket=after)))
+    await munich.caught_up()
+    rows = await group.hq.database.read(lambda session: session.scalars(select(GroupClock)).all())
+    states = {row.number: row.state for row in rows}
+    assert states == {1: ticket.Clock.MET, 2: ticket.Clock.BREACHED, 3: ticket.Clock.MET, 4: ticket.Clock.RUNNING}
 
 
 async def test_a_clock_that_a_repair_took_away_is_gone(group: Group, munich: Unit) -> None:

@@ -1,20 +1,27 @@
 """Clocks of the group: each promise on a ticket as the ticket's last event left it. The group's queue and attainment.
 
-Every event of a ticket says where all of its clocks stand, so the last one wins. A clock that a repair has taken away
-is in no later event; so a repair is taken to begin anew.
+Every event of a ticket says where its last clocks stand, so the last one wins. How earlier ones ended was said by
+earlier events, which are not opened where they come together with a later one. So each event has a fingerprint of the
+clocks that it does not tell of: where the view's do not match it, they are read from the copy of the log, which is
+stored by then. A clock that a repair has taken away is in no later event; so a repair tells of all, and is taken to
+begin anew.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, cast
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from hanse.further_clocks import further_clocks
 from hanse.names import home_of
 from hanse_federation.headquarters.projections.group_ticket import PAYLOADS, OnTicket, microseconds
 from hanse_federation.link.receiving import Arrival, instant_of
+from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1.ticket_pb2 import Clock, ClockSummary, Priority, TicketSummary
 
@@ -45,6 +52,15 @@ def _upsert() -> str:
 
 
 UPSERT = text(_upsert())
+SUMMARIES = text("SELECT ticket, summary FROM federation.group_clock WHERE ticket = ANY(:tickets)")
+EVENTS = text("""
+    SELECT event FROM federation.log_record
+    WHERE resource = :ticket AND type = ANY(:types) ORDER BY epoch, sequence
+""")
+BY_NAME: dict[str, type[Message]] = {
+    cast("type[Message]", payload).DESCRIPTOR.full_name: payload for payload in PAYLOADS
+}
+"""The payloads that tell of clocks, by their full names."""
 
 
 def project(session: Session, facts: Sequence[Arrival]) -> None:
@@ -53,9 +69,43 @@ def project(session: Session, facts: Sequence[Arrival]) -> None:
     for fact in facts:
         ticket = cast("OnTicket", fact.payload).ticket
         last[ticket.name] = ticket
-    rows = [_row(ticket, clock) for ticket in last.values() for clock in ticket.clocks]
+    _store(session, ((ticket, clock) for ticket in last.values() for clock in ticket.clocks))
+    long_lived = [ticket for ticket in last.values() if ticket.further_clocks.count]
+    if long_lived:
+        _see_to_further_clocks(session, long_lived)
+
+
+def _store(session: Session, clocks: Iterable[tuple[TicketSummary, ClockSummary]]) -> None:
+    rows = [_row(ticket, clock) for ticket, clock in clocks]
     if rows:
         session.execute(UPSERT, {name: [row[name] for row in rows] for name in COLUMNS})
+
+
+def _see_to_further_clocks(session: Session, tickets: Sequence[TicketSummary]) -> None:
+    """See to the clocks that the last event does not tell of any more: an event that did may have been passed over."""
+    known: dict[str, dict[tuple[int, int], ClockSummary]] = defaultdict(dict)
+    for name, content in session.execute(SUMMARIES, {"tickets": [ticket.name for ticket in tickets]}):
+        clock = ClockSummary.FromString(content)
+        known[name][clock.kind, clock.number] = clock
+    for ticket in tickets:
+        told_now = {(clock.kind, clock.number) for clock in ticket.clocks}
+        further = [clock for key, clock in known[ticket.name].items() if key not in told_now]
+        if further_clocks(further) != ticket.further_clocks:
+            further = _told_before(session, ticket, told_now)
+        _store(session, ((ticket, clock) for clock in further))
+
+
+def _told_before(session: Session, ticket: TicketSummary, told_now: Collection[tuple[int, int]]) -> list[ClockSummary]:
+    """Return where the log has it that further clocks of a ticket ended."""
+    found: dict[tuple[int, int], ClockSummary] = {}
+    for content in session.scalars(EVENTS, {"ticket": ticket.name, "types": [*BY_NAME]}):
+        event = Event.FromString(content)
+        payload: Message = BY_NAME[event.type].FromString(event.payload)
+        if type(payload) in REPAIRS:
+            found.clear()
+        for clock in cast("OnTicket", payload).ticket.clocks:
+            found[clock.kind, clock.number] = clock
+    return [clock for key, clock in found.items() if key not in told_now]
 
 
 def _row(ticket: TicketSummary, clock: ClockSummary) -> dict[str, Any]:
@@ -93,8 +143,10 @@ def _length(clock: ClockSummary, name: Any) -> int | None:
 
 
 def begin_anew(session: Session, facts: Sequence[Arrival]) -> None:
-    """Forget the clocks of tickets that were repaired: what they have now is in the same events."""
+    """Forget the clocks of tickets that were repaired, and store what they have now: a repair tells of all."""
     forget(session, facts)
+    last = {ticket.name: ticket for ticket in (cast("OnTicket", fact.payload).ticket for fact in facts)}
+    _store(session, ((ticket, clock) for ticket in last.values() for clock in ticket.clocks))
 
 
 def forget(session: Session, facts: Sequence[Arrival]) -> None:

@@ -163,7 +163,9 @@ def repair_under(work: Work, standards: Standards | None, ticket: Ticket, histor
 def tell_repair(work: Work, ticket: Ticket, previous: int, before: Breaches) -> None:
     """Tell that a ticket's clocks were repaired, the breaches that are new, and those that are none any more."""
     repaired = told.TicketClocksRepaired(
-        ticket=summary_of(ticket), policy_version=ticket.policy_version, previous_policy_version=previous
+        ticket=summary_of(ticket, summaries_of(ticket)),
+        policy_version=ticket.policy_version,
+        previous_policy_version=previous,
     )
     work.tell(ticket.name, repaired)
     _tell_breaches(work, ticket, before)

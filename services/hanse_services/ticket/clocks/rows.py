@@ -4,10 +4,12 @@ All clocks of a ticket share its segments (`segments`). A clock adds a target, a
 So what a clock has used up is always the exact sum of its segments, and nothing that could drift is stored.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+from hanse.further_clocks import further_clocks
 from hanse.policy import clock
 from hanse.policy.clock import Segment
 from hanse.policy.promises import Promise
@@ -211,10 +213,26 @@ def clocks_to_proto(standards: Standards, ticket: Ticket, now: datetime) -> Iter
         yield message
 
 
+TOLD_OF_A_KIND = 2
+"""How many clocks of each kind an event tells of: the last one, and the one before it, which may have ended in the same
+step. All others have ended before, and the events of then told so."""
+
+
 def summaries_of(ticket: Ticket) -> Iterator[pb.ClockSummary]:
-    """Yield where the ticket's clocks stand, for events: what they have used up, when they have stopped."""
+    """Yield where the ticket's clocks stand: what they have used up, when they have stopped."""
     for row in sorted(ticket.clocks, key=lambda clock: (clock.kind, clock.number)):
         yield summary_of_clock(row, state_of(ticket, row), row.used_duration)
+
+
+def told_of(ticket: Ticket) -> tuple[list[pb.ClockSummary], pb.FurtherClocks | None]:
+    """Return what an event tells of the ticket's clocks: the last ones of each kind, and which others there are."""
+    summaries = list(summaries_of(ticket))
+    if all(clock.number <= TOLD_OF_A_KIND for clock in summaries):
+        return summaries, None
+    last = Counter(clock.kind for clock in summaries)
+    told = [clock for clock in summaries if clock.number > last[clock.kind] - TOLD_OF_A_KIND]
+    further = [clock for clock in summaries if clock.number <= last[clock.kind] - TOLD_OF_A_KIND]
+    return told, further_clocks(further)
 
 
 def summary_of_clock(row: Clock, state: pb.Clock.State.ValueType, used: timedelta | None) -> pb.ClockSummary:

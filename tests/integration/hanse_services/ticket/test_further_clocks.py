@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from hanse.further_clocks import further_clocks
+from hanse.log.events import payload_of
 from hanse.policy import load_yaml
 from hanse.policy.store import PolicyStore
 from hanse_protos.policy.v1.policy_pb2 import Policy
@@ -53,6 +55,24 @@ async def test_a_next_reply_is_promised_when_the_customer_writes_after_the_first
     assert states(ticket)["NEXT_REPLY 1"] == "MET"
     ticket = await desk.customer_says(name, "Thank you", PARTNER)
     assert states(ticket)["NEXT_REPLY 2"] == "RUNNING"
+
+
+async def test_events_stay_small_and_whoever_has_followed_them_knows_all_clocks(desk: Desk) -> None:
+    name = (await desk.open(partner=PARTNER)).name
+    for _ in range(4):
+        desk.clock.advance(minutes=30)
+        await desk.do("CommentTicket", name, public=True)
+        await desk.customer_says(name, "Still dark", PARTNER)
+    desk.clock.advance(hours=5)
+    await desk.evaluate(name)
+    await desk.do("ResolveTicket", name)
+    known: dict[tuple[int, int], pb.ClockSummary] = {}
+    for record in await desk.records():
+        summary = payload_of(record.decoded()).ticket  # type: ignore[union-attr]
+        told_now = {(clock.kind, clock.number): clock for clock in summary.clocks}
+        known |= told_now
+        assert further_clocks(clock for key, clock in known.items() if key not in told_now) == summary.further_clocks
+    assert (len(known), len(told_now)) == (10, 6)
 
 
 async def test_each_answer_begins_the_next_update_and_a_late_one_is_told_once(desk: Desk) -> None:

@@ -676,6 +676,7 @@ class TicketSummary(_message.Message):
     POLICY_OVERRIDE_FIELD_NUMBER: _builtins.int
     RETURNS_FIELD_NUMBER: _builtins.int
     CLOCKS_FIELD_NUMBER: _builtins.int
+    FURTHER_CLOCKS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The ticket's name."""
     state: Global___TicketState.ValueType
@@ -718,7 +719,11 @@ class TicketSummary(_message.Message):
 
     @_builtins.property
     def clocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClockSummary]:
-        """Where its clocks stand after the event; none for a ticket without promises."""
+        """Where its clocks stand after the event; none for a ticket without promises. Of each kind the last two, so that an event stays small however long its ticket lives; a repair tells them all."""
+
+    @_builtins.property
+    def further_clocks(self) -> Global___FurtherClocks:
+        """The others: they have ended, and earlier events told so."""
 
     def __init__(
         self,
@@ -741,14 +746,41 @@ class TicketSummary(_message.Message):
         policy_override: _builtins.int = ...,
         returns: _builtins.int = ...,
         clocks: _abc.Iterable[Global___ClockSummary] | None = ...,
+        further_clocks: Global___FurtherClocks | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["open_time", b"open_time", "resolve_time", b"resolve_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["further_clocks", b"further_clocks", "open_time", b"open_time", "resolve_time", b"resolve_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breached", b"breached", "category", b"category", "clocks", b"clocks", "customer_class", b"customer_class", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "policy_override", b"policy_override", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "returns", b"returns", "service", b"service", "state", b"state", "tier", b"tier", "waiting_duration", b"waiting_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breached", b"breached", "category", b"category", "clocks", b"clocks", "customer_class", b"customer_class", "further_clocks", b"further_clocks", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "policy_override", b"policy_override", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "returns", b"returns", "service", b"service", "state", b"state", "tier", b"tier", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TicketSummary: _TypeAlias = TicketSummary  # noqa: Y015
+
+@_typing.final
+class FurtherClocks(_message.Message):
+    """The clocks of a ticket that an event does not tell again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """How many."""
+    fingerprint: _builtins.int
+    """A fingerprint of them all, by which whoever keeps a view of clocks can tell whether it has them as they ended."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        fingerprint: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "fingerprint", b"fingerprint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FurtherClocks: _TypeAlias = FurtherClocks  # noqa: Y015
 
 @_typing.final
 class ClockSummary(_message.Message):
