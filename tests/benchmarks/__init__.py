@@ -12,6 +12,7 @@ the least that could do the job without Hanse, in turns with it, and reports the
 | `memory` | the two processes of a unit with every role, idle | none; at most 400 MB, and next to no CPU |
 | `waiting` | an SLA process that ends before anything is due | a bare workflow with one timer and one signal |
 | `recompute` | 10,000 running deadlines under a new policy, told and all | one UPDATE and the arithmetic |
+| `idle_clocks` | 10,000 open clocks on which nothing is due | the same group without them |
 | `long_backlog` | 1,000,000 events over one link; only where it is named | none; neither end may grow |
 
 `python -m tests.benchmarks` runs all but the long one, and `python -m tests.benchmarks open_ticket --json` one, for

@@ -7,7 +7,17 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import catch_up, live_latency, long_backlog, many_units, memory, open_ticket, recompute, waiting
+from tests.benchmarks import (
+    catch_up,
+    idle_clocks,
+    live_latency,
+    long_backlog,
+    many_units,
+    memory,
+    open_ticket,
+    recompute,
+    waiting,
+)
 from tests.benchmarks.report import Report
 
 Benchmark = Callable[[Path, bool], Coroutine[Any, Any, Report]]
@@ -20,6 +30,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "memory": memory.measure,
     "waiting": waiting.measure,
     "recompute": recompute.measure,
+    "idle_clocks": idle_clocks.measure,
     "long_backlog": long_backlog.measure,
 }
 LONG = frozenset({"long_backlog"})
