@@ -4,6 +4,7 @@ from hanse.rpc.server import RpcServer, Served
 from hanse.runtime import Runtime
 from hanse.work import CommandExecutor
 from hanse_gateway.partner.authentication import ApiKeys
+from hanse_gateway.partner.complaints import Complaints
 from hanse_gateway.partner.desk import Desk
 from hanse_gateway.partner.events import EventStreams
 from hanse_gateway.partner.servicer import PartnerAdminServicer, PartnerServicer
@@ -21,7 +22,7 @@ class GatewayServer(RpcServer):
         keys = ApiKeys(runtime.database, runtime.unit)
         desk = Desk(self._channel, runtime.unit)
         self._streams = EventStreams(desk, runtime.wakeup)
-        servicer = PartnerServicer(desk, self._streams, keys)
+        servicer = PartnerServicer(desk, Complaints(self._channel, runtime.unit), self._streams, keys)
         served = Served(PARTNER_SERVICE, stubs.add_PartnerServiceServicer_to_server, servicer)
         super().__init__(runtime.settings.gateway_address, runtime.settings.tls, keys, [served])
 

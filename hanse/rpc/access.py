@@ -231,6 +231,10 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "GetTicket": BY_API_KEY,
         "ListTickets": BY_API_KEY,
         "CommentTicket": BY_API_KEY,
+        "CreateComplaint": BY_API_KEY,
+        "GetComplaint": BY_API_KEY,
+        "ListComplaints": BY_API_KEY,
+        "RejectComplaintAnswer": BY_API_KEY,
         "WatchEvents": BY_API_KEY,
     },
     "hanse_protos.gateway.v1.PartnerAdminService": {

@@ -48,7 +48,7 @@ TOLD_METADATA = frozenset({"category", "fields", "from", "resource", "service", 
 """What is told of the case. A request id is not: the one that the desk knows is not the partner's."""
 
 _HINTS: dict[type[HanseError], str] = {
-    IllegalTransition: "Read the ticket: in its present state it takes no comments.",
+    IllegalTransition: "Read it again: in its present state it does not take this step.",
 }
 
 logger = structlog.get_logger(__name__)

@@ -8,6 +8,7 @@ from hanse.rpc.call import cause_of, current_caller
 from hanse.work import CommandExecutor
 from hanse_gateway.partner.authentication import API_KEY, ApiKeys, key_digest
 from hanse_gateway.partner.commands import admitting, rotating
+from hanse_gateway.partner.complaints import Complaints
 from hanse_gateway.partner.desk import Desk
 from hanse_gateway.partner.events import EventStreams
 from hanse_gateway.partner.keys import digest_of, new_key
@@ -20,8 +21,9 @@ Context = Any
 class PartnerServicer(stubs.PartnerServiceServicer):
     """What a partner may do. Who calls is known from the API key, never from a request."""
 
-    def __init__(self, desk: Desk, streams: EventStreams, keys: ApiKeys) -> None:
+    def __init__(self, desk: Desk, complaints: Complaints, streams: EventStreams, keys: ApiKeys) -> None:
         self._desk = desk
+        self._complaints = complaints
         self._streams = streams
         self._keys = keys
 
@@ -38,6 +40,22 @@ class PartnerServicer(stubs.PartnerServiceServicer):
 
     async def CommentTicket(self, request: pb.PartnerCommentTicketRequest, context: Context) -> pb.PartnerTicket:
         return await self._desk.comment_ticket(current_caller().actor, request)
+
+    async def CreateComplaint(self, request: pb.PartnerCreateComplaintRequest, context: Context) -> pb.PartnerComplaint:
+        return await self._complaints.file(current_caller().actor, request)
+
+    async def GetComplaint(self, request: pb.PartnerGetComplaintRequest, context: Context) -> pb.PartnerComplaint:
+        return await self._complaints.get(current_caller().actor, request.name)
+
+    async def ListComplaints(
+        self, request: pb.PartnerListComplaintsRequest, context: Context
+    ) -> pb.PartnerListComplaintsResponse:
+        return await self._complaints.list(current_caller().actor, request)
+
+    async def RejectComplaintAnswer(
+        self, request: pb.PartnerRejectComplaintAnswerRequest, context: Context
+    ) -> pb.PartnerComplaint:
+        return await self._complaints.reject_answer(current_caller().actor, request)
 
     async def WatchEvents(self, request: pb.WatchEventsRequest, context: Context) -> AsyncIterator[pb.PartnerEvent]:
         key = dict(context.invocation_metadata())[API_KEY]

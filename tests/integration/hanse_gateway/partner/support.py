@@ -16,6 +16,7 @@ from hanse_gateway.serving import GatewayServer
 from hanse_protos.gateway.v1 import gateway_pb2 as pb
 from hanse_protos.gateway.v1.gateway_pb2_grpc import PartnerAdminServiceStub, PartnerServiceStub
 from hanse_protos.ticket.v1 import service_pb2 as desk
+from hanse_protos.ticket.v1.complaint_pb2_grpc import ComplaintServiceStub
 from hanse_protos.ticket.v1.service_pb2_grpc import TicketServiceStub
 from hanse_protos.ticket.v1.ticket_pb2 import P2
 from tests.support import Caller
@@ -66,6 +67,7 @@ class Unit:
         self.gateway = gateway
         self.admin: Any = PartnerAdminServiceStub(people.channel(Role.OPERATIONS))
         self.desk: Any = TicketServiceStub(people.channel(Role.AGENT))
+        self.complaints: Any = ComplaintServiceStub(people.channel(Role.LEAD, actor="agents/wang"))
         self._channels: list[grpc.aio.Channel] = []
 
     async def admit(self, partner_id: str = "acme") -> pb.Partner:

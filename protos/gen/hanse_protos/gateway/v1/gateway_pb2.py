@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from hanse_protos.ticket.v1 import complaint_pb2 as hanse__protos_dot_ticket_dot_v1_dot_complaint__pb2
 from hanse_protos.ticket.v1 import ticket_pb2 as hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%hanse_protos/gateway/v1/gateway.proto\x12\x17hanse_protos.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hanse_protos/ticket/v1/ticket.proto\"\x92\x03\n\rPartnerTicket\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x38\n\x05state\x18\x02 \x01(\x0e\x32#.hanse_protos.ticket.v1.TicketStateB\x04\xe2\x41\x01\x03\x12\x13\n\x05title\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x63\x61tegory\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x38\n\x08priority\x18\x06 \x01(\x0e\x32 .hanse_protos.ticket.v1.PriorityB\x04\xe2\x41\x01\x03\x12\x16\n\x08solution\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x33\n\topen_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x16\n\x08language\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07service\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03\"\xaf\x01\n\x0cPartnerEvent\x12\x14\n\x06\x63ursor\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06ticket\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04type\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x34\n\noccur_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x15\n\x07summary\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04text\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\"\x8a\x01\n\x07Partner\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x1d\n\x05title\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x61pi_key\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\"\"\n\x0fPartnerAdmitted\x12\x0f\n\x07partner\x18\x01 \x01(\t\"$\n\x11PartnerKeyRotated\x12\x0f\n\x07partner\x18\x01 \x01(\t\"\xfa\x02\n\x1aPartnerCreateTicketRequest\x12\x1d\n\x05title\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\"\n\x0b\x64\x65scription\x18\x02 \x01(\tB\r\xe2\x41\x01\x01\xbaH\x06r\x04\x18\xa0\x9c\x01\x12\x1f\n\x08\x63\x61tegory\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18?\x12\x42\n\x08priority\x18\x04 \x01(\x0e\x32 .hanse_protos.ticket.v1.PriorityB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1d\n\x07product\x18\x05 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xc8\x01\x12\x1d\n\x08language\x18\x06 \x01(\tB\x0b\xe2\x41\x01\x01\xbaH\x04r\x02\x18#\x12\x36\n\x07\x63ontact\x18\x07 \x01(\x0b\x32\x1f.hanse_protos.ticket.v1.ContactB\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x08 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\x07service\x18\t \x01(\tB\x0b\xe2\x41\x01\x01\xbaH\x04r\x02\x18?\"p\n\x17PartnerGetTicketRequest\x12U\n\x04name\x18\x01 \x01(\tBG\xe2\x41\x01\x02\xbaH@r>2<^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}$\"`\n\x19PartnerListTicketsRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12 \n\npage_token\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xf4\x03\"n\n\x1aPartnerListTicketsResponse\x12\x37\n\x07tickets\x18\x01 \x03(\x0b\x32&.hanse_protos.gateway.v1.PartnerTicket\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb5\x01\n\x1bPartnerCommentTicketRequest\x12U\n\x04name\x18\x01 \x01(\tBG\xe2\x41\x01\x02\xbaH@r>2<^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x04text\x18\x03 \x01(\tB\x0f\xe2\x41\x01\x02\xbaH\x08r\x06\x10\x01\x18\xa0\x9c\x01\"2\n\x12WatchEventsRequest\x12\x1c\n\x06\x63ursor\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xf4\x03\"\xae\x01\n\x14\x43reatePartnerRequest\x12\x35\n\npartner_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,38}$\x12=\n\x07partner\x18\x02 \x01(\x0b\x32 .hanse_protos.gateway.v1.PartnerB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"u\n\x17RotatePartnerKeyRequest\x12\x38\n\x04name\x18\x01 \x01(\tB*\xe2\x41\x01\x02\xbaH#r!2\x1f^partners/[a-z][a-z0-9-]{0,38}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x32\xb0\x04\n\x0ePartnerService\x12k\n\x0c\x43reateTicket\x12\x33.hanse_protos.gateway.v1.PartnerCreateTicketRequest\x1a&.hanse_protos.gateway.v1.PartnerTicket\x12\x65\n\tGetTicket\x12\x30.hanse_protos.gateway.v1.PartnerGetTicketRequest\x1a&.hanse_protos.gateway.v1.PartnerTicket\x12v\n\x0bListTickets\x12\x32.hanse_protos.gateway.v1.PartnerListTicketsRequest\x1a\x33.hanse_protos.gateway.v1.PartnerListTicketsResponse\x12m\n\rCommentTicket\x12\x34.hanse_protos.gateway.v1.PartnerCommentTicketRequest\x1a&.hanse_protos.gateway.v1.PartnerTicket\x12\x63\n\x0bWatchEvents\x12+.hanse_protos.gateway.v1.WatchEventsRequest\x1a%.hanse_protos.gateway.v1.PartnerEvent0\x01\x32\xdf\x01\n\x13PartnerAdminService\x12`\n\rCreatePartner\x12-.hanse_protos.gateway.v1.CreatePartnerRequest\x1a .hanse_protos.gateway.v1.Partner\x12\x66\n\x10RotatePartnerKey\x12\x30.hanse_protos.gateway.v1.RotatePartnerKeyRequest\x1a .hanse_protos.gateway.v1.Partnerb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%hanse_protos/gateway/v1/gateway.proto\x12\x17hanse_protos.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&hanse_protos/ticket/v1/complaint.proto\x1a#hanse_protos/ticket/v1/ticket.proto\"\x92\x03\n\rPartnerTicket\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x38\n\x05state\x18\x02 \x01(\x0e\x32#.hanse_protos.ticket.v1.TicketStateB\x04\xe2\x41\x01\x03\x12\x13\n\x05title\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x63\x61tegory\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x38\n\x08priority\x18\x06 \x01(\x0e\x32 .hanse_protos.ticket.v1.PriorityB\x04\xe2\x41\x01\x03\x12\x16\n\x08solution\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x33\n\topen_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x16\n\x08language\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07service\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03\"\xd0\x02\n\x10PartnerComplaint\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06ticket\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12;\n\x05state\x18\x03 \x01(\x0e\x32&.hanse_protos.ticket.v1.ComplaintStateB\x04\xe2\x41\x01\x03\x12?\n\x07outcome\x18\x04 \x01(\x0e\x32(.hanse_protos.ticket.v1.ComplaintOutcomeB\x04\xe2\x41\x01\x03\x12\x12\n\x04text\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x61nswer\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x33\n\topen_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\xaf\x01\n\x0cPartnerEvent\x12\x14\n\x06\x63ursor\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06ticket\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04type\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x34\n\noccur_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x15\n\x07summary\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04text\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\"\x8a\x01\n\x07Partner\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x1d\n\x05title\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x61pi_key\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\"\"\n\x0fPartnerAdmitted\x12\x0f\n\x07partner\x18\x01 \x01(\t\"$\n\x11PartnerKeyRotated\x12\x0f\n\x07partner\x18\x01 \x01(\t\"\xfa\x02\n\x1aPartnerCreateTicketRequest\x12\x1d\n\x05title\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\"\n\x0b\x64\x65scription\x18\x02 \x01(\tB\r\xe2\x41\x01\x01\xbaH\x06r\x04\x18\xa0\x9c\x01\x12\x1f\n\x08\x63\x61tegory\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18?\x12\x42\n\x08priority\x18\x04 \x01(\x0e\x32 .hanse_protos.ticket.v1.PriorityB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1d\n\x07product\x18\x05 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xc8\x01\x12\x1d\n\x08language\x18\x06 \x01(\tB\x0b\xe2\x41\x01\x01\xbaH\x04r\x02\x18#\x12\x36\n\x07\x63ontact\x18\x07 \x01(\x0b\x32\x1f.hanse_protos.ticket.v1.ContactB\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x08 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\x07service\x18\t \x01(\tB\x0b\xe2\x41\x01\x01\xbaH\x04r\x02\x18?\"p\n\x17PartnerGetTicketRequest\x12U\n\x04name\x18\x01 \x01(\tBG\xe2\x41\x01\x02\xbaH@r>2<^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}$\"`\n\x19PartnerListTicketsRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12 \n\npage_token\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xf4\x03\"n\n\x1aPartnerListTicketsResponse\x12\x37\n\x07tickets\x18\x01 \x03(\x0b\x32&.hanse_protos.gateway.v1.PartnerTicket\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb5\x01\n\x1bPartnerCommentTicketRequest\x12U\n\x04name\x18\x01 \x01(\tBG\xe2\x41\x01\x02\xbaH@r>2<^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x04text\x18\x03 \x01(\tB\x0f\xe2\x41\x01\x02\xbaH\x08r\x06\x10\x01\x18\xa0\x9c\x01\"2\n\x12WatchEventsRequest\x12\x1c\n\x06\x63ursor\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xf4\x03\"\xae\x01\n\x14\x43reatePartnerRequest\x12\x35\n\npartner_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,38}$\x12=\n\x07partner\x18\x02 \x01(\x0b\x32 .hanse_protos.gateway.v1.PartnerB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"u\n\x17RotatePartnerKeyRequest\x12\x38\n\x04name\x18\x01 \x01(\tB*\xe2\x41\x01\x02\xbaH#r!2\x1f^partners/[a-z][a-z0-9-]{0,38}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"\xb9\x01\n\x1dPartnerCreateComplaintRequest\x12W\n\x06parent\x18\x01 \x01(\tBG\xe2\x41\x01\x02\xbaH@r>2<^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x04text\x18\x03 \x01(\tB\x0f\xe2\x41\x01\x02\xbaH\x08r\x06\x10\x01\x18\xa0\x9c\x01\"\x96\x01\n\x1aPartnerGetComplaintRequest\x12x\n\x04name\x18\x01 \x01(\tBj\xe2\x41\x01\x02\xbaHcra2_^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}/complaints/[a-z0-9][a-z0-9-]{0,63}$\"c\n\x1cPartnerListComplaintsRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12 \n\npage_token\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xf4\x03\"w\n\x1dPartnerListComplaintsResponse\x12=\n\ncomplaints\x18\x01 \x03(\x0b\x32).hanse_protos.gateway.v1.PartnerComplaint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe0\x01\n#PartnerRejectComplaintAnswerRequest\x12x\n\x04name\x18\x01 \x01(\tBj\xe2\x41\x01\x02\xbaHcra2_^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}/complaints/[a-z0-9][a-z0-9-]{0,63}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x04text\x18\x03 \x01(\tB\x0f\xe2\x41\x01\x02\xbaH\x08r\x06\x10\x01\x18\xa0\x9c\x01\x32\x9a\x08\n\x0ePartnerService\x12k\n\x0c\x43reateTicket\x12\x33.hanse_protos.gateway.v1.PartnerCreateTicketRequest\x1a&.hanse_protos.gateway.v1.PartnerTicket\x12\x65\n\tGetTicket\x12\x30.hanse_protos.gateway.v1.PartnerGetTicketRequest\x1a&.hanse_protos.gateway.v1.PartnerTicket\x12v\n\x0bListTickets\x12\x32.hanse_protos.gateway.v1.PartnerListTicketsRequest\x1a\x33.hanse_protos.gateway.v1.PartnerListTicketsResponse\x12m\n\rCommentTicket\x12\x34.hanse_protos.gateway.v1.PartnerCommentTicketRequest\x1a&.hanse_protos.gateway.v1.PartnerTicket\x12t\n\x0f\x43reateComplaint\x12\x36.hanse_protos.gateway.v1.PartnerCreateComplaintRequest\x1a).hanse_protos.gateway.v1.PartnerComplaint\x12n\n\x0cGetComplaint\x12\x33.hanse_protos.gateway.v1.PartnerGetComplaintRequest\x1a).hanse_protos.gateway.v1.PartnerComplaint\x12\x7f\n\x0eListComplaints\x12\x35.hanse_protos.gateway.v1.PartnerListComplaintsRequest\x1a\x36.hanse_protos.gateway.v1.PartnerListComplaintsResponse\x12\x80\x01\n\x15RejectComplaintAnswer\x12<.hanse_protos.gateway.v1.PartnerRejectComplaintAnswerRequest\x1a).hanse_protos.gateway.v1.PartnerComplaint\x12\x63\n\x0bWatchEvents\x12+.hanse_protos.gateway.v1.WatchEventsRequest\x1a%.hanse_protos.gateway.v1.PartnerEvent0\x01\x32\xdf\x01\n\x13PartnerAdminService\x12`\n\rCreatePartner\x12-.hanse_protos.gateway.v1.CreatePartnerRequest\x1a .hanse_protos.gateway.v1.Partner\x12\x66\n\x10RotatePartnerKey\x12\x30.hanse_protos.gateway.v1.RotatePartnerKeyRequest\x1a .hanse_protos.gateway.v1.Partnerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,6 +58,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PARTNERTICKET'].fields_by_name['language']._serialized_options = b'\342A\001\003'
   _globals['_PARTNERTICKET'].fields_by_name['service']._loaded_options = None
   _globals['_PARTNERTICKET'].fields_by_name['service']._serialized_options = b'\342A\001\003'
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['name']._loaded_options = None
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['name']._serialized_options = b'\342A\001\003'
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['ticket']._loaded_options = None
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['ticket']._serialized_options = b'\342A\001\003'
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['state']._loaded_options = None
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['state']._serialized_options = b'\342A\001\003'
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['outcome']._loaded_options = None
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['outcome']._serialized_options = b'\342A\001\003'
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['text']._loaded_options = None
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['text']._serialized_options = b'\342A\001\003'
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['answer']._loaded_options = None
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['answer']._serialized_options = b'\342A\001\003'
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['open_time']._loaded_options = None
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['open_time']._serialized_options = b'\342A\001\003'
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['update_time']._loaded_options = None
+  _globals['_PARTNERCOMPLAINT'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
   _globals['_PARTNEREVENT'].fields_by_name['cursor']._loaded_options = None
   _globals['_PARTNEREVENT'].fields_by_name['cursor']._serialized_options = b'\342A\001\003'
   _globals['_PARTNEREVENT'].fields_by_name['ticket']._loaded_options = None
@@ -119,34 +136,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROTATEPARTNERKEYREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H#r!2\037^partners/[a-z][a-z0-9-]{0,38}$'
   _globals['_ROTATEPARTNERKEYREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_ROTATEPARTNERKEYREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
-  _globals['_PARTNERTICKET']._serialized_start=199
-  _globals['_PARTNERTICKET']._serialized_end=601
-  _globals['_PARTNEREVENT']._serialized_start=604
-  _globals['_PARTNEREVENT']._serialized_end=779
-  _globals['_PARTNER']._serialized_start=782
-  _globals['_PARTNER']._serialized_end=920
-  _globals['_PARTNERADMITTED']._serialized_start=922
-  _globals['_PARTNERADMITTED']._serialized_end=956
-  _globals['_PARTNERKEYROTATED']._serialized_start=958
-  _globals['_PARTNERKEYROTATED']._serialized_end=994
-  _globals['_PARTNERCREATETICKETREQUEST']._serialized_start=997
-  _globals['_PARTNERCREATETICKETREQUEST']._serialized_end=1375
-  _globals['_PARTNERGETTICKETREQUEST']._serialized_start=1377
-  _globals['_PARTNERGETTICKETREQUEST']._serialized_end=1489
-  _globals['_PARTNERLISTTICKETSREQUEST']._serialized_start=1491
-  _globals['_PARTNERLISTTICKETSREQUEST']._serialized_end=1587
-  _globals['_PARTNERLISTTICKETSRESPONSE']._serialized_start=1589
-  _globals['_PARTNERLISTTICKETSRESPONSE']._serialized_end=1699
-  _globals['_PARTNERCOMMENTTICKETREQUEST']._serialized_start=1702
-  _globals['_PARTNERCOMMENTTICKETREQUEST']._serialized_end=1883
-  _globals['_WATCHEVENTSREQUEST']._serialized_start=1885
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=1935
-  _globals['_CREATEPARTNERREQUEST']._serialized_start=1938
-  _globals['_CREATEPARTNERREQUEST']._serialized_end=2112
-  _globals['_ROTATEPARTNERKEYREQUEST']._serialized_start=2114
-  _globals['_ROTATEPARTNERKEYREQUEST']._serialized_end=2231
-  _globals['_PARTNERSERVICE']._serialized_start=2234
-  _globals['_PARTNERSERVICE']._serialized_end=2794
-  _globals['_PARTNERADMINSERVICE']._serialized_start=2797
-  _globals['_PARTNERADMINSERVICE']._serialized_end=3020
+  _globals['_PARTNERCREATECOMPLAINTREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_PARTNERCREATECOMPLAINTREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\272H@r>2<^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}$'
+  _globals['_PARTNERCREATECOMPLAINTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_PARTNERCREATECOMPLAINTREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_PARTNERCREATECOMPLAINTREQUEST'].fields_by_name['text']._loaded_options = None
+  _globals['_PARTNERCREATECOMPLAINTREQUEST'].fields_by_name['text']._serialized_options = b'\342A\001\002\272H\010r\006\020\001\030\240\234\001'
+  _globals['_PARTNERGETCOMPLAINTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_PARTNERGETCOMPLAINTREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272Hcra2_^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}/complaints/[a-z0-9][a-z0-9-]{0,63}$'
+  _globals['_PARTNERLISTCOMPLAINTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_PARTNERLISTCOMPLAINTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\007\032\005\030\350\007(\000'
+  _globals['_PARTNERLISTCOMPLAINTSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_PARTNERLISTCOMPLAINTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\005r\003\030\364\003'
+  _globals['_PARTNERREJECTCOMPLAINTANSWERREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_PARTNERREJECTCOMPLAINTANSWERREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272Hcra2_^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}/complaints/[a-z0-9][a-z0-9-]{0,63}$'
+  _globals['_PARTNERREJECTCOMPLAINTANSWERREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_PARTNERREJECTCOMPLAINTANSWERREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_PARTNERREJECTCOMPLAINTANSWERREQUEST'].fields_by_name['text']._loaded_options = None
+  _globals['_PARTNERREJECTCOMPLAINTANSWERREQUEST'].fields_by_name['text']._serialized_options = b'\342A\001\002\272H\010r\006\020\001\030\240\234\001'
+  _globals['_PARTNERTICKET']._serialized_start=239
+  _globals['_PARTNERTICKET']._serialized_end=641
+  _globals['_PARTNERCOMPLAINT']._serialized_start=644
+  _globals['_PARTNERCOMPLAINT']._serialized_end=980
+  _globals['_PARTNEREVENT']._serialized_start=983
+  _globals['_PARTNEREVENT']._serialized_end=1158
+  _globals['_PARTNER']._serialized_start=1161
+  _globals['_PARTNER']._serialized_end=1299
+  _globals['_PARTNERADMITTED']._serialized_start=1301
+  _globals['_PARTNERADMITTED']._serialized_end=1335
+  _globals['_PARTNERKEYROTATED']._serialized_start=1337
+  _globals['_PARTNERKEYROTATED']._serialized_end=1373
+  _globals['_PARTNERCREATETICKETREQUEST']._serialized_start=1376
+  _globals['_PARTNERCREATETICKETREQUEST']._serialized_end=1754
+  _globals['_PARTNERGETTICKETREQUEST']._serialized_start=1756
+  _globals['_PARTNERGETTICKETREQUEST']._serialized_end=1868
+  _globals['_PARTNERLISTTICKETSREQUEST']._serialized_start=1870
+  _globals['_PARTNERLISTTICKETSREQUEST']._serialized_end=1966
+  _globals['_PARTNERLISTTICKETSRESPONSE']._serialized_start=1968
+  _globals['_PARTNERLISTTICKETSRESPONSE']._serialized_end=2078
+  _globals['_PARTNERCOMMENTTICKETREQUEST']._serialized_start=2081
+  _globals['_PARTNERCOMMENTTICKETREQUEST']._serialized_end=2262
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=2264
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=2314
+  _globals['_CREATEPARTNERREQUEST']._serialized_start=2317
+  _globals['_CREATEPARTNERREQUEST']._serialized_end=2491
+  _globals['_ROTATEPARTNERKEYREQUEST']._serialized_start=2493
+  _globals['_ROTATEPARTNERKEYREQUEST']._serialized_end=2610
+  _globals['_PARTNERCREATECOMPLAINTREQUEST']._serialized_start=2613
+  _globals['_PARTNERCREATECOMPLAINTREQUEST']._serialized_end=2798
+  _globals['_PARTNERGETCOMPLAINTREQUEST']._serialized_start=2801
+  _globals['_PARTNERGETCOMPLAINTREQUEST']._serialized_end=2951
+  _globals['_PARTNERLISTCOMPLAINTSREQUEST']._serialized_start=2953
+  _globals['_PARTNERLISTCOMPLAINTSREQUEST']._serialized_end=3052
+  _globals['_PARTNERLISTCOMPLAINTSRESPONSE']._serialized_start=3054
+  _globals['_PARTNERLISTCOMPLAINTSRESPONSE']._serialized_end=3173
+  _globals['_PARTNERREJECTCOMPLAINTANSWERREQUEST']._serialized_start=3176
+  _globals['_PARTNERREJECTCOMPLAINTANSWERREQUEST']._serialized_end=3400
+  _globals['_PARTNERSERVICE']._serialized_start=3403
+  _globals['_PARTNERSERVICE']._serialized_end=4453
+  _globals['_PARTNERADMINSERVICE']._serialized_start=4456
+  _globals['_PARTNERADMINSERVICE']._serialized_end=4679
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from hanse_protos.ticket.v1 import complaint_pb2 as _complaint_pb2
 from hanse_protos.ticket.v1 import ticket_pb2 as _ticket_pb2
 import builtins as _builtins
 import sys
@@ -85,6 +86,60 @@ class PartnerTicket(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PartnerTicket: _TypeAlias = PartnerTicket  # noqa: Y015
+
+@_typing.final
+class PartnerComplaint(_message.Message):
+    """A complaint as its partner sees it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    OPEN_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name."""
+    ticket: _builtins.str
+    """The ticket that it is about."""
+    state: _complaint_pb2.ComplaintState.ValueType
+    """Where it is in its life."""
+    outcome: _complaint_pb2.ComplaintOutcome.ValueType
+    """What it came to, once it is answered."""
+    text: _builtins.str
+    """What the customer complains about."""
+    answer: _builtins.str
+    """The last answer, or empty."""
+    @_builtins.property
+    def open_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was filed."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it last changed."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        ticket: _builtins.str = ...,
+        state: _complaint_pb2.ComplaintState.ValueType = ...,
+        outcome: _complaint_pb2.ComplaintOutcome.ValueType = ...,
+        text: _builtins.str = ...,
+        answer: _builtins.str = ...,
+        open_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["open_time", b"open_time", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "name", b"name", "open_time", b"open_time", "outcome", b"outcome", "state", b"state", "text", b"text", "ticket", b"ticket", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartnerComplaint: _TypeAlias = PartnerComplaint  # noqa: Y015
 
 @_typing.final
 class PartnerEvent(_message.Message):
@@ -451,3 +506,139 @@ class RotatePartnerKeyRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RotatePartnerKeyRequest: _TypeAlias = RotatePartnerKeyRequest  # noqa: Y015
+
+@_typing.final
+class PartnerCreateComplaintRequest(_message.Message):
+    """Request for CreateComplaint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """The ticket that it is about."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    text: _builtins.str
+    """What the customer complains about."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartnerCreateComplaintRequest: _TypeAlias = PartnerCreateComplaintRequest  # noqa: Y015
+
+@_typing.final
+class PartnerGetComplaintRequest(_message.Message):
+    """Request for GetComplaint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The complaint."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartnerGetComplaintRequest: _TypeAlias = PartnerGetComplaintRequest  # noqa: Y015
+
+@_typing.final
+class PartnerListComplaintsRequest(_message.Message):
+    """Request for ListComplaints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many at most; 50 where 0, 1,000 at most."""
+    page_token: _builtins.str
+    """The token of the page, from the answer before."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartnerListComplaintsRequest: _TypeAlias = PartnerListComplaintsRequest  # noqa: Y015
+
+@_typing.final
+class PartnerListComplaintsResponse(_message.Message):
+    """Response for ListComplaints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPLAINTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """The token of the next page, empty on the last."""
+    @_builtins.property
+    def complaints(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartnerComplaint]:
+        """The complaints."""
+
+    def __init__(
+        self,
+        *,
+        complaints: _abc.Iterable[Global___PartnerComplaint] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complaints", b"complaints", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartnerListComplaintsResponse: _TypeAlias = PartnerListComplaintsResponse  # noqa: Y015
+
+@_typing.final
+class PartnerRejectComplaintAnswerRequest(_message.Message):
+    """Request for RejectComplaintAnswer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The complaint."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    text: _builtins.str
+    """Why the customer is not content."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartnerRejectComplaintAnswerRequest: _TypeAlias = PartnerRejectComplaintAnswerRequest  # noqa: Y015

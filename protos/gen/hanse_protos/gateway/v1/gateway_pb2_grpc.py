@@ -55,6 +55,26 @@ class PartnerServiceStub:
                 request_serializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerCommentTicketRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerTicket.FromString,
                 _registered_method=True)
+        self.CreateComplaint = channel.unary_unary(
+                '/hanse_protos.gateway.v1.PartnerService/CreateComplaint',
+                request_serializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerCreateComplaintRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerComplaint.FromString,
+                _registered_method=True)
+        self.GetComplaint = channel.unary_unary(
+                '/hanse_protos.gateway.v1.PartnerService/GetComplaint',
+                request_serializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerGetComplaintRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerComplaint.FromString,
+                _registered_method=True)
+        self.ListComplaints = channel.unary_unary(
+                '/hanse_protos.gateway.v1.PartnerService/ListComplaints',
+                request_serializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerListComplaintsRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerListComplaintsResponse.FromString,
+                _registered_method=True)
+        self.RejectComplaintAnswer = channel.unary_unary(
+                '/hanse_protos.gateway.v1.PartnerService/RejectComplaintAnswer',
+                request_serializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerRejectComplaintAnswerRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerComplaint.FromString,
+                _registered_method=True)
         self.WatchEvents = channel.unary_stream(
                 '/hanse_protos.gateway.v1.PartnerService/WatchEvents',
                 request_serializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.WatchEventsRequest.SerializeToString,
@@ -94,6 +114,34 @@ class PartnerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateComplaint(self, request, context):
+        """Files a complaint about how an own ticket was handled, open or closed. It goes past the desk to the unit's manager.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetComplaint(self, request, context):
+        """Gets an own complaint.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListComplaints(self, request, context):
+        """Lists own complaints, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RejectComplaintAnswer(self, request, context):
+        """Says that the customer is not content with the answer to an own complaint: somebody above looks into it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchEvents(self, request, context):
         """Streams the steps of own tickets as they happen, from a cursor on. It goes on where it was left, without a gap.
         """
@@ -123,6 +171,26 @@ def add_PartnerServiceServicer_to_server(servicer, server):
                     servicer.CommentTicket,
                     request_deserializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerCommentTicketRequest.FromString,
                     response_serializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerTicket.SerializeToString,
+            ),
+            'CreateComplaint': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateComplaint,
+                    request_deserializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerCreateComplaintRequest.FromString,
+                    response_serializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerComplaint.SerializeToString,
+            ),
+            'GetComplaint': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetComplaint,
+                    request_deserializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerGetComplaintRequest.FromString,
+                    response_serializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerComplaint.SerializeToString,
+            ),
+            'ListComplaints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListComplaints,
+                    request_deserializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerListComplaintsRequest.FromString,
+                    response_serializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerListComplaintsResponse.SerializeToString,
+            ),
+            'RejectComplaintAnswer': grpc.unary_unary_rpc_method_handler(
+                    servicer.RejectComplaintAnswer,
+                    request_deserializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerRejectComplaintAnswerRequest.FromString,
+                    response_serializer=hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerComplaint.SerializeToString,
             ),
             'WatchEvents': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchEvents,
@@ -239,6 +307,114 @@ class PartnerService:
             '/hanse_protos.gateway.v1.PartnerService/CommentTicket',
             hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerCommentTicketRequest.SerializeToString,
             hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerTicket.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateComplaint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.gateway.v1.PartnerService/CreateComplaint',
+            hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerCreateComplaintRequest.SerializeToString,
+            hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerComplaint.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetComplaint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.gateway.v1.PartnerService/GetComplaint',
+            hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerGetComplaintRequest.SerializeToString,
+            hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerComplaint.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListComplaints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.gateway.v1.PartnerService/ListComplaints',
+            hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerListComplaintsRequest.SerializeToString,
+            hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerListComplaintsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RejectComplaintAnswer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.gateway.v1.PartnerService/RejectComplaintAnswer',
+            hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerRejectComplaintAnswerRequest.SerializeToString,
+            hanse__protos_dot_gateway_dot_v1_dot_gateway__pb2.PartnerComplaint.FromString,
             options,
             channel_credentials,
             insecure,

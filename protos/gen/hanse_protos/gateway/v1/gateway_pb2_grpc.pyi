@@ -41,6 +41,14 @@ class PartnerServiceStub:
     """Lists own tickets, the newest first."""
     CommentTicket: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.PartnerCommentTicketRequest, _gateway_pb2.PartnerTicket]
     """Comments on an own ticket."""
+    CreateComplaint: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.PartnerCreateComplaintRequest, _gateway_pb2.PartnerComplaint]
+    """Files a complaint about how an own ticket was handled, open or closed. It goes past the desk to the unit's manager."""
+    GetComplaint: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.PartnerGetComplaintRequest, _gateway_pb2.PartnerComplaint]
+    """Gets an own complaint."""
+    ListComplaints: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.PartnerListComplaintsRequest, _gateway_pb2.PartnerListComplaintsResponse]
+    """Lists own complaints, the newest first."""
+    RejectComplaintAnswer: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.PartnerRejectComplaintAnswerRequest, _gateway_pb2.PartnerComplaint]
+    """Says that the customer is not content with the answer to an own complaint: somebody above looks into it."""
     WatchEvents: _grpc.UnaryStreamMultiCallable[_gateway_pb2.WatchEventsRequest, _gateway_pb2.PartnerEvent]
     """Streams the steps of own tickets as they happen, from a cursor on. It goes on where it was left, without a gap."""
 
@@ -57,6 +65,14 @@ class PartnerServiceAsyncStub(PartnerServiceStub):
     """Lists own tickets, the newest first."""
     CommentTicket: _aio.UnaryUnaryMultiCallable[_gateway_pb2.PartnerCommentTicketRequest, _gateway_pb2.PartnerTicket]  # type: ignore[assignment]
     """Comments on an own ticket."""
+    CreateComplaint: _aio.UnaryUnaryMultiCallable[_gateway_pb2.PartnerCreateComplaintRequest, _gateway_pb2.PartnerComplaint]  # type: ignore[assignment]
+    """Files a complaint about how an own ticket was handled, open or closed. It goes past the desk to the unit's manager."""
+    GetComplaint: _aio.UnaryUnaryMultiCallable[_gateway_pb2.PartnerGetComplaintRequest, _gateway_pb2.PartnerComplaint]  # type: ignore[assignment]
+    """Gets an own complaint."""
+    ListComplaints: _aio.UnaryUnaryMultiCallable[_gateway_pb2.PartnerListComplaintsRequest, _gateway_pb2.PartnerListComplaintsResponse]  # type: ignore[assignment]
+    """Lists own complaints, the newest first."""
+    RejectComplaintAnswer: _aio.UnaryUnaryMultiCallable[_gateway_pb2.PartnerRejectComplaintAnswerRequest, _gateway_pb2.PartnerComplaint]  # type: ignore[assignment]
+    """Says that the customer is not content with the answer to an own complaint: somebody above looks into it."""
     WatchEvents: _aio.UnaryStreamMultiCallable[_gateway_pb2.WatchEventsRequest, _gateway_pb2.PartnerEvent]  # type: ignore[assignment]
     """Streams the steps of own tickets as they happen, from a cursor on. It goes on where it was left, without a gap."""
 
@@ -94,6 +110,38 @@ class PartnerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gateway_pb2.PartnerTicket, _abc.Awaitable[_gateway_pb2.PartnerTicket]]:
         """Comments on an own ticket."""
+
+    @_abc_1.abstractmethod
+    def CreateComplaint(
+        self,
+        request: _gateway_pb2.PartnerCreateComplaintRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.PartnerComplaint, _abc.Awaitable[_gateway_pb2.PartnerComplaint]]:
+        """Files a complaint about how an own ticket was handled, open or closed. It goes past the desk to the unit's manager."""
+
+    @_abc_1.abstractmethod
+    def GetComplaint(
+        self,
+        request: _gateway_pb2.PartnerGetComplaintRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.PartnerComplaint, _abc.Awaitable[_gateway_pb2.PartnerComplaint]]:
+        """Gets an own complaint."""
+
+    @_abc_1.abstractmethod
+    def ListComplaints(
+        self,
+        request: _gateway_pb2.PartnerListComplaintsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.PartnerListComplaintsResponse, _abc.Awaitable[_gateway_pb2.PartnerListComplaintsResponse]]:
+        """Lists own complaints, the newest first."""
+
+    @_abc_1.abstractmethod
+    def RejectComplaintAnswer(
+        self,
+        request: _gateway_pb2.PartnerRejectComplaintAnswerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.PartnerComplaint, _abc.Awaitable[_gateway_pb2.PartnerComplaint]]:
+        """Says that the customer is not content with the answer to an own complaint: somebody above looks into it."""
 
     @_abc_1.abstractmethod
     def WatchEvents(
