@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Select, exists, select, tuple_
@@ -20,7 +18,7 @@ from hanse_protos.ticket.v1 import team_pb2 as team_rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import governance, timeline
 from hanse_services.ticket.agreed import engagement_clocks
-from hanse_services.ticket.clocks.rows import next_due_time
+from hanse_services.ticket.clocks.rows import next_due_times
 from hanse_services.ticket.complaints.messages import complaints_about
 from hanse_services.ticket.customers import count_tickets
 from hanse_services.ticket.hierarchy import escalation_to_proto
@@ -125,10 +123,8 @@ class TicketQueries:
         names = select(Clock.ticket).where(Clock.stop_time.is_(None), Clock.ticket > after)
         if request.names:
             names = names.where(Clock.ticket.in_(request.names))
-        page = names.distinct().order_by(Clock.ticket).limit(size + 1).subquery()
-        query = select(Clock).where(Clock.ticket.in_(select(page)), Clock.stop_time.is_(None))
-        rows = session.scalars(query.order_by(Clock.ticket, Clock.kind))
-        found = {ticket: next_due_time(clocks) for ticket, clocks in groupby(rows, key=attrgetter("ticket"))}
+        page = names.distinct().order_by(Clock.ticket).limit(size + 1)
+        found: dict[str, datetime | None] = {row[0]: row[1] for row in session.execute(next_due_times(page))}
         shown = list(found)[:size]
         response = rpc.ListOpenClocksResponse(tickets=shown)
         for ticket in shown:

@@ -9,7 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+from sqlalchemy import Select, cast, func, select
+from sqlalchemy.dialects.postgresql import JSONB
+
 from hanse.further_clocks import further_clocks
+from hanse.log.tables import Time
 from hanse.policy import clock
 from hanse.policy.clock import Segment
 from hanse.policy.promises import Promise
@@ -186,6 +190,20 @@ def next_due_time(clocks: Iterable[Clock]) -> datetime | None:
         if step.done_time is None and step.due_time
     )
     return min(times, default=None)
+
+
+def next_due_times(tickets: Select[str]) -> Select[str, datetime]:
+    """Return the query for when something is due next on some tickets' clocks that have not stopped, by ticket.
+
+    Whoever waits asks this of all tickets again and again, so nothing of a row leaves the database but the answer.
+    """
+    step = func.jsonb_array_elements(Clock.steps).column_valued("step", joins_implicitly=True)
+    due_time = cast(cast(step, JSONB)["due_time"].astext, Time)
+    is_pending = cast(step, JSONB)["done_time"].astext.is_(None)
+    query = select(Clock.ticket, func.min(due_time).filter(is_pending))
+    return (
+        query.where(Clock.ticket.in_(tickets), Clock.stop_time.is_(None)).group_by(Clock.ticket).order_by(Clock.ticket)
+    )
 
 
 def clocks_to_proto(standards: Standards, ticket: Ticket, now: datetime) -> Iterator[pb.Clock]:
