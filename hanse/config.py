@@ -93,8 +93,8 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = None
     """Where traces and metrics go over gRPC, `http://collector:4317`. Off where unset."""
     otlp_http_endpoint: str | None = Field(default=None, pattern="^https?://")
-    """Where the traces of the reactions go over HTTP, `http://collector:4318`: their process has no gRPC. Off where
-    unset."""
+    """Where the traces and metrics of the reactions go over HTTP, `http://collector:4318`: their process has no gRPC.
+    Off where unset."""
     log_level: str = "info"
     """What is logged at least: `debug`, `info`, `warning` or `error`."""
 

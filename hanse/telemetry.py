@@ -6,8 +6,8 @@ The current trace travels as a W3C traceparent: in gRPC metadata between process
 from there into reactions, workflows and the other unit. Exporting is off until an OTLP endpoint is configured; the
 trace ids are in the events all the same.
 
-Metrics are observed by the parts that know them (`hanse_federation.link.metrics`), every few seconds, where an endpoint
-is configured; without one nothing is counted.
+Metrics are observed by the parts that know them (`hanse_federation.link.metrics`, `hanse.telling.metrics`). They are
+exported every few seconds where an endpoint is configured; without one nothing is counted.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
@@ -51,14 +51,18 @@ def grpc_exporter(otlp_endpoint: str | None) -> SpanExporter | None:
     return OTLPSpanExporter(endpoint=otlp_endpoint, insecure=True)
 
 
-def start_metrics(unit: str, role: str, otlp_endpoint: str) -> MeterProvider:
-    """Return a provider of metrics that exports to an OTLP endpoint; shut it down when the process ends."""
+def start_metrics(unit: str, role: str, exporter: MetricExporter) -> MeterProvider:
+    """Return a provider of metrics that exports; shut it down when the process ends."""
+    reader = PeriodicExportingMetricReader(exporter, export_interval_millis=METRIC_INTERVAL_SECONDS * 1_000)
+    return MeterProvider([reader], _resource(unit, role))
+
+
+def grpc_metric_exporter(otlp_endpoint: str) -> MetricExporter:
+    """Return what exports metrics to an OTLP endpoint over gRPC."""
     # Imported here for the reason that is given above.
     from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
 
-    exporter = OTLPMetricExporter(endpoint=otlp_endpoint, insecure=True)
-    reader = PeriodicExportingMetricReader(exporter, export_interval_millis=METRIC_INTERVAL_SECONDS * 1_000)
-    return MeterProvider([reader], _resource(unit, role))
+    return OTLPMetricExporter(endpoint=otlp_endpoint, insecure=True)
 
 
 def _resource(unit: str, role: str) -> Resource:

@@ -1,4 +1,4 @@
-"""A collector of spans over HTTP, as the reactions' process exports them."""
+"""A collector of spans and metrics over HTTP, as the reactions' process exports them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 from hanse.local.ports import LOOPBACK
-from hanse.otlp_http import TRACES_PATH
+from hanse.otlp_http import METRICS_PATH, TRACES_PATH
 
 
 @contextmanager
-def collecting_http() -> Iterator[tuple[list[bytes], str]]:
-    """Run a collector; give what it has taken, export by export, and its address."""
-    taken: list[bytes] = []
+def collecting_http() -> Iterator[tuple[dict[str, bytes], str]]:
+    """Run a collector; give what it has taken so far by path, all exports put together, and its address."""
+    taken = {TRACES_PATH: b"", METRICS_PATH: b""}
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            taken.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(HTTPStatus.OK if self.path == TRACES_PATH else HTTPStatus.NOT_FOUND)
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            if is_known := self.path in taken:
+                taken[self.path] += content
+            self.send_response(HTTPStatus.OK if is_known else HTTPStatus.NOT_FOUND)
             self.end_headers()
 
         def log_request(self, *_request: object) -> None:

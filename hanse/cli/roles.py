@@ -30,7 +30,7 @@ from hanse.pruning import Pruner
 from hanse.rpc import dead_letter_servicer, log_servicer
 from hanse.rpc.server import RpcServer, Served, by_token
 from hanse.runtime import Runtime
-from hanse.telemetry import grpc_exporter, start_metrics, start_telemetry
+from hanse.telemetry import grpc_exporter, grpc_metric_exporter, start_metrics, start_telemetry
 from hanse.telling.dead_letters import Effects
 from hanse.telling.relay import FollowedLog, Relay
 from hanse.work import CommandExecutor
@@ -186,7 +186,7 @@ class _Process:
         """Export the metrics of the links, where an endpoint is configured."""
         settings = self.runtime.settings
         if settings.otlp_endpoint:
-            provider = start_metrics(settings.unit, "federate", settings.otlp_endpoint)
+            provider = start_metrics(settings.unit, "federate", grpc_metric_exporter(settings.otlp_endpoint))
             self._stack.callback(provider.shutdown, METRIC_SHUTDOWN_MS)
             self.run("metrics", LinkMetrics(self.runtime.database, settings.unit, provider.get_meter("hanse")).run())
 

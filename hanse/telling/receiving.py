@@ -32,6 +32,7 @@ from hanse.schema import ServiceSchema
 from hanse.telemetry import span
 from hanse.telling.dead_letters import Effects, bury, chosen_by_type, has_effect, steps_aside
 from hanse.telling.inbox import Inbox
+from hanse.telling.metrics import Outcome, dealt_with, try_failed
 from hanse_protos.log.v1.log_pb2 import Event, LogRecord
 
 MAX_TRIES = 5
@@ -77,30 +78,33 @@ class Receiver:
 
         A type that has no effect here is recorded in the inbox all the same. `reaction` names who received it.
         """
-        rounds = 0
+        rounds, began = 0, time.monotonic()
         while True:
             try:
-                self._apply_or_bury(message, effects, reaction)
+                outcome = self._apply_or_bury(message, effects, reaction)
             except DBAPIError as error:
                 # Also when not even the dead letter could be written: the tables may not be there yet.
+                try_failed(reaction, error)
                 logger.warning("a message waits for the database", reaction=reaction, error=discreet(error))
                 self._sleep(_delay_seconds(rounds))
                 rounds += 1
             else:
+                dealt_with(reaction, outcome, time.monotonic() - began)
                 return
 
-    def _apply_or_bury(self, message: bytes, effects: Effects, reaction: str) -> None:
+    def _apply_or_bury(self, message: bytes, effects: Effects, reaction: str) -> Outcome:
         try:
             record = LogRecord.FromString(message)
             event = Event.FromString(record.event)
             UUID(event.event_id)
         except (DecodeError, ValueError) as error:
             self._bury(message, reaction, error, tries=1)
-            return
+            return Outcome.DEAD_LETTER
         with span(f"receive {reaction}", event.trace_context, SpanKind.CONSUMER, event=event.event_id, type=event.type):
             poison = self._try(message, record, event, effects, reaction)
             if poison is not None:
                 self._bury(message, reaction, poison, tries=MAX_TRIES)
+        return Outcome.APPLIED if poison is None else Outcome.DEAD_LETTER
 
     def _try(
         self, message: bytes, record: LogRecord, event: Event, effects: Effects, reaction: str
@@ -117,6 +121,7 @@ class Receiver:
             except Exception as error:
                 if is_passing(error):
                     raise
+                try_failed(reaction, error)
                 logger.warning("a message was not applied", reaction=reaction, tries=number, error=discreet(error))
                 if number == MAX_TRIES:
                     return error

@@ -30,15 +30,19 @@ from types import FrameType
 import structlog
 from eventlet.event import Event
 from nameko.containers import ServiceContainer
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import TracerProvider
 
 from hanse.config import Settings, load_settings
 from hanse.errors import HanseError
 from hanse.logs import configure_logging
-from hanse.otlp_http import HttpSpanExporter
-from hanse.telemetry import start_telemetry
+from hanse.otlp_http import HttpMetricExporter, HttpSpanExporter
+from hanse.telemetry import start_metrics, start_telemetry
 from hanse.telling.reacting import container_of, subscriptions_of
 from hanse_services.subscriptions import REACTIONS, SUBSCRIPTIONS
 
+ROLE = "react"
 STOP_GRACE_SECONDS = 5.0
 MIN_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 15.0
@@ -127,12 +131,21 @@ def serve(classes: Sequence[type], settings: Settings) -> None:
             stopped.wait()
 
 
+def export(settings: Settings) -> list[TracerProvider | MeterProvider]:
+    """Export spans and metrics where an endpoint is configured; return what is to be shut down at the end."""
+    endpoint = settings.otlp_http_endpoint
+    if not endpoint:
+        return [start_telemetry(settings.unit, ROLE, None)]
+    meters = start_metrics(settings.unit, ROLE, HttpMetricExporter(endpoint))
+    metrics.set_meter_provider(meters)
+    return [start_telemetry(settings.unit, ROLE, HttpSpanExporter(endpoint)), meters]
+
+
 def main(paths: Sequence[str]) -> None:
     """Run the process."""
     settings = load_settings()
     configure_logging(settings.log_level)
-    endpoint = settings.otlp_http_endpoint
-    telemetry = start_telemetry(settings.unit, "react", HttpSpanExporter(endpoint) if endpoint else None)
+    providers = export(settings)
     classes = []
     for path in paths or REACTIONS:
         reactions = load(path)
@@ -140,7 +153,8 @@ def main(paths: Sequence[str]) -> None:
             check(path, reactions)
         classes.append(reactions)
     serve(classes, settings)
-    telemetry.shutdown()
+    for provider in providers:
+        provider.shutdown()
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ class Scene:
 
     group: Group
     collector: Collector
-    reactions_spans: list[bytes]
+    reactions_exports: dict[str, bytes]
     desks: dict[str, Desk]
     canaries: Canaries = field(default_factory=Canaries)
     partner: Any = None
@@ -133,13 +133,13 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         collector, address = await stack.enter_async_context(collecting())
         patch.setenv("HANSE_OTLP_ENDPOINT", address)
-        reactions_spans, http_address = stack.enter_context(collecting_http())
+        reactions_exports, http_address = stack.enter_context(collecting_http())
         patch.setenv("HANSE_OTLP_HTTP_ENDPOINT", http_address)
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "300")
         folder = tmp_path_factory.mktemp("group")
         group = await stack.enter_async_context(Group(folder, [SHANGHAI, MUNICH], migrate_all, lambda _text: None))
         desks = {unit: await _sign_in(stack, folder, unit) for unit in UNITS}
-        scene = Scene(group, collector, reactions_spans, desks)
+        scene = Scene(group, collector, reactions_exports, desks)
         await _publish_policy(scene)
         await _admit_partner(scene, stack)
         # What headquarters' desk is told stays in its queues, where it is looked for too.
@@ -442,7 +442,7 @@ def test_no_process_logs_any_text(scene: Scene) -> None:
 def test_no_span_has_any_text(scene: Scene) -> None:
     assert b"TicketService/ResolveTicket" in scene.collector.content
     assert found_in(scene.collector.content) == set()
-    of_reactions = b"".join(scene.reactions_spans)
+    of_reactions = b"".join(scene.reactions_exports.values())
     assert b"receive knowledge.delivery" in of_reactions
     assert found_in(of_reactions) == set()
 
