@@ -205,8 +205,15 @@ class FakeRouting(RoutingServiceServicer):
         return self._answers[request.request_id]
 
     async def ListOpenEngagements(self, _request: group_pb2.ListOpenEngagementsRequest, _context: Any) -> Any:  # noqa: N802
-        names = [name for name, engagement in self.engagements.items() if not engagement.settled]
-        return group_pb2.ListOpenEngagementsResponse(engagements=names)
+        answer = group_pb2.ListOpenEngagementsResponse()
+        for name, engagement in self.engagements.items():
+            if not engagement.settled:
+                shown = answer.open_engagements.add(engagement=name)
+                stands = engagement.open_offer
+                due_time = stands.expire_time.ToDatetime(UTC) if stands else await self.now()
+                shown.next_due_time.FromDatetime(due_time)
+        answer.engagements.extend(one.engagement for one in answer.open_engagements)
+        return answer
 
     @property
     def served(self) -> Served:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from hanse.errors import RoleMissing
 from hanse.names import HEADQUARTERS
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.ticket.v1 import events_pb2, ticket_pb2
@@ -37,6 +38,8 @@ from tests.workflows.unit import (
 )
 
 PUNCTUAL = timedelta(seconds=1)
+NEVER_SECONDS = 600.0
+"""Between two comparisons, for what must not need one."""
 WAITING_PROCESS = str(Path(__file__).with_name("waiting_process.py"))
 
 
@@ -193,6 +196,52 @@ async def test_headquarters_escalates_what_a_unit_asks_for(unit: Unit) -> None:
     assert outcome == {"engagement": ENGAGEMENT, "offers": 2, "expired": 0}
 
 
+async def test_an_offer_to_the_next_one_after_a_reassignment_is_waited_for_at_once(unit: Unit) -> None:
+    async with unit.waiting(reconcile_interval_seconds=NEVER_SECONDS):
+        engagement = unit.routing.engagements[ENGAGEMENT] = FakeEngagement(["units/munich", HEADQUARTERS])
+        engagement.timeout = timedelta(seconds=1)
+        engagement.offer(datetime.now(UTC))
+        reassigned = events_pb2.EngagementReassigned(engagement=requested().engagement)
+        await unit.tell(reassigned, ENGAGEMENT, schema=FEDERATION_SCHEMA, service="federation")
+        await eventually(lambda: engagement.expirations)
+
+
+async def test_a_skipped_offer_is_waited_for_no_longer(unit: Unit) -> None:
+    engagement = unit.routing.engagements[ENGAGEMENT] = FakeEngagement(["units/munich", HEADQUARTERS])
+    async with unit.waiting(reconcile_interval_seconds=NEVER_SECONDS):
+        await unit.tell(requested(), ENGAGEMENT, schema=FEDERATION_SCHEMA, unit="units/shanghai")
+        await eventually(lambda: engagement.open_offer)
+        engagement.answer(group_pb2.EXPIRED)
+        skipped = events_pb2.EngagementOfferExpired(engagement=requested().engagement, skipped=True)
+        await unit.tell(skipped, ENGAGEMENT, schema=FEDERATION_SCHEMA, service="federation")
+        await eventually(lambda: len(engagement.offers) == 2)
+
+
+async def test_what_is_overdue_when_the_worker_comes_up_is_done_without_a_process(unit: Unit) -> None:
+    tickets = [FakeTicket({"warn": in_seconds(-9), "breach": in_seconds(-1)}) for _ in range(5)]
+    unit.tickets.tickets |= {f"units/hq/tickets/t{number}": ticket for number, ticket in enumerate(tickets)}
+    async with unit.waiting():
+        await eventually(lambda: all(ticket.ended for ticket in tickets))
+    assert [[done.what for done in ticket.done] for ticket in tickets] == [["warn", "breach"]] * 5
+    assert await unit.runs_of(sla_of("units/hq/tickets/t0")) == []
+
+
+async def test_an_offer_whose_time_was_up_when_the_worker_comes_up_is_made_to_the_next_one(unit: Unit) -> None:
+    engagement = unit.routing.engagements[ENGAGEMENT] = FakeEngagement(["units/munich", HEADQUARTERS])
+    engagement.offer(datetime.now(UTC) - engagement.timeout)
+    async with unit.waiting():
+        await eventually(lambda: len(engagement.offers) == 2)
+    assert [done.what for done in engagement.expirations] == ["units/munich"]
+
+
+async def test_one_that_is_refused_keeps_no_other_from_being_done(unit: Unit) -> None:
+    tickets = [FakeTicket({"breach": in_seconds(-1)}) for _ in range(3)]
+    unit.tickets.tickets |= {f"units/hq/tickets/t{number}": ticket for number, ticket in enumerate(tickets)}
+    unit.tickets.failures = [RoleMissing()]
+    async with unit.waiting():
+        await eventually(lambda: all(ticket.ended for ticket in tickets))
+
+
 async def test_a_restarted_worker_goes_on_at_once(unit: Unit) -> None:
     ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(3)})
     async with unit.waiting():
@@ -223,16 +272,18 @@ async def test_a_killed_worker_does_what_became_due_once_within_five_seconds_of_
 
 
 async def test_a_worker_that_was_killed_while_it_asked_asks_the_same_again(unit: Unit) -> None:
-    unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(0)})
     unit.tickets.gate.clear()
     async with worker_process(unit) as first:
+        # Not before it works: what is due then is done without a process.
+        ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(2)})
         await unit.tell(opened(), TICKET)
         await eventually(lambda: unit.tickets.request_ids, seconds=PATIENCE_SECONDS)
         first.kill()
     unit.tickets.gate.set()
     async with worker_process(unit):
         assert await unit.result_of(sla_of(TICKET)) == {"ticket": TICKET, "evaluations": 1}
-    assert len(set(unit.tickets.request_ids)) == 1
+    assert (len(unit.tickets.request_ids), len(set(unit.tickets.request_ids))) == (2, 1)
+    assert len(ticket.done) == 1
 
 
 async def test_a_lost_store_is_rebuilt_with_the_original_deadlines(unit: Unit) -> None:
@@ -241,7 +292,8 @@ async def test_a_lost_store_is_rebuilt_with_the_original_deadlines(unit: Unit) -
     for name in names:
         unit.tickets.tickets[name] = FakeTicket({"breach": due_time})
     engagement = unit.routing.engagements[ENGAGEMENT] = FakeEngagement(["units/munich", HEADQUARTERS])
-    async with unit.waiting():
+    # That it is another store is noticed, and not only at the next comparison.
+    async with unit.waiting(reconcile_interval_seconds=NEVER_SECONDS):
         for name in names:
             await unit.tell(opened(name=name), name)
             await unit.begin_time_of(sla_of(name))
@@ -276,6 +328,16 @@ async def test_a_unit_makes_its_namespace_where_it_is_missing(unit: Unit, make_r
     await unit.tell(opened(), TICKET)
     async with Unit(runtime, unit.temporal, unit.tickets, unit.routing, unit.caller).waiting(at_headquarters=False):
         await eventually(lambda: ticket.done, seconds=PATIENCE_SECONDS)
+
+
+async def test_what_becomes_due_while_temporal_is_away_is_done_all_the_same(unit: Unit) -> None:
+    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(3600)})
+    async with unit.waiting(reconcile_interval_seconds=NEVER_SECONDS):
+        await unit.tell(opened(), TICKET)
+        await unit.begin_time_of(sla_of(TICKET))
+        await unit.temporal.stop()
+        ticket.deadlines = {"breach": in_seconds(1)}
+        await eventually(lambda: ticket.done)
 
 
 async def test_it_waits_for_a_temporal_that_comes_later(unit: Unit) -> None:

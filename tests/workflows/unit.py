@@ -59,16 +59,20 @@ class Unit:
         schema: ServiceSchema = TICKET_SCHEMA,
         unit: str = HEADQUARTERS,
         trace: str = TRACE,
+        service: str = "ticket",
     ) -> None:
-        """Append an event to a unit's ticket log, or to headquarters' copy of it."""
+        """Append an event to a unit's ticket log, to headquarters' copy of it, or to another service's log."""
         entry = new_event(Origin(unit, f"{unit}/agents/li", trace_context=trace), resource, payload, datetime.now(UTC))
-        await self.runtime.database.write(_append, schema, stream_name(unit, "ticket"), entry)
+        await self.runtime.database.write(_append, schema, stream_name(unit, service), entry)
 
     @asynccontextmanager
-    async def waiting(self, *, at_headquarters: bool = True) -> AsyncIterator[None]:
+    async def waiting(
+        self, *, at_headquarters: bool = True, reconcile_interval_seconds: float = 1
+    ) -> AsyncIterator[None]:
         """Run the unit's waiting, with a short time between comparisons."""
         log = FEDERATION_SCHEMA.log if at_headquarters else None
-        work = asyncio.create_task(Waiting(self.runtime, log, reconcile_interval_seconds=1).run())
+        waiting = Waiting(self.runtime, log, reconcile_interval_seconds=reconcile_interval_seconds)
+        work = asyncio.create_task(waiting.run())
         try:
             yield
         finally:

@@ -18,7 +18,9 @@ Waiting costs next to nothing: an `sla` process is a delayed start that no worke
 Most tickets are solved before that, and their processes end without having begun (`processes`).
 
     starter     follows the logs: an event of a ticket starts its process, moves its time, wakes it, or ends it
-    reconciler  compares the services' open clocks and engagements with the processes that run, and starts what lacks
+    reconciler  has the services do what is overdue, compares what they have open with the processes that run, and
+                starts what lacks
+    store       says when Temporal has another store than before
     worker      connects to Temporal and runs the processes, the starter and the reconciler: `Waiting`, for one unit
 
 What happens when something fails:
@@ -27,9 +29,12 @@ What happens when something fails:
   each time, so a command whose answer got lost is not done twice.
 - **A service refuses** (no such ticket, not allowed): no repetition can help, and the process fails with the service's
   reason. Where the service still lists the clock as open, the reconciler starts the process again.
-- **Temporal is down.** The starter keeps its place in the log, and the unit works on. Afterwards everything that has
-  become due is done at once, in its order.
-- **Temporal's store is lost.** The reconciler starts every process again; the deadlines are the services' own.
+- **Temporal is down.** The starter keeps its place in the log, and the unit works on. While we run, what becomes due is
+  done by the reconciler, which asks the services directly.
+- **Temporal's store is lost.** The reconciler notices within five seconds, and starts every process again; the
+  deadlines are the services' own.
+- **We were away** while deadlines passed. What is overdue is done by the services before anything else begins, each
+  thing once.
 - **We are killed.** Temporal keeps the timers, and the starter's cursor is saved after its effect, never before: the
   worst is that a process is woken once too often, which asks a question and changes nothing.
 """

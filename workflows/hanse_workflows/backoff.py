@@ -3,8 +3,8 @@
 import secrets
 
 FIRST_DELAY_SECONDS = 1.0
-LONGEST_DELAY_SECONDS = 30.0
-"""What was away is found again within this time; trying more often would not bring it back."""
+LONGEST_DELAY_SECONDS = 4.0
+"""What was away is found again within this time, since a deadline may pass at most some seconds late."""
 JITTER = 0.2
 """By how much a delay varies, so that all processes of a unit do not knock at the same moment."""
 

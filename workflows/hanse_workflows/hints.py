@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from hanse.log.events import payload_of, short_type
 from hanse.log.follow import StoredRecord
 from hanse.names import TicketName, home_of, ticket_in
-from hanse_protos.ticket.v1 import ticket_pb2
+from hanse_protos.ticket.v1 import events_pb2, ticket_pb2
 from hanse_protos.ticket.v1.complaint_pb2 import COMPLAINT_ACKNOWLEDGED, COMPLAINT_OPEN
 from hanse_workflows.processes import Process, complaint_of, escalation_of, sla_of
 
@@ -40,7 +40,7 @@ _ESCALATION_AWAITED = {
     "EngagementAccepted": False,
     "EngagementWithdrawn": False,
 }
-"""The events that concern an escalation, and whether it has to go on after each."""
+"""The events in a unit's log that concern an escalation, and whether it has to go on after each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,23 @@ def escalation_hint(record: StoredRecord) -> Hint | None:
     if awaited is None:
         return None
     return Hint(escalation_of(record.resource), awaited, record.decoded().trace_context)
+
+
+def decision_hint(record: StoredRecord) -> Hint | None:
+    """Return what a decision of headquarters' routing means to an engagement's `escalation` process.
+
+    Most decisions are what that process has asked for. It does not know of those that a person asked for: an engagement
+    that was taken from its provider has been offered to the next one, and nobody waits for the answer yet; an offer
+    that was skipped is waited for in vain.
+    """
+    kind = short_type(record.type)
+    if kind not in ("EngagementReassigned", "EngagementOfferExpired"):
+        return None
+    event = record.decoded()
+    payload = payload_of(event)
+    if isinstance(payload, events_pb2.EngagementOfferExpired) and not payload.skipped:
+        return None
+    return Hint(escalation_of(record.resource), True, event.trace_context)
 
 
 def merged(hints: Iterable[Hint]) -> list[Hint]:

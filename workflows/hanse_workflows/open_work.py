@@ -1,4 +1,4 @@
-"""What the services have open: which processes are needed, and from when on. One class for each kind of process."""
+"""What the services have open: which processes are needed, from when on, and what is due. One class for each kind."""
 
 from __future__ import annotations
 
@@ -6,14 +6,25 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
+from uuid import uuid4
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from hanse_protos.federation.v1.group_pb2 import ListOpenEngagementsRequest
+from hanse_protos.federation.v1.group_pb2 import (
+    ExpireOfferRequest,
+    ListOpenEngagementsRequest,
+    Offer,
+    OfferEngagementRequest,
+)
 from hanse_protos.federation.v1.group_pb2_grpc import RoutingServiceStub
-from hanse_protos.ticket.v1.complaint_pb2 import ListOpenComplaintsRequest, ListOpenComplaintsResponse
+from hanse_protos.ticket.v1.complaint_pb2 import (
+    EvaluateComplaintRequest,
+    ListOpenComplaintsRequest,
+    ListOpenComplaintsResponse,
+)
 from hanse_protos.ticket.v1.complaint_pb2_grpc import ComplaintServiceStub
-from hanse_protos.ticket.v1.service_pb2 import ListOpenClocksRequest, ListOpenClocksResponse
+from hanse_protos.ticket.v1.service_pb2 import EvaluateClocksRequest, ListOpenClocksRequest, ListOpenClocksResponse
 from hanse_protos.ticket.v1.service_pb2_grpc import TicketServiceStub
 from hanse_workflows.calls import CALL_TIMEOUT_SECONDS
 from hanse_workflows.complaint.types import ComplaintInput
@@ -31,6 +42,12 @@ class Needed:
     process: Process
     begin_time: datetime | None
     """When it has something to ask for; none where that is now."""
+    due_time: datetime | None = None
+    """When its service has something to do; none where nobody has said."""
+
+    def is_due(self, now: datetime) -> bool:
+        """Return whether its service has something to do by now."""
+        return self.due_time is not None and self.due_time <= now
 
 
 class OpenWork(Protocol):
@@ -43,6 +60,9 @@ class OpenWork(Protocol):
 
     async def needed(self, processes: Iterable[Process]) -> list[Needed]:
         """Return which of some processes, `PAGE_SIZE` at most, are needed, and from when on."""
+
+    async def do_due(self, process: Process) -> None:
+        """Have the service do what is due on a process, each thing once."""
 
 
 class OpenClocks:
@@ -71,13 +91,24 @@ class OpenClocks:
         request = ListOpenClocksRequest(page_size=PAGE_SIZE, names=names)
         return _of_clocks(await self._tickets.ListOpenClocks(request, timeout=CALL_TIMEOUT_SECONDS))
 
+    async def do_due(self, process: Process) -> None:
+        """Have the steps of a ticket's clocks done that are due."""
+        request = EvaluateClocksRequest(name=process.resource, request_id=str(uuid4()))
+        await self._tickets.EvaluateClocks(request, timeout=CALL_TIMEOUT_SECONDS)
+
 
 def _of_clocks(answer: ListOpenClocksResponse) -> list[Needed]:
     return [
-        Needed(sla_of(clocks.ticket), clocks.next_due_time.ToDatetime(tzinfo=UTC))
+        _from(sla_of(clocks.ticket), clocks.next_due_time)
         for clocks in answer.open_clocks
         if clocks.HasField("next_due_time")
     ]
+
+
+def _from(process: Process, next_due_time: Timestamp) -> Needed:
+    """Return a process that has nothing to ask for before something is due."""
+    due_time = next_due_time.ToDatetime(tzinfo=UTC)
+    return Needed(process, due_time, due_time)
 
 
 class OpenComplaints:
@@ -106,11 +137,14 @@ class OpenComplaints:
         request = ListOpenComplaintsRequest(page_size=PAGE_SIZE, names=names)
         return _of_complaints(await self._complaints.ListOpenComplaints(request, timeout=CALL_TIMEOUT_SECONDS))
 
+    async def do_due(self, process: Process) -> None:
+        """Have the steps of a complaint done that are due."""
+        request = EvaluateComplaintRequest(name=process.resource, request_id=str(uuid4()))
+        await self._complaints.EvaluateComplaint(request, timeout=CALL_TIMEOUT_SECONDS)
+
 
 def _of_complaints(answer: ListOpenComplaintsResponse) -> list[Needed]:
-    return [
-        Needed(complaint_of(each.complaint), each.next_due_time.ToDatetime(tzinfo=UTC)) for each in answer.complaints
-    ]
+    return [_from(complaint_of(each.complaint), each.next_due_time) for each in answer.complaints]
 
 
 class OpenEngagements:
@@ -126,7 +160,10 @@ class OpenEngagements:
         request = ListOpenEngagementsRequest(page_size=PAGE_SIZE)
         while True:
             answer = await self._routing.ListOpenEngagements(request, timeout=CALL_TIMEOUT_SECONDS)
-            yield [Needed(escalation_of(engagement), None) for engagement in answer.engagements]
+            yield [
+                Needed(escalation_of(one.engagement), None, one.next_due_time.ToDatetime(tzinfo=UTC))
+                for one in answer.open_engagements
+            ]
             if not answer.next_page_token:
                 return
             request.page_token = answer.next_page_token
@@ -134,3 +171,17 @@ class OpenEngagements:
     async def needed(self, processes: Iterable[Process]) -> list[Needed]:
         """Return them all: an event that awaits an answer is answered at once."""
         return [Needed(process, None) for process in processes]
+
+    async def do_due(self, process: Process) -> None:
+        """Have an offer expired whose time is up, and the engagement offered to the next candidate."""
+        offer = await self._standing_offer(process)
+        if offer and offer.expire_time.ToDatetime(tzinfo=UTC) <= datetime.now(UTC):
+            expire = ExpireOfferRequest(name=process.resource, offer=offer.number, request_id=str(uuid4()))
+            await self._routing.ExpireOffer(expire, timeout=CALL_TIMEOUT_SECONDS)
+            await self._standing_offer(process)
+
+    async def _standing_offer(self, process: Process) -> Offer | None:
+        """Return the offer that stands, made now if there was none; nothing where the engagement is settled."""
+        request = OfferEngagementRequest(name=process.resource, request_id=str(uuid4()))
+        answer = await self._routing.OfferEngagement(request, timeout=CALL_TIMEOUT_SECONDS)
+        return answer.offer if answer.HasField("offer") and not answer.settled else None

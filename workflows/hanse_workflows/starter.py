@@ -1,9 +1,9 @@
 """The starter: follows the ticket logs, and starts, wakes and ends the processes that they concern.
 
 In every unit it follows the unit's own log for `sla` and `complaint`; at headquarters also the copies of all units'
-logs, for `escalation`. It takes a batch, asks the services once which of the processes are needed and from when on,
-tells each of them once, and saves its place: after the effect, so that a crash repeats hints and loses none. Within a
-log a process hears of things in their order.
+logs and what routing has decided, for `escalation`. It takes a batch, asks the services once which of the processes
+are needed and from when on, tells each of them once, and saves its place: after the effect, so that a crash repeats
+hints and loses none. Within a log a process hears of things in their order.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from hanse.log.follow import (
     save_cursor,
 )
 from hanse.log.tables import LogTables
-from hanse.names import stream_name
+from hanse.names import HEADQUARTERS, stream_name
 from hanse.telemetry import span
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_workflows.backoff import Backoff
 from hanse_workflows.calls import text_of
 from hanse_workflows.handling.interventions import paused_among
-from hanse_workflows.hints import Hint, escalation_hint, merged, own_hint
+from hanse_workflows.hints import Hint, decision_hint, escalation_hint, merged, own_hint
 from hanse_workflows.open_work import PAGE_SIZE, Needed, OpenClocks, OpenComplaints, OpenEngagements, OpenWork
 from hanse_workflows.processes import MAX_CONCURRENT_CALLS, Processes
 
@@ -47,7 +47,7 @@ BATCH_RECORDS = PAGE_SIZE
 """How many records are taken at a time: enough to fold an imported ticket's history into one hint, and no more than a
 service is asked about at a time."""
 
-_TICKET_SERVICE = "ticket"
+_TICKET_SERVICE, _ROUTING_SERVICE = "ticket", "federation"
 _TICKET_LOG = LogTables(MetaData(schema=_TICKET_SERVICE))
 
 logger = structlog.get_logger(__name__)
@@ -74,6 +74,12 @@ def group_tickets(federation_log: LogTables, channel: grpc.aio.Channel) -> Sourc
     """Return headquarters' copies of the units' ticket logs, as the source of what `escalation` needs to know."""
     streams = partial(_copied_ticket_streams, log=federation_log)
     return Source(federation_log, streams, escalation_hint, [OpenEngagements(channel)])
+
+
+def routing_decisions(federation_log: LogTables, channel: grpc.aio.Channel) -> Source:
+    """Return what headquarters' routing has decided, as the source of what a person asked it for."""
+    streams = [stream_name(HEADQUARTERS, _ROUTING_SERVICE)]
+    return Source(federation_log, lambda _session: streams, decision_hint, [OpenEngagements(channel)])
 
 
 def _copied_ticket_streams(session: Session, log: LogTables) -> list[str]:

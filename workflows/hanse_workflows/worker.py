@@ -9,10 +9,9 @@ from typing import Any
 
 import grpc
 import structlog
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import TracingInterceptor
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 from temporalio.worker import Interceptor, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -31,7 +30,8 @@ from hanse_workflows.processes import Processes, task_queue_of
 from hanse_workflows.reconciler import INTERVAL_SECONDS, Reconciler
 from hanse_workflows.sla.activities import SlaActivities
 from hanse_workflows.sla.workflow import SlaWorkflow
-from hanse_workflows.starter import Starter, group_tickets, own_tickets
+from hanse_workflows.starter import Starter, group_tickets, own_tickets, routing_decisions
+from hanse_workflows.store import Store
 
 MAX_CACHED_PROCESSES = 500
 """How many sleeping processes stay in memory, about 20 kB each; the others are replayed from history when they wake."""
@@ -40,10 +40,10 @@ MAX_CONCURRENT_ACTIVITIES = 16
 STICKY_TIMEOUT = timedelta(seconds=2)
 """How long a process that wakes waits for the worker that has it in memory, before any other replays it. Temporal's
 default of 10 seconds is what every deadline would be late by after a worker was killed."""
+HEAD_START_SECONDS = 10.0
+"""How long what is overdue is done before the processes are: on two cores they would only be in each other's way."""
 DRAIN = timedelta(seconds=5)
 """How long activities may finish when the worker stops."""
-RETENTION = timedelta(days=3)
-"""How long Temporal keeps a process that has ended, for people to look at."""
 
 SHARED_MODULES = ("hanse", "hanse_protos", "google", "grpc", "opentelemetry", "structlog")
 """Imported once, not again for each process: they are large, and keep no state that a process could see."""
@@ -73,8 +73,11 @@ class Waiting:
             while True:
                 try:
                     client = await self._connect()
+                    store = Store(client)
+                    await store.ensure_namespace()
                     backoff.reset()
-                    await self._work(client, channel)
+                    logger.info("connected to Temporal", namespace=client.namespace)
+                    await self._work(client, store, channel)
                 except (RPCError, RuntimeError) as error:
                     # Temporal's client reports a refused connection, and its worker a lost one, as RuntimeError.
                     delay_seconds = backoff.after_failure()
@@ -82,19 +85,18 @@ class Waiting:
                     await asyncio.sleep(delay_seconds)
 
     async def _connect(self) -> Client:
-        client = await connect(
+        return await connect(
             self._runtime.settings,
             identity=f"{self._runtime.unit}/services/waiting",
             # The older of the two integrations: it takes the process's own tracer provider as it is.
             interceptors=[TracingInterceptor()],
         )
-        await ensure_namespace(client)
-        return client
 
-    async def _work(self, client: Client, channel: grpc.aio.Channel) -> None:
+    async def _work(self, client: Client, store: Store, channel: grpc.aio.Channel) -> None:
         processes = Processes(client, self._runtime.unit)
         starter = self._starter(processes, channel)
-        reconciler = self._reconciler(processes, channel)
+        reconciler = self._reconciler(store, processes, channel)
+        await reconciler.catch_up(HEAD_START_SECONDS)
         async with self._worker(client, channel), asyncio.TaskGroup() as tasks:
             tasks.create_task(starter.run(), name="starter")
             tasks.create_task(reconciler.run(), name="reconciler")
@@ -102,14 +104,15 @@ class Waiting:
     def _starter(self, processes: Processes, channel: grpc.aio.Channel) -> Starter:
         sources = [own_tickets(self._runtime.unit, channel)]
         if self._federation_log:
-            sources.append(group_tickets(self._federation_log, channel))
+            sources += [group_tickets(self._federation_log, channel), routing_decisions(self._federation_log, channel)]
         return Starter(self._runtime.database, self._runtime.wakeup, processes, sources)
 
-    def _reconciler(self, processes: Processes, channel: grpc.aio.Channel) -> Reconciler:
+    def _reconciler(self, store: Store, processes: Processes, channel: grpc.aio.Channel) -> Reconciler:
         works: list[OpenWork] = [OpenClocks(channel), OpenComplaints(channel)]
         if self._federation_log:
             works.append(OpenEngagements(channel))
-        return Reconciler(self._runtime.database, processes, works, interval_seconds=self._reconcile_interval_seconds)
+        interval_seconds = self._reconcile_interval_seconds
+        return Reconciler(self._runtime.database, processes, store, works, interval_seconds=interval_seconds)
 
     def _worker(self, client: Client, channel: grpc.aio.Channel) -> Worker:
         with_escalation = self._federation_log is not None
@@ -150,16 +153,3 @@ def make_worker(
         max_concurrent_activities=MAX_CONCURRENT_ACTIVITIES,
         graceful_shutdown_timeout=DRAIN,
     )
-
-
-async def ensure_namespace(client: Client) -> None:
-    """Make the client's namespace if it is missing. Raises RPCError where that is not allowed."""
-    try:
-        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
-    except RPCError as error:
-        if error.status != RPCStatusCode.NOT_FOUND:
-            raise
-        request = RegisterNamespaceRequest(namespace=client.namespace)
-        request.workflow_execution_retention_period.FromTimedelta(RETENTION)
-        await client.workflow_service.register_namespace(request)
-        logger.info("made the namespace", namespace=client.namespace)

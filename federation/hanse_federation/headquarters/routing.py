@@ -12,7 +12,7 @@ concerns (`forwarding`).
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from hanse.errors import IllegalTransition, NothingToSkip, ResourceNotFound
@@ -248,11 +248,22 @@ def _locked(session: Session, name: str) -> GroupEngagement:
 def list_open_engagements(
     session: Session, request: group.ListOpenEngagementsRequest
 ) -> group.ListOpenEngagementsResponse:
-    """Return a page of the engagements that still look for a provider, by name."""
+    """Return a page of the engagements that still look for a provider, by name, and when each has something due."""
     size = page_size(request.page_size)
-    query = select(GroupEngagement.name).where(GroupEngagement.state.in_(SEEKING)).order_by(GroupEngagement.name)
+    stands = and_(
+        Offer.engagement == GroupEngagement.name, Offer.number == GroupEngagement.offer, Offer.state == group.OPEN
+    )
+    due_time = func.coalesce(Offer.expire_time, GroupEngagement.update_time)
+    query = select(GroupEngagement.name, due_time).outerjoin(Offer, stands).order_by(GroupEngagement.name)
+    query = query.where(GroupEngagement.state.in_(SEEKING))
     if key := decode_token(request.page_token, [str]):
         query = query.where(GroupEngagement.name > key[0])
-    names = list(session.scalars(query.limit(size + 1)))
-    token = encode_token(names[size - 1]) if len(names) > size else ""
-    return group.ListOpenEngagementsResponse(engagements=names[:size], next_page_token=token)
+    found = session.execute(query.limit(size + 1)).all()
+    shown = found[:size]
+    return group.ListOpenEngagementsResponse(
+        engagements=[name for name, _ in shown],
+        open_engagements=[
+            group.OpenEngagement(engagement=name, next_due_time=timestamp(due_time)) for name, due_time in shown
+        ],
+        next_page_token=encode_token(shown[-1][0]) if len(found) > size else "",
+    )

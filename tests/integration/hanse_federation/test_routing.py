@@ -1,6 +1,6 @@
 """Headquarters asks one unit after the other; each hears what concerns it, and only what it may."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -323,6 +323,18 @@ async def test_only_seeking_engagements_are_open(group: Group, requested: str, m
     await offer(group)
     await answer(munich, told.EngagementAccepted, 1, ticket.ACCEPTED)
     assert await open_names() == []
+
+
+async def test_an_open_engagement_says_when_routing_has_something_to_do(group: Group, requested: str) -> None:
+    async def due_time() -> datetime:
+        answer = await group.hq.database.read(list_open_engagements, pb.ListOpenEngagementsRequest())
+        [listed] = answer.open_engagements
+        assert listed.engagement == NAME
+        return listed.next_due_time.ToDatetime(UTC)
+
+    assert await due_time() <= group.now
+    made = await offer(group)
+    assert await due_time() == made.expire_time.ToDatetime(UTC) > group.now
 
 
 async def test_an_unknown_engagement_cannot_be_offered(group: Group) -> None:

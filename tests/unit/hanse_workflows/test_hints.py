@@ -19,7 +19,7 @@ from hanse_protos.ticket.v1.complaint_pb2 import (
     ComplaintState,
     ComplaintSummary,
 )
-from hanse_workflows.hints import Hint, escalation_hint, merged, own_hint, sla_hint
+from hanse_workflows.hints import Hint, decision_hint, escalation_hint, merged, own_hint, sla_hint
 from hanse_workflows.processes import complaint_of, escalation_of, sla_of
 
 UNIT = "units/shanghai"
@@ -128,6 +128,23 @@ def test_an_escalation_is_needed_after_requests_and_refusals(payload: Message, a
 
 def test_other_events_do_not_concern_an_escalation() -> None:
     assert escalation_hint(stored(events.EngagementWorkNoted(), ENGAGEMENT)) is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "concerns"),
+    [
+        (events.EngagementReassigned(), True),
+        (events.EngagementOfferExpired(skipped=True), True),
+        (events.EngagementOfferExpired(), False),
+        (events.EngagementOffered(), False),
+    ],
+    ids=["reassigned", "skipped", "expired", "offered"],
+)
+def test_of_routings_decisions_those_that_a_person_asked_for_concern_an_escalation(
+    payload: Message, concerns: bool
+) -> None:
+    expected = Hint(escalation_of(ENGAGEMENT), awaited=True, traceparent="") if concerns else None
+    assert decision_hint(stored(payload, ENGAGEMENT)) == expected
 
 
 def test_several_hints_to_one_process_become_one() -> None:

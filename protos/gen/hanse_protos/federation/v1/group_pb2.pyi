@@ -1442,25 +1442,59 @@ class ListOpenEngagementsResponse(_message.Message):
 
     ENGAGEMENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    OPEN_ENGAGEMENTS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The token of the next page, empty on the last."""
     @_builtins.property
     def engagements(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The engagements."""
 
+    @_builtins.property
+    def open_engagements(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenEngagement]:
+        """The same engagements, each with the time at which routing has something to do."""
+
     def __init__(
         self,
         *,
         engagements: _abc.Iterable[_builtins.str] | None = ...,
         next_page_token: _builtins.str = ...,
+        open_engagements: _abc.Iterable[Global___OpenEngagement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engagements", b"engagements", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engagements", b"engagements", "next_page_token", b"next_page_token", "open_engagements", b"open_engagements"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListOpenEngagementsResponse: _TypeAlias = ListOpenEngagementsResponse  # noqa: Y015
+
+@_typing.final
+class OpenEngagement(_message.Message):
+    """An engagement that looks for a provider."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENGAGEMENT_FIELD_NUMBER: _builtins.int
+    NEXT_DUE_TIME_FIELD_NUMBER: _builtins.int
+    engagement: _builtins.str
+    """Its name."""
+    @_builtins.property
+    def next_due_time(self) -> _timestamp_pb2.Timestamp:
+        """When the offer that stands ends; where none stands, since when the next one is to be made."""
+
+    def __init__(
+        self,
+        *,
+        engagement: _builtins.str = ...,
+        next_due_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_due_time", b"next_due_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement", "next_due_time", b"next_due_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenEngagement: _TypeAlias = OpenEngagement  # noqa: Y015
 
 @_typing.final
 class GetLinkRequest(_message.Message):
