@@ -65,6 +65,24 @@ class SleepsFirstFromNowOn(_Variant):
         self._take_note()
 
 
+@workflow.defn(name="sla")
+class SleepsFirstAlways(_Variant):
+    """Waits a moment before it asks, and knows no other way any more; the marker is still written."""
+
+    @workflow.run
+    async def run(self, process: SlaInput) -> SlaOutcome:
+        workflow.deprecate_patch("sleeps-first")
+        await workflow.sleep(timedelta(seconds=1))
+        while not (evaluation := await self._evaluate(process.ticket)).ended:
+            self._is_changed = False
+            await wait_for(lambda: self._is_changed, evaluation.next_due_time)
+        return SlaOutcome(process.ticket, 0)
+
+    @workflow.signal
+    def changed(self) -> None:
+        self._take_note()
+
+
 @workflow.defn(name="escalation")
 class ExpiresAtOnce:
     """Has an offer expired without waiting for its time."""
