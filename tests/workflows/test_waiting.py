@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -326,7 +327,7 @@ async def test_a_unit_makes_its_namespace_where_it_is_missing(unit: Unit, make_r
         temporal_namespace="units-new",
     )
     await unit.tell(opened(), TICKET)
-    async with Unit(runtime, unit.temporal, unit.tickets, unit.routing, unit.caller).waiting(at_headquarters=False):
+    async with replace(unit, runtime=runtime).waiting(at_headquarters=False):
         await eventually(lambda: ticket.done, seconds=PATIENCE_SECONDS)
 
 
