@@ -1,9 +1,10 @@
 """What leaves a unit: 500 canaries are planted in Shanghai, and searched for wherever anything is kept.
 
 A group runs on real servers, with its spans collected. Tickets go through their life at the desk and at the gateway,
-two of them with an engagement, an article and a charge; a message is forged so that it becomes a dead letter. What
+two of them with an engagement, an article and a charge, two with a complaint, of which one comes to headquarters when
+its time runs out; a message is forged so that it becomes a dead letter. What
 nobody was granted may be in Shanghai's database and in no other place; what was granted has to be where it was granted,
-or the search would prove nothing. Then two persons are erased, while a unit that worked for one of them is offline.
+or the search would prove nothing. Then three persons are erased, while a unit that worked for them is offline.
 """
 
 from __future__ import annotations
@@ -29,13 +30,16 @@ from hanse.cli.schemas import migrate_all
 from hanse.cli.stage import HQ, MUNICH, SHANGHAI, StoryFailed, request_id
 from hanse.config import Settings
 from hanse.local.group import Group
+from hanse.names import ticket_in
 from hanse.policy import load_yaml
 from hanse.telling.publishing import Publisher, Telling
-from hanse_protos.federation.v1 import group_pb2
+from hanse_protos.federation.v1 import complaints_pb2, group_pb2
 from hanse_protos.gateway.v1 import gateway_pb2
 from hanse_protos.knowledge.v1 import knowledge_pb2
 from hanse_protos.log.v1 import log_pb2
 from hanse_protos.policy.v1 import policy_pb2
+from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
+from hanse_protos.ticket.v1 import complaint_pb2 as complaints
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
@@ -52,6 +56,7 @@ AT_A_TIME = 6
 UNGRANTED, PERSONAL, GRANTED, SHARED = "free text", "personal data", "granted to the counterpart", "granted to all"
 FORGED = "in a message that is poison"
 OFFLINE = "written by a unit that is offline"
+COMPLAINED = "granted to headquarters with a complaint"
 
 POLICY = (
     POLICY_YAML.replace("0 - load", """'provider.unit == "units/munich" ? 1 : 0'""")
@@ -60,6 +65,11 @@ sharing:
   - {events: [EngagementRequested, TicketCommented, EngagementWorkNoted], fields: ["*"], audience: COUNTERPART}
   - {events: [EngagementDelivered], fields: ["*"], audience: COUNTERPART}
   - {events: [ArticlePublished], fields: ["*"], audience: GROUP}
+  - {events: [ComplaintEscalated], fields: ["*"], audience: HEADQUARTERS}
+  - {events: [ComplaintDecided], fields: ["*"], audience: COUNTERPART}
+complaints:
+  - {id: at-once, when: ticket.priority == "P1", acknowledge_within: 1s, answer_within: 1h}
+  - {id: every, acknowledge_within: 8h, answer_within: 40h}
 """
 )
 
@@ -75,6 +85,8 @@ class Scene:
     canaries: Canaries = field(default_factory=Canaries)
     partner: Any = None
     refusals: list[bytes] = field(default_factory=list)
+    complaint: str = ""
+    """The one that came to headquarters."""
 
     def settings(self, unit: str) -> Settings:
         """Return the settings of a unit."""
@@ -102,10 +114,13 @@ class Scene:
             phone=plant(PERSONAL),
         )
 
-    async def open(self, kind: str = UNGRANTED) -> pb.Ticket:
+    async def open(self, kind: str = UNGRANTED, priority: pb.Priority.ValueType = pb.P3) -> pb.Ticket:
         """Open a ticket at the desk."""
         ticket = pb.Ticket(
-            title=self.canaries.plant(kind), description=self.canaries.plant(kind), category="display", priority=pb.P3
+            title=self.canaries.plant(kind),
+            description=self.canaries.plant(kind),
+            category="display",
+            priority=priority,
         )
         request = rpc.CreateTicketRequest(
             parent=SHANGHAI, ticket=ticket, contact=self.contact(), request_id=request_id()
@@ -146,6 +161,7 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
         await group.processes["the reactions of hq"].stop(grace_seconds=10)
         await _live(scene)
         await _work_together(scene)
+        await _complain(scene)
         await _forge(scene)
         await _refuse(scene)
         await _settle(scene)
@@ -288,6 +304,64 @@ async def _publish_article(scene: Scene, engagement: str) -> None:
         )
 
 
+async def _complain(scene: Scene) -> None:
+    """Have one complaint answered in the unit; let another's time run out, and headquarters answer it."""
+    plant = scene.canaries.plant
+    kept, taken_further = await scene.open(), await scene.open(priority=pb.P1)
+    for ticket in (kept, taken_further):
+        await _close(scene, ticket.name)
+    answered = await _complaint_about(scene, kept.name, UNGRANTED)
+    # Whoever solved the ticket does not handle the complaint.
+    async with Desk(scene.settings(SHANGHAI), "wang") as manager:
+        await _step(manager, "AcknowledgeComplaint", answered)
+        await _step(manager, "NoteComplaint", answered, text=plant(UNGRANTED))
+        await _step(manager, "AnswerComplaint", answered, text=plant(UNGRANTED), outcome=complaints.NOT_UPHELD)
+        scene.complaint = await _complaint_about(scene, taken_further.name, COMPLAINED)
+        await _answer_at_headquarters(scene, scene.complaint)
+        for name in (answered, scene.complaint):
+            await _step(manager, "CloseComplaint", name)
+
+
+async def _complaint_about(scene: Scene, ticket: str, kind: str) -> str:
+    text = scene.canaries.plant(kind)
+    request = complaints.CreateComplaintRequest(parent=ticket, text=text, request_id=request_id())
+    filed: complaints.Complaint = await scene.shanghai.complaints.CreateComplaint(request)
+    return filed.name
+
+
+async def _step(desk: Desk, verb: str, name: str, **values: Any) -> None:
+    request = getattr(complaints, f"{verb}Request")(name=name, request_id=request_id(), **values)
+    await getattr(desk.complaints, verb)(request)
+
+
+async def _answer_at_headquarters(scene: Scene, name: str) -> None:
+    """Answer a complaint at headquarters, where it comes by itself, and wait until its home has heard."""
+    desk = scene.desks[HQ].group_complaints
+
+    async def has_come() -> bool:
+        listed = await desk.ListGroupComplaints(
+            complaints_pb2.ListGroupComplaintsRequest(parent=SHANGHAI, level=HierarchyStep.HEADQUARTERS)
+        )
+        return [each.complaint.name for each in listed.complaints] == [name]
+
+    await scene.until(has_come, "the complaint has come to headquarters")
+    await desk.AcknowledgeGroupComplaint(
+        complaints_pb2.AcknowledgeGroupComplaintRequest(name=name, request_id=request_id())
+    )
+    text = scene.canaries.plant(COMPLAINED)
+    await desk.AnswerGroupComplaint(
+        complaints_pb2.AnswerGroupComplaintRequest(
+            name=name, text=text, outcome=complaints.UPHELD, request_id=request_id()
+        )
+    )
+
+    async def is_answered() -> bool:
+        known = await scene.shanghai.complaints.GetComplaint(complaints.GetComplaintRequest(name=name))
+        return bool(known.answer == text)
+
+    await scene.until(is_answered, "the unit has headquarters' answer")
+
+
 async def _forge(scene: Scene) -> None:
     """Tell Shanghai's desk a text that its event never sealed, and something that is no event at all."""
     text, settings = scene.canaries.plant(FORGED), scene.settings(SHANGHAI)
@@ -409,6 +483,14 @@ def test_what_was_granted_is_where_it_was_granted(scene: Scene) -> None:
     assert in_database(scene.settings(HQ)) >= shared
 
 
+def test_a_complaint_is_read_at_headquarters_and_at_no_other_unit(scene: Scene) -> None:
+    told_headquarters = scene.canaries.of(COMPLAINED)
+    assert len(told_headquarters) == 2
+    for unit in (HQ, SHANGHAI):
+        assert in_database(scene.settings(unit)) >= told_headquarters
+    assert in_database(scene.settings(MUNICH)) & told_headquarters == set()
+
+
 async def test_headquarters_keeps_nothing_of_what_it_passed_on(scene: Scene) -> None:
     async def forgotten() -> bool:
         return in_database(scene.settings(HQ)) & scene.canaries.of(GRANTED) == set()
@@ -457,7 +539,7 @@ def test_no_refusal_repeats_what_was_sent(scene: Scene) -> None:
 
 @pytest.fixture(scope="module")
 async def erased(scene: Scene) -> set[str]:
-    """What was said about two persons, who are erased while Munich, which worked for both, is offline."""
+    """What was said about three persons, who are erased while Munich, which worked for two of them, is offline."""
     first = (await scene.munich.engagements.ListEngagements(
         rpc.ListEngagementsRequest(parent="units/-/tickets/-")
     )).engagements[0].ticket.name  # fmt: skip
@@ -471,13 +553,15 @@ async def erased(scene: Scene) -> set[str]:
     await scene.do("CommentTicket", ticket.name, text=plant(GRANTED))
     await scene.engage(scene.shanghai, "WithdrawEngagement", engagement)
     await _close(scene, ticket.name)
-    about_first = _texts_about(scene, first)
-    for name in (first, ticket.name):
+    complained_about = ticket_in(scene.complaint)
+    about_first = _texts_about(scene, first) | _texts_about(scene, complained_about) | scene.canaries.of(COMPLAINED)
+    for name in (first, complained_about, ticket.name):
         customer = (await scene.shanghai.tickets.GetTicket(rpc.GetTicketRequest(name=name))).customer
         request = rpc.EraseCustomerRequest(name=customer, ground=pb.REQUEST_OF_PERSON, request_id=str(uuid4()))
         await scene.shanghai.customers.EraseCustomer(request)
     line.heal()
     await _until_erased(scene, {first, ticket.name})
+    await _until_headquarters_erased(scene, complained_about)
     return (set(scene.canaries.planted) - before) | about_first
 
 
@@ -504,6 +588,14 @@ async def _until_erased(scene: Scene, tickets: set[str]) -> None:
 
     await scene.until(everywhere, "every service has erased")
     await _until_quiet(scene)
+
+
+async def _until_headquarters_erased(scene: Scene, ticket: str) -> None:
+    async def erased_there() -> bool:
+        with psycopg.connect(scene.settings(HQ).database_url) as connection:
+            return bool(connection.execute("SELECT FROM federation.erasure WHERE ticket = %s", [ticket]).rowcount)
+
+    await scene.until(erased_there, "headquarters has erased what came with the complaint")
 
 
 def test_a_good_deal_is_erased(erased: set[str], scene: Scene) -> None:
