@@ -28,6 +28,7 @@ from hanse_protos.policy.v1.policy_pb2 import (
     HierarchyStep,
     PolicyDocument,
     PolicyProblem,
+    SharingRule,
     TicketFacts,
     UnitProfile,
 )
@@ -94,6 +95,40 @@ def _hierarchy(standards: Standards) -> Iterator[Finding]:
         elif _is_for_nobody(standards, step.when, tells):
             yield f"hierarchy[{i}].when", "no ticket ever meets this: correct the condition, or drop the step"
         yield from _told_late(standards.document.hierarchy, i)
+
+
+def _complaints(standards: Standards) -> Iterator[Finding]:
+    """Find rules for complaints about no ticket: nothing meets them, or earlier ones always come first."""
+    rules = standards.document.complaints
+    tickets = _tickets(standards, [rule.when for rule in rules])
+    applied = {rule.id for ticket in tickets if (rule := _answer(standards.complaint_rule, ticket))}
+    for i, rule in enumerate(rules if tickets else ()):
+        if _is_endless(rule.when):
+            return
+        if rule.id not in applied:
+            yield f"complaints[{i}].when", "no ticket ever meets this: correct the condition, or drop the rule"
+
+
+def _answers_to_complaints(standards: Standards) -> Iterator[Finding]:
+    """Find what headquarters and the units could not read of a complaint that headquarters answers."""
+    document = standards.document
+    if len(document.units) == 1 or not document.complaints:
+        return
+    for event, field, audience, what in _READ:
+        if not standards.grants(event, field) & {audience, SharingRule.GROUP}:
+            yield "sharing", f"{what}: grant {field} of {event} to {SharingRule.Audience.Name(audience)}"
+
+
+_READ = (
+    (
+        "ComplaintEscalated",
+        "complaint",
+        SharingRule.HEADQUARTERS,
+        "headquarters can't read the complaints that come to it",
+    ),
+    ("ComplaintDecided", "text", SharingRule.COUNTERPART, "units can't read what headquarters answers to complaints"),
+)
+"""What has to be granted for a complaint to be answered at headquarters, to whom, and what is wrong otherwise."""
 
 
 def _kinds_started(document: PolicyDocument) -> set[str]:
@@ -262,4 +297,4 @@ def _answer(ask: Callable[[Question], Answer], question: Question) -> Answer | N
         return None
 
 
-CHECKS: tuple[Check, ...] = (_targets, _ladder, _hierarchy, _agreements, _routing)
+CHECKS: tuple[Check, ...] = (_targets, _ladder, _hierarchy, _complaints, _answers_to_complaints, _agreements, _routing)

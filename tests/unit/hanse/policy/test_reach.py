@@ -109,3 +109,30 @@ def test_who_can_never_be_asked_is_named(eligible: str, path: str) -> None:
 
 def test_a_rule_may_ask_for_who_works_now() -> None:
     assert found(eligible=f"{SKILLED} && open_now") == []
+
+
+COMPLAINTS = """
+complaints:
+  - {id: urgent, when: WHEN, acknowledge_within: 1h, answer_within: 4h}
+  - {id: every, acknowledge_within: 8h, answer_within: 40h}
+"""
+READ = """
+sharing:
+  - {events: [ComplaintEscalated], fields: [complaint], audience: HEADQUARTERS}
+  - {events: [ComplaintDecided], fields: [text], audience: COUNTERPART}
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "paths"), [('ticket.priority == "P1"', []), ('ticket.priority == "P5"', ["complaints[0].when"])]
+)
+def test_a_rule_for_complaints_about_no_ticket_is_named(when: str, paths: list[str]) -> None:
+    assert [path for path, _ in found(COMPLAINTS.replace("WHEN", when) + READ)] == paths
+
+
+def test_complaints_that_nobody_could_read_where_they_are_answered_are_named() -> None:
+    said = found(COMPLAINTS.replace("WHEN", 'ticket.priority == "P1"'))
+    assert [(path, message.split(":")[0]) for path, message in said] == [
+        ("sharing", "headquarters can't read the complaints that come to it"),
+        ("sharing", "units can't read what headquarters answers to complaints"),
+    ]
