@@ -1,10 +1,11 @@
 """The federation over gRPC, beside the link itself: how it is doing, what headquarters sees, what it decides."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
 from hanse.identity import fingerprint_of
 from hanse.names import HEADQUARTERS
+from hanse.policy.what_if import Judge
 from hanse.rpc.call import cause_of
 from hanse.rpc.interceptor import Context
 from hanse.rpc.server import Served
@@ -171,13 +172,14 @@ class RoutingServicer(rpc.RoutingServiceServicer):
 class WhatIfServicer(what_if_rpc.WhatIfServiceServicer):
     """Lays a policy over the group's history."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, judge: Judge) -> None:
         self._database = runtime.database
+        self._judge = judge
 
     async def ComparePolicy(
         self, request: what_if_pb.ComparePolicyRequest, context: Context
     ) -> AsyncIterator[what_if_pb.ComparePolicyResponse]:
-        async for news in compare_policy(self._database, request):
+        async for news in compare_policy(self._database, request, self._judge):
             yield news
 
 
@@ -223,11 +225,14 @@ class MembershipServicer(members_rpc.MembershipServiceServicer):
         return await self._database.read(membership.list_members, request)
 
 
-def served(runtime: Runtime, executor: CommandExecutor, restores: Restores | None = None) -> list[Served]:
+def served(
+    runtime: Runtime, executor: CommandExecutor, restores: Restores | None = None, judge: Judge | None = None
+) -> list[Served]:
     """Return what a unit's server serves of the federation; headquarters' serves the group and the routing too.
 
     `executor` runs the commands of the schema "federation"; what they tell is passed on to the units they concern.
-    `restores` says what each service restores from events that come back from headquarters.
+    `restores` says what each service restores from events that come back from headquarters. `judge` is the desk's,
+    which headquarters asks what another policy would have made of tickets; without it, that is not served.
     """
     link = Served(_SERVICES["LinkService"].full_name, rpc.add_LinkServiceServicer_to_server, LinkServicer(runtime))
     streams = recovery_servicer.served(runtime, executor, restores or {})
@@ -248,7 +253,7 @@ def served(runtime: Runtime, executor: CommandExecutor, restores: Restores | Non
             complaints_rpc.add_GroupComplaintServiceServicer_to_server,
             GroupComplaintServicer(runtime, executor),
         ),
-        Served(WHAT_IF_SERVICE, what_if_rpc.add_WhatIfServiceServicer_to_server, WhatIfServicer(runtime)),
+        *_what_if(runtime, judge),
         Served(
             _SERVICES["MembershipService"].full_name,
             members_rpc.add_MembershipServiceServicer_to_server,
@@ -256,3 +261,9 @@ def served(runtime: Runtime, executor: CommandExecutor, restores: Restores | Non
         ),
         enrolment_servicer.served(runtime, executor),
     ]
+
+
+def _what_if(runtime: Runtime, judge: Judge | None) -> Iterator[Served]:
+    if judge:
+        servicer = WhatIfServicer(runtime, judge)
+        yield Served(WHAT_IF_SERVICE, what_if_rpc.add_WhatIfServiceServicer_to_server, servicer)

@@ -16,7 +16,7 @@ from hanse.cli.desk import Desk
 from hanse.cli.policy_draft import TIME_FORMATS, in_utc
 from hanse.times import put_time
 from hanse_protos.federation.v1 import what_if_pb2 as pb
-from hanse_protos.policy.v1.policy_pb2 import PolicyDocument
+from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, PolicyDocument
 
 SHOWN_TICKETS = 20
 
@@ -66,33 +66,58 @@ async def compare(headquarters: Desk, request: pb.ComparePolicyRequest) -> Answe
     return answer
 
 
+NOT_KNOWN = (
+    "What people did stays as it was. Not known: who above the desk would have acknowledged, who would have been busy, "
+    "what people would have done when warned."
+)
+
+
 def show(answer: Answer, *, every_ticket: bool) -> None:
     """Print the answer for people."""
-    rows = (
+    judged = [summary for summary in answer.summaries if summary.tickets]
+    output.table(
+        "Under the policies that governed → under this document",
+        ["unit", "tickets", "differ", *_COUNTED, "rerouted", "unknown"],
         (
-            output.unit(summary.unit),
-            f"{summary.tickets:,}",
-            f"{summary.different:,}",
-            _change(summary.before.response_breaches, summary.after.response_breaches),
-            _change(summary.before.resolution_breaches, summary.after.resolution_breaches),
-            _change(summary.before.climbs, summary.after.climbs),
-            _change(summary.before.engagements, summary.after.engagements),
-            f"{summary.rerouted:,}",
-            f"{summary.unknown:,}",
-        )
-        for summary in answer.summaries
-        if summary.tickets
+            (
+                output.unit(summary.unit),
+                f"{summary.tickets:,}",
+                f"{summary.different:,}",
+                *(_change(getattr(summary.before, name), getattr(summary.after, name)) for name in _COUNTED.values()),
+                f"{summary.rerouted:,}",
+                f"{summary.unknown:,}",
+            )
+            for summary in judged
+        ),
     )
-    columns = [
-        "unit", "tickets", "differ", "late answers", "late solutions", "climbs", "asked", "rerouted", "unknown",
-    ]  # fmt: skip
-    output.table("Under the policies that governed → under this document", columns, rows)
     shown = answer.differences if every_ticket else answer.differences[:SHOWN_TICKETS]
     if shown:
         rows_of_tickets = ((difference.ticket, *_in_words(difference)) for difference in shown)
         output.table("Tickets that differ", ["ticket", "before", "after"], rows_of_tickets)
     if len(shown) < len(answer.differences):
         output.console.print(f"and {len(answer.differences) - len(shown):,} more: --all shows them, --json too")
+    if judged:
+        _show_not_known(sum(summary.imported for summary in judged))
+
+
+_COUNTED = {
+    "late answers": "response_breaches",
+    "late replies": "late_replies",
+    "late updates": "late_updates",
+    "late solutions": "resolution_breaches",
+    "late OLA, UC": "late_agreements",
+    "climbs": "climbs",
+    "told above": "tickets_told_above",
+    "asked": "engagements",
+}
+"""The columns of what is counted under both, and the fields."""
+
+
+def _show_not_known(imported: int) -> None:
+    output.console.print(NOT_KNOWN, style="dim")
+    if imported:
+        tickets = f"{imported:,} imported {'ticket' if imported == 1 else 'tickets'}"
+        output.console.print(f"Of {tickets} it is not known what customers wrote and were answered.", style="dim")
 
 
 def _change(before: int, after: int) -> str:
@@ -107,11 +132,16 @@ def _in_words(difference: pb.WhatIfDifference) -> tuple[str, str]:
 
 
 def _facts(verdict: pb.WhatIfVerdict) -> list[str]:
+    levels = ", ".join(HierarchyStep.Level.Name(level).lower().replace("_", " ") for level in verdict.levels)
     return [
         f"target {verdict.target or 'none'}",
         f"answer {'late' if verdict.response_breached else 'in time'}",
+        f"late replies {verdict.late_replies}",
+        f"late updates {verdict.late_updates}",
         f"solution {'late' if verdict.resolution_breached else 'in time'}",
         f"solution due {output.when(verdict.resolution_due_time)}",
+        f"late OLA, UC {verdict.late_agreements}",
         f"tier {verdict.tier}",
+        f"tells {levels or 'nobody above'}",
         f"asks {output.unit(verdict.provider) if verdict.provider else 'nobody'}",
     ]

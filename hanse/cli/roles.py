@@ -59,6 +59,7 @@ from hanse_services.settlement.model import SCHEMA as SETTLEMENT
 from hanse_services.settlement.restoring import RESTORES as SETTLEMENT_RESTORES
 from hanse_services.subscriptions import SUBSCRIPTIONS
 from hanse_services.ticket import servicer as ticket_servicer
+from hanse_services.ticket.clocks.judging import judge
 from hanse_services.ticket.effects import EFFECTS as TICKET_EFFECTS
 from hanse_services.ticket.model import SCHEMA as TICKET
 from hanse_services.ticket.restoring import RESTORES as TICKET_RESTORES
@@ -113,7 +114,7 @@ def services_of(runtime: Runtime) -> list[Served]:
         *knowledge_servicer.served(runtime, executors["knowledge"]),
         *settlement_servicer.served(runtime, executors["settlement"]),
         *policy_servicer.served(runtime, executors["policy"]),
-        *federation_servicer.served(runtime, executors["federation"], RESTORES),
+        *federation_servicer.served(runtime, executors["federation"], RESTORES, judge),
         *admin_served(runtime, executors["gateway"]),
         *handling_servicer.served(runtime, executors["waiting"]),
         log_servicer.served(runtime.database, logs),

@@ -21,9 +21,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from hanse.log.follow import StoredRecord
-from hanse.names import home_of, ticket_in
-from hanse.policy.facts import class_name
-from hanse.policy.what_if import History, Stretch
+from hanse.names import ticket_in
 from hanse.times import instant
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1 import events_pb2 as told
@@ -98,11 +96,6 @@ class Moment:
     def at(self) -> datetime:
         """From when on."""
         return self.change.at
-
-    @property
-    def stands(self) -> tuple[bool, str]:
-        """What makes a stretch: whether the ticket waits, and who holds it."""
-        return self.state == pb.WAITING, self.holder
 
 
 ENDED = frozenset({pb.RESOLVED, pb.CLOSED})
@@ -179,25 +172,13 @@ class TicketHistory:
                 moment = following
                 yield moment
 
-    def finished(self) -> History:
-        """Return what happened, for a policy to be laid over."""
-        ticket, lived = self.opened, _Life()
+    @property
+    def resolve_time(self) -> datetime | None:
+        """When the solution was found that held."""
+        found = None
         for moment in self.moments():
-            lived.take(moment)
-        return History(
-            ticket=ticket.name,
-            home=home_of(ticket.name),
-            priority=pb.Priority.Name(ticket.priority),
-            category=ticket.category,
-            language=ticket.language,
-            product=ticket.product,
-            tier=ticket.tier,
-            service=ticket.service,
-            customer_class=class_name(ticket.customer_class),
-            stretches=tuple(lived.stretches),
-            response_time=lived.response_time,
-            resolve_time=lived.resolve_time,
-        )
+            found = (found or moment.at) if moment.state in ENDED else None
+        return found
 
 
 def _missed(step: MissedStep, event_id: str, actor: str, said: datetime) -> Change:
@@ -222,33 +203,6 @@ def _after(before: Moment, change: Change) -> Moment | None:
     if before.state not in allowed:
         return None
     return replace(before, change=change, state=state, waiting_for=change.waiting_for)
-
-
-@dataclass(slots=True)
-class _Life:
-    """The stretches of a history, with the first answer and the solution that held."""
-
-    stretches: list[Stretch] = field(default_factory=list)
-    response_time: datetime | None = None
-    resolve_time: datetime | None = None
-
-    def take(self, moment: Moment) -> None:
-        if moment.change.what == Happening.ANSWERED and self.response_time is None:
-            self.response_time = moment.at
-        current = self.stretches[-1] if self.stretches else None
-        is_open = current is not None and current.end is None
-        waits, holder = moment.stands
-        if moment.state in ENDED:
-            self._close(moment.at)
-            self.resolve_time = self.resolve_time or moment.at
-        elif not (is_open and current and (current.holder, current.running) == (holder, not waits)):
-            self._close(moment.at)
-            self.resolve_time = None
-            self.stretches.append(Stretch(holder, not waits, moment.at, None))
-
-    def _close(self, at: datetime) -> None:
-        if self.stretches and self.stretches[-1].end is None:
-            self.stretches[-1] = replace(self.stretches[-1], end=at)
 
 
 class Histories:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -16,8 +16,10 @@ from hanse.cli.countries import TIME_ZONES
 from hanse.cli.incident_log import COLUMNS, REST, Change, IncidentLog, by_country, fold, read
 from hanse.cli.replay import country_policy
 from hanse.policy import Standards
-from hanse.policy.what_if import History, Stretch, judge
+from hanse.policy.histories import Change as Happened
+from hanse.policy.histories import Happening, TicketHistory
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.clocks.judging import judge
 
 REAL_LOG = Path(__file__).parents[3] / "shared" / "data" / "vinst-incidents.csv.gz"
 TARGET = timedelta(hours=17)
@@ -64,22 +66,34 @@ def plainly_late(changes: Sequence[Change], units: dict[str, str], offices: dict
     return worked + (office.worked(since, NOW) if since else timedelta(0)) > TARGET
 
 
-def history(incident: str, changes: Sequence[Change], units: dict[str, str]) -> History:
+def steps(before: pb.TicketState.ValueType, after: pb.TicketState.ValueType) -> Iterator[Happening]:
+    """Yield what leads from one row of the log to the next."""
+    if after in ENDED:
+        yield from () if before in ENDED else (Happening.RESOLVED,)
+        return
+    if before in ENDED:
+        yield Happening.REOPENED
+    if after == pb.WAITING and before != pb.WAITING:
+        yield Happening.PAUSED
+    if before == pb.WAITING and after != pb.WAITING:
+        yield Happening.RESUMED
+
+
+def history(incident: str, changes: Sequence[Change], units: dict[str, str]) -> TicketHistory:
     """Return an incident as a policy is laid over it."""
-    stretches: list[Stretch] = []
-    resolve_time = None
-    for change in changes:
-        if stretches and stretches[-1].end is None:
-            last = stretches.pop()
-            stretches.append(Stretch(last.holder, last.running, last.start, change.occur_time))
-        if change.state in ENDED:
-            resolve_time = resolve_time or change.occur_time
-        else:
-            resolve_time = None
-            holder = f"units/{units[change.org_line]}"
-            stretches.append(Stretch(holder, change.state != pb.WAITING, change.occur_time, None))
     home = f"units/{units[changes[0].org_line]}"
-    return History(f"{home}/tickets/{incident}", home, "P3", "incident", "", "", 1, stretches, None, resolve_time)
+    opened = pb.TicketSummary(
+        name=f"{home}/tickets/{incident}", priority=pb.P3, category="incident", tier=1, holder=home
+    )
+    opening = Happened(Happening.OPENED, changes[0].occur_time, "", "")
+    found, state, holder = TicketHistory(opened, opening, policy_version=0), pb.NEW, home
+    for change in changes:
+        unit, at = f"units/{units[change.org_line]}", change.occur_time
+        if unit != holder:
+            found.noted.append(Happened(Happening.HANDED_OVER, at, "", "", unit=unit))
+        found.noted.extend(Happened(what, at, "", "") for what in steps(state, change.state))
+        state, holder = change.state, unit
+    return found
 
 
 def made_up(folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """What a policy would have made of the group's tickets, compared with the policy that governed each of them.
 
 It reads headquarters' copies of the units' logs, page by page, and judges in a thread of its own: links and answers of
-the same process go on meanwhile. It writes nothing.
+the same process go on meanwhile. It writes nothing. The judge plays the desk's clocks, so it comes from there.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from hanse.policy.conditions import invalid
 from hanse.policy.histories import Histories, TicketHistory
 from hanse.policy.store import PolicyStore
 from hanse.policy.tuning import tuned
-from hanse.policy.what_if import History, Verdict, judge
+from hanse.policy.what_if import Judge, Verdict
 from hanse.times import instant, put_time
 from hanse_federation.headquarters.overrides import overrides_of
 from hanse_federation.model import LOG, SCHEMA
 from hanse_protos.federation.v1 import what_if_pb2 as pb
-from hanse_protos.policy.v1.policy_pb2 import PolicyDocument
+from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, PolicyDocument
 from hanse_protos.policy.v1.tuning_pb2 import PolicyOverride
 
 PAGE_RECORDS = 5_000
 """How many records are read at a time: a tenth of a second, and a few megabytes."""
 JUDGED_TICKETS = 500
-"""How many tickets are judged at a time: about a tenth of a second."""
+"""How many tickets are judged at a time: about a second."""
 TICKET_STREAM = "/streams/ticket"
 
 News = pb.ComparePolicyResponse
 
 
-async def compare_policy(database: Database, request: pb.ComparePolicyRequest) -> AsyncIterator[News]:
+async def compare_policy(database: Database, request: pb.ComparePolicyRequest, judge: Judge) -> AsyncIterator[News]:
     """Yield progress while the logs are read, then what differs, then what it comes to, unit by unit.
 
     Raises PolicyInvalid for a document that does not hold together, PolicyMissing where no policy was ever in force.
@@ -58,7 +58,7 @@ async def compare_policy(database: Database, request: pb.ComparePolicyRequest) -
             yield News(progress=progress)
         unit = home_of(stream)
         governing = Governing(before, await database.read(overrides_of, unit))
-        comparison = Comparison(unit, governing, governing.newest_over(document), utc_now())
+        comparison = Comparison(unit, governing, governing.newest_over(document), judge, utc_now())
         tickets = _opened_since(histories, instant(request.since) if request.HasField("since") else None)
         for first in range(0, len(tickets), JUDGED_TICKETS):
             different = await asyncio.to_thread(comparison.judge_all, tickets[first : first + JUDGED_TICKETS])
@@ -141,6 +141,7 @@ class Comparison:
     unit: str
     before: Governing
     after: Standards
+    judge: Judge
     now: datetime
     summary: pb.WhatIfSummary = field(default_factory=pb.WhatIfSummary)
 
@@ -153,33 +154,37 @@ class Comparison:
 
     def _judge(self, ticket: TicketHistory) -> pb.WhatIfDifference | None:
         self.summary.tickets += 1
-        history = ticket.finished()
+        self.summary.imported += ticket.imported
         governed = self.before.standards(ticket.policy_version, ticket.opened.policy_override)
         try:
-            before = judge(governed, history, self.now)
-            after = judge(self.after, history, self.now)
+            before = self.judge(governed, ticket, self.now)
+            after = self.judge(self.after, ticket, self.now)
         except (CategoryUnknown, UnitUnknown, HorizonExceeded):
             self.summary.unknown += 1
             return None
-        _count(self.summary.before, history, before)
-        _count(self.summary.after, history, after)
+        _count(self.summary.before, before)
+        _count(self.summary.after, after)
         if before == after:
             return None
         self.summary.different += 1
         self.summary.rerouted += before.engaged and after.engaged and before.provider != after.provider
         return pb.WhatIfDifference(
-            ticket=history.ticket,
+            ticket=ticket.opened.name,
             policy_version=ticket.policy_version,
             before=_verdict_to_proto(before),
             after=_verdict_to_proto(after),
         )
 
 
-def _count(counted: pb.WhatIfCount, history: History, verdict: Verdict) -> None:
+def _count(counted: pb.WhatIfCount, verdict: Verdict) -> None:
     counted.response_breaches += verdict.response_breached
     counted.resolution_breaches += verdict.resolution_breached
-    counted.climbs += verdict.tier - history.tier
+    counted.climbs += verdict.climbs
     counted.engagements += verdict.engaged
+    counted.late_replies += verdict.late_replies
+    counted.late_updates += verdict.late_updates
+    counted.late_agreements += verdict.late_agreements
+    counted.tickets_told_above += bool(verdict.levels)
 
 
 def _verdict_to_proto(verdict: Verdict) -> pb.WhatIfVerdict:
@@ -189,6 +194,10 @@ def _verdict_to_proto(verdict: Verdict) -> pb.WhatIfVerdict:
         resolution_breached=verdict.resolution_breached,
         tier=verdict.tier,
         provider=verdict.provider,
+        late_replies=verdict.late_replies,
+        late_updates=verdict.late_updates,
+        late_agreements=verdict.late_agreements,
+        levels=[HierarchyStep.Level.Value(level) for level in verdict.levels],
     )
     put_time(message.response_due_time, verdict.response_due)
     put_time(message.resolution_due_time, verdict.resolution_due)

@@ -12,7 +12,7 @@ its promise, its deadlines and which of its steps are done, and no time used: th
 - `evaluation`: what is due now, done once. `skipping`: a person has decided that it is not done.
 - `queue`: what runs out next. `attainment`: how promises were kept.
 - `replaying`: the same clocks computed from the ticket's history. `repair` puts that in place of the rows, `explaining`
-  says it line by line.
+  says it line by line; `judging` plays a policy's own steps too, for what another one would have made of it.
 - `recomputing`: the same from the rows alone, where another policy differs in lengths only. `bulk_repair` puts all
   tickets with open clocks under a policy that way, many in one statement.
 

@@ -218,7 +218,7 @@ def _take_over(work: Work, ticket: Ticket, replayed: Replayed, history: TicketHi
     ticket.breached = any(clock.breach_time and clock.towards == nouns.Clock.CUSTOMER for clock in ticket.clocks)
     ticket.waiting_duration, ticket.waiting_since = replayed.waiting_duration, replayed.waiting_since
     ticket.target, ticket.respond_time = new.target, new.respond_time
-    ticket.resolve_time = history.finished().resolve_time
+    ticket.resolve_time = history.resolve_time
 
 
 def _match(work: Work, own: list[Any], new: Iterable[Any], key: Any, columns: Iterable[str]) -> None:

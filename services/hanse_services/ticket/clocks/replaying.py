@@ -60,7 +60,7 @@ def replay(standards: Standards, history: TicketHistory, now: datetime) -> Repla
     HorizonExceeded.
     """
     first, *later = history.moments()
-    run = _Run(standards, _example(standards, history, first))
+    run = Run(standards, example_of(standards, history, first))
     run.begin(first)
     for moment in later:
         run.run_until(moment.at)
@@ -69,7 +69,8 @@ def replay(standards: Standards, history: TicketHistory, now: datetime) -> Repla
     return Replayed(run.ticket, sorted(run.lines, key=lambda line: line.at), run.waited, run.waiting_since)
 
 
-def _example(standards: Standards, history: TicketHistory, first: Moment) -> Ticket:
+def example_of(standards: Standards, history: TicketHistory, first: Moment) -> Ticket:
+    """Return the ticket that a history begins with, which nobody has stored."""
     opened = history.opened
     return Ticket(
         name=opened.name,
@@ -93,7 +94,7 @@ def _example(standards: Standards, history: TicketHistory, first: Moment) -> Tic
     )
 
 
-class _Run:
+class Run:
     """A history being played through."""
 
     def __init__(self, standards: Standards, ticket: Ticket) -> None:

@@ -3,9 +3,11 @@
 isort:skip_file
 What a policy would have made of the group's real tickets, before it is published."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from hanse_protos.policy.v1 import policy_pb2 as _policy_pb2
 import builtins as _builtins
 import sys
@@ -129,6 +131,10 @@ class WhatIfVerdict(_message.Message):
     RESOLUTION_BREACHED_FIELD_NUMBER: _builtins.int
     TIER_FIELD_NUMBER: _builtins.int
     PROVIDER_FIELD_NUMBER: _builtins.int
+    LATE_REPLIES_FIELD_NUMBER: _builtins.int
+    LATE_UPDATES_FIELD_NUMBER: _builtins.int
+    LATE_AGREEMENTS_FIELD_NUMBER: _builtins.int
+    LEVELS_FIELD_NUMBER: _builtins.int
     target: _builtins.str
     """The id of the service target, empty where none holds."""
     response_breached: _builtins.bool
@@ -136,16 +142,26 @@ class WhatIfVerdict(_message.Message):
     resolution_breached: _builtins.bool
     """Whether the solution comes too late."""
     tier: _builtins.int
-    """The tier that the ladder lifts the ticket to."""
+    """The tier that the ticket gets to: by its people, and by the ladder."""
     provider: _builtins.str
     """The unit that is asked first for an engagement, empty where nobody is asked."""
+    late_replies: _builtins.int
+    """How many replies to messages of the customer come too late."""
+    late_updates: _builtins.int
+    """How many periodic updates come too late."""
+    late_agreements: _builtins.int
+    """How many stays at a tier, engagements and waits for suppliers take longer than was agreed."""
     @_builtins.property
     def response_due_time(self) -> _timestamp_pb2.Timestamp:
-        """When the first response is due."""
+        """When the first response is due; unset where it comes in time."""
 
     @_builtins.property
     def resolution_due_time(self) -> _timestamp_pb2.Timestamp:
-        """When the solution is due; unset where it is not reached."""
+        """When the solution is due; unset where it comes in time, and while its clock stands."""
+
+    @_builtins.property
+    def levels(self) -> _containers.RepeatedScalarFieldContainer[_policy_pb2.HierarchyStep.Level.ValueType]:
+        """Whom above the desk the hierarchy tells, in that order, each once."""
 
     def __init__(
         self,
@@ -157,10 +173,14 @@ class WhatIfVerdict(_message.Message):
         resolution_breached: _builtins.bool = ...,
         tier: _builtins.int = ...,
         provider: _builtins.str = ...,
+        late_replies: _builtins.int = ...,
+        late_updates: _builtins.int = ...,
+        late_agreements: _builtins.int = ...,
+        levels: _abc.Iterable[_policy_pb2.HierarchyStep.Level.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["resolution_due_time", b"resolution_due_time", "response_due_time", b"response_due_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["provider", b"provider", "resolution_breached", b"resolution_breached", "resolution_due_time", b"resolution_due_time", "response_breached", b"response_breached", "response_due_time", b"response_due_time", "target", b"target", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["late_agreements", b"late_agreements", "late_replies", b"late_replies", "late_updates", b"late_updates", "levels", b"levels", "provider", b"provider", "resolution_breached", b"resolution_breached", "resolution_due_time", b"resolution_due_time", "response_breached", b"response_breached", "response_due_time", b"response_due_time", "target", b"target", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -214,14 +234,26 @@ class WhatIfCount(_message.Message):
     RESOLUTION_BREACHES_FIELD_NUMBER: _builtins.int
     CLIMBS_FIELD_NUMBER: _builtins.int
     ENGAGEMENTS_FIELD_NUMBER: _builtins.int
+    LATE_REPLIES_FIELD_NUMBER: _builtins.int
+    LATE_UPDATES_FIELD_NUMBER: _builtins.int
+    LATE_AGREEMENTS_FIELD_NUMBER: _builtins.int
+    TICKETS_TOLD_ABOVE_FIELD_NUMBER: _builtins.int
     response_breaches: _builtins.int
     """Tickets whose first response comes too late."""
     resolution_breaches: _builtins.int
     """Tickets whose solution comes too late."""
     climbs: _builtins.int
-    """Steps up a tier, over all tickets."""
+    """Steps up a tier by the ladder, over all tickets."""
     engagements: _builtins.int
     """Tickets for which the ladder asks for an engagement."""
+    late_replies: _builtins.int
+    """Replies to messages of customers that come too late."""
+    late_updates: _builtins.int
+    """Periodic updates that come too late."""
+    late_agreements: _builtins.int
+    """Stays at a tier, engagements and waits for suppliers that take longer than was agreed."""
+    tickets_told_above: _builtins.int
+    """Tickets of which somebody above the desk is told."""
     def __init__(
         self,
         *,
@@ -229,10 +261,14 @@ class WhatIfCount(_message.Message):
         resolution_breaches: _builtins.int = ...,
         climbs: _builtins.int = ...,
         engagements: _builtins.int = ...,
+        late_replies: _builtins.int = ...,
+        late_updates: _builtins.int = ...,
+        late_agreements: _builtins.int = ...,
+        tickets_told_above: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["climbs", b"climbs", "engagements", b"engagements", "resolution_breaches", b"resolution_breaches", "response_breaches", b"response_breaches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["climbs", b"climbs", "engagements", b"engagements", "late_agreements", b"late_agreements", "late_replies", b"late_replies", "late_updates", b"late_updates", "resolution_breaches", b"resolution_breaches", "response_breaches", b"response_breaches", "tickets_told_above", b"tickets_told_above"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -251,6 +287,7 @@ class WhatIfSummary(_message.Message):
     REROUTED_FIELD_NUMBER: _builtins.int
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
+    IMPORTED_FIELD_NUMBER: _builtins.int
     unit: _builtins.str
     """The home unit."""
     tickets: _builtins.int
@@ -261,6 +298,8 @@ class WhatIfSummary(_message.Message):
     """The tickets that are treated otherwise."""
     rerouted: _builtins.int
     """Of those that are asked of somebody under both: the tickets that another unit is asked for first."""
+    imported: _builtins.int
+    """The tickets that were imported: what their customers wrote and were answered is not known."""
     @_builtins.property
     def before(self) -> Global___WhatIfCount:
         """Under the policies that governed the tickets."""
@@ -279,10 +318,11 @@ class WhatIfSummary(_message.Message):
         rerouted: _builtins.int = ...,
         before: Global___WhatIfCount | None = ...,
         after: Global___WhatIfCount | None = ...,
+        imported: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "different", b"different", "rerouted", b"rerouted", "tickets", b"tickets", "unit", b"unit", "unknown", b"unknown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "different", b"different", "imported", b"imported", "rerouted", b"rerouted", "tickets", b"tickets", "unit", b"unit", "unknown", b"unknown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

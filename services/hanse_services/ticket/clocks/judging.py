@@ -1,0 +1,151 @@
+"""What a policy would have made of a ticket: its history, played through the clocks with all that is due on them.
+
+What people did stays as it was: answers, waits, hand-overs, climbs. What the policy does by itself is done as its
+clocks would have had it done, in order of time: breaches, the rungs of its ladder, telling those above the desk, asking
+for an engagement of whoever would be first if everybody were free. What the ladder really did, under the policy that
+governed the ticket, is left out for that.
+
+Not known, and so not played: who above the desk would have acknowledged (a level is told at its percent, not because
+the one below kept silent), and what people would have done when they were warned.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from hanse.names import home_of
+from hanse.policy.facts import facts_of
+from hanse.policy.histories import Happening, Moment, TicketHistory
+from hanse.policy.standards import TOP_TIER, Standards
+from hanse.policy.what_if import Verdict
+from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, LadderStep, TicketFacts
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.clocks.replaying import Run, example_of
+from hanse_services.ticket.clocks.rows import schedule
+from hanse_services.ticket.clocks.rules import AGREED
+from hanse_services.ticket.hierarchy import LEVELS
+from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
+
+PEOPLE = "/agents/"
+"""What the names of people at a desk have in them; the policy's own steps are done by the unit's workers."""
+EVERYBODY_IS_FREE: dict[str, int] = {}
+
+
+def judge(standards: Standards, history: TicketHistory, now: datetime) -> Verdict:
+    """Lay a policy over a history; see `hanse.policy.what_if.Judge`."""
+    first, *later = _by_people(history).moments()
+    run = _Judged(standards, example_of(standards, history, first))
+    run.begin(first)
+    for moment in later:
+        run.run_until(moment.at)
+        run.follow(moment)
+    run.run_until(now)
+    return run.verdict()
+
+
+def _by_people(history: TicketHistory) -> TicketHistory:
+    """Return a history without the climbs that the policy of the time had it do."""
+    noted = [change for change in history.noted if change.what != Happening.CLIMBED or PEOPLE in change.actor]
+    return replace(history, noted=noted)
+
+
+class _Judged(Run):
+    """A history being played through, with the steps of the policy."""
+
+    def __init__(self, standards: Standards, ticket: Ticket) -> None:
+        super().__init__(standards, ticket)
+        self._home = home_of(ticket.name)
+        self._climbs = 0
+        self._engaged = False
+        self._provider = ""
+        self._levels: dict[str, None] = {}
+        ticket.returns, ticket.left_units = 0, []
+
+    def run_until(self, at: datetime) -> None:
+        """Let the clocks run, and do what is due on them by an instant, in order of time."""
+        schedule(self._standards, self.ticket)
+        while due := min(self._due(at), key=lambda due: due[0], default=None):
+            self._do(*due)
+
+    def follow(self, moment: Moment) -> None:
+        """Let the clocks follow a moment. Nobody takes a ticket back down that the ladder has lifted."""
+        if moment.change.what == Happening.HANDED_OVER:
+            self.ticket.hand_to(moment.holder)
+        super().follow(replace(moment, tier=max(moment.tier, self.ticket.tier)))
+
+    def verdict(self) -> Verdict:
+        """Return what has come of it."""
+        ticket = self.ticket
+        return Verdict(
+            target=ticket.target,
+            response_due=self._due_time(pb.Clock.RESPONSE),
+            resolution_due=self._due_time(pb.Clock.RESOLUTION),
+            response_breached=bool(self._late(pb.Clock.RESPONSE)),
+            resolution_breached=bool(self._late(pb.Clock.RESOLUTION)),
+            late_replies=self._late(pb.Clock.NEXT_REPLY),
+            late_updates=self._late(pb.Clock.PERIODIC_UPDATE),
+            late_agreements=self._late(*AGREED),
+            tier=ticket.tier,
+            climbs=self._climbs,
+            levels=tuple(self._levels),
+            engaged=self._engaged,
+            provider=self._provider,
+        )
+
+    def _due_time(self, kind: pb.Clock.Kind.ValueType) -> datetime | None:
+        return next((clock.breach_time or clock.due_time for clock in self.ticket.clocks if clock.kind == kind), None)
+
+    def _late(self, *kinds: pb.Clock.Kind.ValueType) -> int:
+        return sum(clock.kind in kinds and clock.breach_time is not None for clock in self.ticket.clocks)
+
+    def _due(self, at: datetime) -> Iterator[tuple[datetime, Clock, int]]:
+        """Yield the steps that are due by an instant: when, on which clock, and which of its steps."""
+        for clock in self.ticket.clocks:
+            for number, step in enumerate(clock.steps if clock.stop_time is None else ()):
+                if step["done_time"] is None and step["due_time"]:
+                    due_time = datetime.fromisoformat(step["due_time"])
+                    if due_time <= at:
+                        yield due_time, clock, number
+
+    def _do(self, at: datetime, clock: Clock, number: int) -> None:
+        steps = clock.open_steps()
+        step = steps[number]
+        step.done_time = at.isoformat()
+        clock.keep_steps(steps)
+        match StepAction(step.action):
+            case StepAction.BREACH:
+                clock.breach_time = clock.breach_time or at
+            case StepAction.CLIMB | StepAction.REQUEST_ENGAGEMENT:
+                self._take_rung(step, at)
+            case action if action in LEVELS:
+                self._tell(LEVELS[action], clock, step)
+
+    def _take_rung(self, step: Step, at: datetime) -> None:
+        """Climb, or ask for an engagement, as the desk does: only while it has the ticket, and the rung is for it."""
+        facts, action = self._facts(), LadderStep.Action.Value(step.action)
+        rungs = ((rung.action, rung.at_percent) for rung in self._standards.ladder_for(facts))
+        if self.ticket.holder != self._home or (action, step.percent) not in rungs:
+            return
+        if action == LadderStep.CLIMB or not self._standards.lists_others(self._home):
+            self._climb(at)
+        elif not self._engaged:
+            candidates = self._standards.candidates(facts, EVERYBODY_IS_FREE, at)
+            self._engaged = True
+            self._provider = candidates[0] if candidates else self._standards.document.routing.final_owner
+
+    def _climb(self, at: datetime) -> None:
+        if self.ticket.tier < TOP_TIER:
+            self.ticket.tier, self.ticket.assignee = self.ticket.tier + 1, ""
+            self._climbs += 1
+            self._settle(at)
+
+    def _tell(self, level: HierarchyStep.Level.ValueType, clock: Clock, step: Step) -> None:
+        kind = pb.Clock.Kind.Name(clock.kind)
+        if self._standards.tells(self._facts(), level, kind, step.percent):
+            self._levels[HierarchyStep.Level.Name(level)] = None
+
+    def _facts(self) -> TicketFacts:
+        return facts_of(self._standards, self.ticket, self._home)
+
+    def _note(self, moment: Moment, started: object = (), stopped: object = ()) -> None:
+        """Nobody reads the lines of what is only judged."""

@@ -1,0 +1,156 @@
+"""What a policy makes of a history: its clocks are played with everything that is due on them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from hanse.policy import CategoryUnknown, Standards, load_yaml
+from hanse.policy.histories import Change, Happening, TicketHistory
+from hanse.policy.what_if import Verdict
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.clocks.judging import judge
+
+MONDAY = datetime(2026, 3, 2, 8, tzinfo=UTC)
+NOW = MONDAY + timedelta(days=30)
+HOUR = timedelta(hours=1)
+SHANGHAI, MUNICH = "units/shanghai", "units/munich"
+AGENT, WORKER = f"{SHANGHAI}/agents/li", "sla"
+
+POLICY = """
+title: A policy to judge by
+categories: [{id: display, skill: display-repair}]
+calendars:
+  - {id: always, time_zone: UTC, shifts: [{days: MON-SUN, start: 00:00, end: 24:00}]}
+  - {id: office, time_zone: UTC, shifts: [{days: MON-FRI, start: 08:00, end: 16:00}]}
+units:
+  - {unit: units/hq, calendar: always, languages: [en], skills: []}
+  - {unit: units/munich, calendar: office, languages: [en], skills: [display-repair]}
+  - {unit: units/shanghai, calendar: office, languages: [en], skills: []}
+targets: [{id: p1, when: ticket.priority == "P1", response: 1h, resolution: 10h, FURTHER}]
+ladder:
+  - {at_percent: 40, action: CLIMB, when: ticket.tier == 1}
+  - {at_percent: 60, action: CLIMB, when: ticket.tier == 2}
+  - {at_percent: 80, action: REQUEST_ENGAGEMENT, when: ticket.tier == 3}
+routing:
+  eligible: ticket.skill in provider.skills
+  score: 0 - load
+  offer_timeout: 30m
+  rounds: 1
+  final_owner: units/hq
+rates: [{id: standard, amount: 90.00 EUR}]
+"""
+
+
+def policy(further: str = "", rest: str = "", text: str = POLICY) -> Standards:
+    return Standards(1, load_yaml(text.replace(", FURTHER", f", {further}" if further else "") + rest))
+
+
+standards = policy()
+
+
+def happened(what: Happening, hours: float, actor: str = AGENT, **fields: Any) -> Change:
+    return Change(what, MONDAY + HOUR * hours, f"{what}-{hours}", actor, **fields)
+
+
+def history(*changes: Change, priority: pb.Priority.ValueType = pb.P1, category: str = "display") -> TicketHistory:
+    opened = pb.TicketSummary(
+        name=f"{SHANGHAI}/tickets/a", holder=SHANGHAI, priority=priority, category=category, tier=1, language="en"
+    )
+    return TicketHistory(opened, happened(Happening.OPENED, 0), policy_version=1, noted=list(changes))
+
+
+def judged(*changes: Change, under: Standards = standards) -> Verdict:
+    return judge(under, history(*changes), NOW)
+
+
+def solved_after(hours: float) -> Change:
+    return happened(Happening.RESOLVED, hours)
+
+
+def test_deadlines_lie_on_the_holder_s_calendar() -> None:
+    verdict = judged()
+    assert (verdict.response_due, verdict.resolution_due) == (MONDAY + HOUR, MONDAY + timedelta(days=1) + 2 * HOUR)
+
+
+def test_a_ticket_that_was_never_answered_or_solved_breaches_both() -> None:
+    assert (judged().response_breached, judged().resolution_breached) == (True, True)
+
+
+def test_a_solution_in_time_breaches_nothing_but_the_answer_that_was_missing() -> None:
+    verdict = judged(solved_after(2))
+    assert (verdict.response_breached, verdict.resolution_breached) == (True, False)
+
+
+def test_an_answer_in_time_is_one() -> None:
+    assert not judged(happened(Happening.ANSWERED, 0.5), solved_after(2)).response_breached
+
+
+def test_time_that_a_ticket_waits_does_not_count() -> None:
+    waits = happened(Happening.PAUSED, 1, waiting_for="customer"), happened(Happening.RESUMED, 6)
+    assert judged(*waits, solved_after(7)).tier == 1
+
+
+def test_while_a_condition_says_so_a_clock_runs_on_although_the_ticket_waits() -> None:
+    waits = happened(Happening.PAUSED, 1, waiting_for="vendor"), happened(Happening.RESUMED, 6)
+    under = policy("clocks: {resolution: {pause: 'current.waiting_for == \"customer\"'}}")
+    assert judged(*waits, solved_after(7), under=under).tier == 3
+
+
+def test_a_clock_starts_when_its_condition_first_holds() -> None:
+    taken = happened(Happening.TAKEN, 5, assignee=AGENT)
+    assert (
+        judged(taken, under=policy("clocks: {response: {start: current.assigned}}")).response_due == MONDAY + 6 * HOUR
+    )
+
+
+@pytest.mark.parametrize(("hours", "tier", "provider"), [(3, 1, ""), (5, 2, ""), (7, 3, ""), (26, 3, MUNICH)])
+def test_the_rungs_that_come_before_the_solution_are_climbed(hours: float, tier: int, provider: str) -> None:
+    verdict = judged(solved_after(hours))
+    assert (verdict.tier, verdict.climbs, verdict.provider) == (tier, tier - 1, provider)
+
+
+def test_what_the_ladder_did_is_played_anew_and_what_people_did_stays() -> None:
+    by_ladder, by_person = (happened(Happening.CLIMBED, 1, actor, tier=2) for actor in (WORKER, AGENT))
+    verdicts = [judged(climbed, solved_after(3)) for climbed in (by_ladder, by_person)]
+    assert [(verdict.tier, verdict.climbs) for verdict in verdicts] == [(1, 0), (2, 0)]
+
+
+def test_what_is_reached_while_another_unit_holds_the_ticket_is_not_climbed() -> None:
+    assert judged(happened(Happening.HANDED_OVER, 1, unit=MUNICH)).tier == 1
+
+
+def test_a_ticket_that_comes_back_is_seen_to_have_returned() -> None:
+    to_and_fro = [happened(Happening.HANDED_OVER, hours, unit=unit) for hours, unit in ((1, MUNICH), (2, SHANGHAI))]
+    under = policy("clocks: {resolution: {cancel: ticket.returns > 0}}")
+    assert [judged(*to_and_fro[:number], under=under).resolution_breached for number in (1, 2)] == [True, False]
+
+
+def test_the_hierarchy_tells_each_level_once_and_only_before_the_solution() -> None:
+    steps = [(50, "DESK_LEAD"), (60, "DESK_LEAD"), (100, "UNIT_MANAGER"), (300, "HEADQUARTERS")]
+    under = policy(rest=f"hierarchy: [{', '.join(f'{{at_percent: {at}, level: {level}}}' for at, level in steps)}]")
+    assert judged(solved_after(4), under=under).levels == ()
+    assert judged(solved_after(50), under=under).levels == ("DESK_LEAD", "UNIT_MANAGER")
+
+
+def test_replies_updates_and_agreements_that_came_late_are_counted() -> None:
+    under = policy("next_reply: 1h, periodic_update: 2h", "agreements: [{id: tier-1, kind: TIER, duration: 3h}]")
+    answers = [happened(Happening.ANSWERED, hours) for hours in (0.5, 4, 5)]
+    verdict = judged(*answers, happened(Happening.ASKED, 2), solved_after(6), under=under)
+    assert (verdict.late_replies, verdict.late_updates, verdict.late_agreements) == (1, 1, 1)
+
+
+def test_a_ticket_that_no_target_is_for_has_no_deadline() -> None:
+    assert judge(standards, history(priority=pb.P4), NOW) == Verdict(tier=1)
+
+
+def test_where_nobody_is_eligible_the_final_owner_is_asked() -> None:
+    alone = policy(text=POLICY.replace("skills: [display-repair]}", "skills: []}"))
+    assert judged(under=alone).provider == "units/hq"
+
+
+def test_a_ticket_of_a_category_that_the_policy_lacks_is_refused() -> None:
+    with pytest.raises(CategoryUnknown):
+        judge(standards, history(category="weather"), NOW)
