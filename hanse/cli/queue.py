@@ -45,6 +45,7 @@ def queue(
     kind: Annotated[list[str] | None, typer.Option(help="Clocks of this kind, response. Repeatable.")] = None,
     priority: Annotated[list[str] | None, typer.Option(help="P1 to P4. Repeatable.")] = None,
     assignee: Annotated[str, typer.Option(help="The tickets of this agent, li.")] = "",
+    team: Annotated[str, typer.Option(help="The tickets of this team, displays.")] = "",
     unassigned: Annotated[bool, typer.Option("--unassigned", help="Tickets that nobody works on.")] = False,
     holder: Annotated[str, typer.Option(help="Tickets that this unit works on, munich.")] = "",
     category: Annotated[str, typer.Option(help="Tickets of this category.")] = "",
@@ -58,6 +59,7 @@ def queue(
         kinds=[_value(pb.Clock.Kind, each) for each in kind or ()],
         priorities=[_value(pb.Priority, each) for each in priority or ()],
         assignee=f"{at.parent}/agents/{assignee}" if assignee and "/" not in assignee else assignee,
+        team=f"{at.parent}/teams/{team}" if team and "/" not in team else team,
         unassigned=unassigned,
         holder=f"units/{holder}" if holder and "/" not in holder else holder,
         category=category,
@@ -137,10 +139,16 @@ def _row(entry: rpc.QueueEntry, first: Text) -> list[Text]:
         pb.Priority.Name(entry.priority),
         str(entry.tier),
         output.unit(entry.holder),
-        entry.assignee.rsplit("/", 1)[-1] or "–",
+        _who(entry),
         entry.title or "–",
     )
     return [first, *map(Text, cells)]
+
+
+def _who(entry: rpc.QueueEntry) -> str:
+    """Return who works on a ticket: the agent with the team, or the team alone while nobody of it is there."""
+    agent, team = (name.rsplit("/", 1)[-1] for name in (entry.assignee, entry.team))
+    return f"{agent} ({team})" if agent and team else agent or (f"({team})" if team else "–")
 
 
 def _left(entry: rpc.QueueEntry, now: datetime) -> Text:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
 from sqlalchemy.orm import Session
 
 from hanse.attainment import report
+from hanse.errors import ValidationFailed
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse_federation.headquarters.views import ANY_UNIT, unreachable
 from hanse_federation.model import GroupClock, GroupTicket
@@ -31,7 +32,11 @@ _PLACE: tuple[ColumnElement[Any], ...] = (
 def list_group_queue_entries(
     session: Session, request: pb.ListGroupQueueEntriesRequest
 ) -> pb.ListGroupQueueEntriesResponse:
-    """Return a page of the group's queue, what runs out first in front, and the units that may know better."""
+    """Return a page of the group's queue, what runs out first in front, and the units that may know better.
+
+    Raises ValidationFailed where it is asked who in a unit works on a ticket, which only the unit knows.
+    """
+    _check_known(request.filter)
     size = page_size(request.page_size)
     rows = session.execute(entries_query(request, size + 1)).all()
     response = pb.ListGroupQueueEntriesResponse(
@@ -72,10 +77,17 @@ def _open(request: pb.ListGroupQueueEntriesRequest) -> Sequence[ColumnElement[bo
         GroupClock.category: [asked.category] if asked.category else [],
     }
     conditions = [column.in_(values) for column, values in asked_for.items() if values]
-    if asked.assignee or asked.unassigned:
-        # Nobody here knows who works on what: that is the units' own business.
-        conditions.append(GroupClock.ticket == "")
     return [GroupClock.stop_time.is_(None), *conditions]
+
+
+def _check_known(asked: queue_pb2.QueueFilter) -> None:
+    unknown = [name for name in ("assignee", "unassigned", "team") if getattr(asked, name)]
+    if unknown:
+        raise ValidationFailed(
+            f"headquarters does not know who in a unit works on a ticket: {', '.join(unknown)}",
+            hint="Ask the unit's own queue, or leave it out.",
+            fields=", ".join(f"filter.{name}" for name in unknown),
+        )
 
 
 def _entry(clock: GroupClock, summary: bytes) -> queue_pb2.QueueEntry:

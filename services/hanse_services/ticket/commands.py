@@ -17,11 +17,11 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.opening import new_clocks
 from hanse_services.ticket.clocks.rows import restart_clock
 from hanse_services.ticket.engagements import withdraw_seeking
-from hanse_services.ticket.holding import answered, asked, begin_clock, end_wait, stop_clocks, tell_step
+from hanse_services.ticket.holding import answered, asked, assign_by_rule, begin_clock, end_wait, stop_clocks, tell_step
 from hanse_services.ticket.loading import check_agent, kept, own_ticket
 from hanse_services.ticket.messages import opened_ticket_to_proto, summary_of
 from hanse_services.ticket.model import Customer, Ticket
-from hanse_services.ticket.teams import assign_by_rule, choose, tell_choice
+from hanse_services.ticket.teams import assigned, choose
 
 WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")
 FOR_CUSTOMER, VENDOR = "customer", "vendor"
@@ -40,7 +40,8 @@ def create_ticket(work: Work, request: rpc.CreateTicketRequest) -> pb.Ticket:
     # Nothing here changes the ticket any more, so it does without the ORM, which would cost more than all the rest.
     values = _values(work, name, request.ticket, request.partner, customer)
     ticket = plain(Ticket, values)
-    started, choice = new_clocks(standards, ticket, work.unit), choose(work, standards, ticket)
+    choice = choose(work, standards, ticket)
+    started = new_clocks(standards, ticket, work.unit, is_assigned=bool(choice.assignee))
     ticket = plain(Ticket, values | {"target": started.target, "team": choice.team, "assignee": choice.assignee})
     work.insert(ticket)
     for row in started.rows_of(name):
@@ -48,7 +49,7 @@ def create_ticket(work: Work, request: rpc.CreateTicketRequest) -> pb.Ticket:
     opened = told.TicketOpened(ticket=summary_of(ticket, started.summaries))
     work.tell(ticket.name, opened, title=ticket.title, description=ticket.description)
     if ticket.team:
-        tell_choice(work, ticket, opened.ticket)
+        work.tell(ticket.name, assigned(ticket, opened.ticket))
     return opened_ticket_to_proto(ticket, started.messages)
 
 

@@ -96,7 +96,8 @@ def _start_clocks(work: Work, ticket: Ticket) -> None:
         standards = work.standards_of(ticket.policy_version, ticket.policy_override)
     except PolicyMissing:
         return
-    started = new_clocks(standards, ticket, work.unit)
+    # Who got it at once is told by an event of its own, which its clocks follow.
+    started = new_clocks(standards, ticket, work.unit, is_assigned=False)
     ticket.target = started.target
     for row in started.rows_of(ticket.name):
         work.insert(row)

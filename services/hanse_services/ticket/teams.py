@@ -21,7 +21,6 @@ from hanse_protos.policy.v1.policy_pb2 import TicketFacts
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import team_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import TeamRow, Ticket
 
 OPEN = (pb.NEW, pb.IN_PROGRESS, pb.WAITING)
@@ -38,21 +37,17 @@ class Choice(NamedTuple):
 NOBODY = Choice()
 
 
-def assign_by_rule(work: Work, ticket: Ticket) -> None:
-    """Give a ticket that is open at this unit to a team and a member, where there is a team for it; tell it."""
+def choose_anew(work: Work, ticket: Ticket) -> Choice | None:
+    """Choose who gets a ticket that has changed; None where that stays as it is, or nobody here gets it."""
     if ticket.state not in OPEN or ticket.holder != work.unit:
-        return
+        return None
     choice = choose(work, work.standards, ticket, ticket.assignee)
-    if choice in (NOBODY, (ticket.team, ticket.assignee)):
-        return
-    ticket.team, ticket.assignee = choice
-    tell_choice(work, ticket, summary_of(ticket))
+    return None if choice in (NOBODY, (ticket.team, ticket.assignee)) else choice
 
 
-def tell_choice(work: Work, ticket: Ticket, summary: pb.TicketSummary) -> None:
-    """Tell whom a ticket was given to."""
-    assigned = told.TicketAssigned(ticket=summary, assignee=ticket.assignee, team=ticket.team)
-    work.tell(ticket.name, assigned)
+def assigned(ticket: Ticket, after: pb.TicketSummary) -> told.TicketAssigned:
+    """Return the fact that a ticket was given to who has it now."""
+    return told.TicketAssigned(ticket=after, assignee=ticket.assignee, team=ticket.team)
 
 
 def choose(work: Work, standards: Standards, ticket: Described, before: str = "") -> Choice:

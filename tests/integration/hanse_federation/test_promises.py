@@ -6,8 +6,10 @@ import random
 from collections import Counter
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select
 
+from hanse.errors import ValidationFailed
 from hanse.further_clocks import further_clocks
 from hanse.times import duration, put_time
 from hanse_federation.headquarters.promises import get_group_attainment, list_group_queue_entries
@@ -78,7 +80,15 @@ async def test_the_group_s_queue_is_ordered_by_the_time_to_breach_over_all_units
     assert await queue(group) == ["t2", "t4", "t3", "t1"]
     assert await queue(group, "units/munich") == ["t3", "t1"]
     assert await queue(group, standing=True) == ["t5"]
-    assert await queue(group, kinds=[ticket.Clock.RESPONSE]) == await queue(group, assignee="units/hq/agents/li") == []
+    assert await queue(group, kinds=[ticket.Clock.RESPONSE]) == []
+
+
+@pytest.mark.parametrize("asked", [{"assignee": "units/munich/agents/li"}, {"team": "a"}, {"unassigned": True}])
+async def test_who_in_a_unit_works_on_a_ticket_is_not_known_at_headquarters(
+    group: Group, asked: dict[str, object]
+) -> None:
+    with pytest.raises(ValidationFailed, match=next(iter(asked))):
+        await queue(group, **asked)
 
 
 async def test_a_clock_is_where_the_last_event_of_its_ticket_left_it(group: Group, munich: Unit) -> None:

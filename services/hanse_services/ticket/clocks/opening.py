@@ -34,22 +34,34 @@ class NewClocks:
             yield plain(type(row), {**vars(row), "ticket": ticket})
 
 
-def new_clocks(standards: Standards, ticket: Ticket, home: str) -> NewClocks:
-    """Start the clocks of the first target that holds for a new ticket; there are none where no target does."""
+def new_clocks(standards: Standards, ticket: Ticket, home: str, *, is_assigned: bool) -> NewClocks:
+    """Start the clocks of the first target that holds for a new ticket; there are none where no target does.
+
+    `is_assigned` says whether an agent gets it at once: conditions may ask for it.
+    """
     facts = facts_of(standards, ticket, home)
     target = standards.target_for(facts)
     if target is None:
         return NewClocks("", (), (), ())
     # Conditions may ask for more than the target did; then the clocks are alike only where the facts are.
-    asked = facts.SerializeToString() if standards.is_conditional(target.id) else b""
-    return _started(standards, target.id, home, ticket.open_time, asked)
+    is_conditional = standards.is_conditional(target.id)
+    asked = facts.SerializeToString() if is_conditional else b""
+    return _started(standards, target.id, home, ticket.open_time, asked, is_assigned=is_conditional and is_assigned)
 
 
 @lru_cache(maxsize=REMEMBERED_STARTS)
-def _started(standards: Standards, target: str, home: str, open_time: datetime, facts: bytes) -> NewClocks:
+def _started(
+    standards: Standards, target: str, home: str, open_time: datetime, facts: bytes, *, is_assigned: bool
+) -> NewClocks:
     """Start the clocks of an example. The commands of a group have one instant, so many tickets begin alike."""
     example = Ticket(
-        name=f"{home}/tickets/example", state=pb.NEW, tier=1, holder=home, open_time=open_time, target=target
+        name=f"{home}/tickets/example",
+        state=pb.NEW,
+        tier=1,
+        holder=home,
+        open_time=open_time,
+        target=target,
+        assignee=f"{home}/agents/example" if is_assigned else "",
     )
     Ruling(standards, example, open_time, TicketFacts.FromString(facts)).settle()
     rows = [as_plain(row) for row in (*example.segments, *example.clocks)]

@@ -70,6 +70,7 @@ class Queue:
             holder=ticket.holder,
             waiting_for=ticket.waiting_for,
             language=ticket.language,
+            team=ticket.team,
         )
 
 
@@ -109,6 +110,7 @@ def _conditions(asked: rpc.QueueFilter) -> list[ColumnElement[bool]]:
         Ticket.tier: list(asked.tiers),
         Ticket.priority: list(asked.priorities),
         Ticket.assignee: [""] if asked.unassigned else [asked.assignee] if asked.assignee else [],
+        Ticket.team: [asked.team] if asked.team else [],
         Ticket.holder: [asked.holder] if asked.holder else [],
         Ticket.category: [asked.category] if asked.category else [],
     }

@@ -16,6 +16,7 @@ from hanse_protos.ticket.v1 import queue_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.queue import entries_query
 from tests.integration.hanse_services.ticket.desk import MONDAY, SHANGHAI, Desk, refused
+from tests.integration.hanse_services.ticket.test_teams import set_team
 
 MANY = 10_000
 PAGE = 50
@@ -55,6 +56,16 @@ async def test_an_entry_says_what_a_desk_needs_to_know(desk: Desk) -> None:
     assert (entry.holder, entry.category, entry.language) == (SHANGHAI, "display", "zh-CN")
     assert entry.clock.due_time.ToDatetime(MONDAY.tzinfo) == MONDAY + timedelta(hours=1)
     assert entry.clock.target_duration.ToTimedelta() == timedelta(hours=1)
+
+
+async def test_a_team_sees_its_own_tickets(desk: Desk) -> None:
+    await desk.open()
+    await set_team(desk, "displays", "li")
+    mine = (await desk.open()).name
+    found = await queue(desk, team=f"{SHANGHAI}/teams/displays")
+    assert {entry.ticket for entry in found.entries} == {mine}
+    assert {entry.team for entry in found.entries} == {f"{SHANGHAI}/teams/displays"}
+    assert found.count.running == 2
 
 
 async def test_what_stands_is_listed_apart_and_what_has_stopped_nowhere(desk: Desk) -> None:

@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 
 from hanse.identity import Role
+from hanse.policy import load_yaml
+from hanse.policy.store import PolicyStore
+from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import team_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_protos.ticket.v1.team_pb2_grpc import TeamServiceStub
-from tests.integration.hanse_services.ticket.desk import SHANGHAI, Desk, new_request_id, refused
+from hanse_services.ticket.model import SCHEMA
+from tests.integration.hanse_services.ticket.desk import POLICY_YAML, SHANGHAI, Desk, new_request_id, refused
 from tests.integration.hanse_services.ticket.engaged import Engaged, engaged_at
 from tests.integration.hanse_services.ticket.test_restoring import lose_and_restore
 
@@ -67,6 +71,16 @@ async def test_the_customer_s_language_comes_before_the_name(desk: Desk) -> None
     assert given(await desk.open(language="zh-CN")) == ("c", "zhao")
     assert given(await desk.open(language="de")) == ("b", "wang")
     assert given(await desk.open()) == ("a", "li")
+
+
+async def test_clocks_that_start_once_somebody_has_a_ticket_start_with_the_team_s_choice(desk: Desk) -> None:
+    text = POLICY_YAML.replace("response: 1h,", "response: 1h, clocks: {response: {start: current.assigned}},")
+    await desk.runtime.database.write(
+        PolicyStore(SCHEMA).enact, Policy(name="policies/104", version=104, document=load_yaml(text))
+    )
+    assert pb.Clock.RESPONSE not in {clock.kind for clock in (await desk.open()).clocks}
+    await set_team(desk, "first", "li", tiers=[1])
+    assert pb.Clock.RESPONSE in {clock.kind for clock in (await desk.open()).clocks}
 
 
 async def test_a_team_without_the_skill_gets_nothing(desk: Desk) -> None:

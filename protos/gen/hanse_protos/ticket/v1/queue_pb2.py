@@ -27,7 +27,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from hanse_protos.ticket.v1 import ticket_pb2 as hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"hanse_protos/ticket/v1/queue.proto\x12\x16hanse_protos.ticket.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a#hanse_protos/ticket/v1/ticket.proto\"\xf3\x02\n\nQueueEntry\x12\x14\n\x06ticket\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x39\n\x05\x63lock\x18\x02 \x01(\x0b\x32$.hanse_protos.ticket.v1.ClockSummaryB\x04\xe2\x41\x01\x03\x12\x13\n\x05title\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x38\n\x05state\x18\x04 \x01(\x0e\x32#.hanse_protos.ticket.v1.TicketStateB\x04\xe2\x41\x01\x03\x12\x38\n\x08priority\x18\x05 \x01(\x0e\x32 .hanse_protos.ticket.v1.PriorityB\x04\xe2\x41\x01\x03\x12\x12\n\x04tier\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08\x63\x61tegory\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x61ssignee\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06holder\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0bwaiting_for\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08language\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03\"\xea\x01\n\x17ListQueueEntriesRequest\x12\x37\n\x06parent\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12 \n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xf4\x03\x12\x39\n\x06\x66ilter\x18\x04 \x01(\x0b\x32#.hanse_protos.ticket.v1.QueueFilterB\x04\xe2\x41\x01\x01\x12\x16\n\x08standing\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xde\x02\n\x0bQueueFilter\x12#\n\x05tiers\x18\x01 \x03(\x05\x42\x14\xe2\x41\x01\x01\xbaH\r\x92\x01\n\x10\x03\"\x06\x1a\x04\x18\x03(\x01\x12H\n\x05kinds\x18\x02 \x03(\x0e\x32\".hanse_protos.ticket.v1.Clock.KindB\x15\xe2\x41\x01\x01\xbaH\x0e\x92\x01\x0b\x10\x14\"\x07\x82\x01\x04\x10\x01 \x00\x12K\n\npriorities\x18\x03 \x03(\x0e\x32 .hanse_protos.ticket.v1.PriorityB\x15\xe2\x41\x01\x01\xbaH\x0e\x92\x01\x0b\x10\x04\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1e\n\x08\x61ssignee\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xc8\x01\x12\x18\n\nunassigned\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12:\n\x06holder\x18\x06 \x01(\tB*\xe2\x41\x01\x01\xbaH#r!2\x1f^(units/[a-z][a-z0-9-]{0,38})?$\x12\x1d\n\x08\x63\x61tegory\x18\x07 \x01(\tB\x0b\xe2\x41\x01\x01\xbaH\x04r\x02\x18?\"\x9b\x01\n\x18ListQueueEntriesResponse\x12\x33\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\".hanse_protos.ticket.v1.QueueEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x31\n\x05\x63ount\x18\x03 \x01(\x0b\x32\".hanse_protos.ticket.v1.QueueCount\"R\n\nQueueCount\x12\x15\n\x07running\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x15\n\x07overdue\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08standing\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x32\x85\x01\n\x0cQueueService\x12u\n\x10ListQueueEntries\x12/.hanse_protos.ticket.v1.ListQueueEntriesRequest\x1a\x30.hanse_protos.ticket.v1.ListQueueEntriesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"hanse_protos/ticket/v1/queue.proto\x12\x16hanse_protos.ticket.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a#hanse_protos/ticket/v1/ticket.proto\"\x87\x03\n\nQueueEntry\x12\x14\n\x06ticket\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x39\n\x05\x63lock\x18\x02 \x01(\x0b\x32$.hanse_protos.ticket.v1.ClockSummaryB\x04\xe2\x41\x01\x03\x12\x13\n\x05title\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x38\n\x05state\x18\x04 \x01(\x0e\x32#.hanse_protos.ticket.v1.TicketStateB\x04\xe2\x41\x01\x03\x12\x38\n\x08priority\x18\x05 \x01(\x0e\x32 .hanse_protos.ticket.v1.PriorityB\x04\xe2\x41\x01\x03\x12\x12\n\x04tier\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08\x63\x61tegory\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x61ssignee\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06holder\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0bwaiting_for\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08language\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04team\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03\"\xea\x01\n\x17ListQueueEntriesRequest\x12\x37\n\x06parent\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12 \n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xf4\x03\x12\x39\n\x06\x66ilter\x18\x04 \x01(\x0b\x32#.hanse_protos.ticket.v1.QueueFilterB\x04\xe2\x41\x01\x01\x12\x16\n\x08standing\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xfa\x02\n\x0bQueueFilter\x12#\n\x05tiers\x18\x01 \x03(\x05\x42\x14\xe2\x41\x01\x01\xbaH\r\x92\x01\n\x10\x03\"\x06\x1a\x04\x18\x03(\x01\x12H\n\x05kinds\x18\x02 \x03(\x0e\x32\".hanse_protos.ticket.v1.Clock.KindB\x15\xe2\x41\x01\x01\xbaH\x0e\x92\x01\x0b\x10\x14\"\x07\x82\x01\x04\x10\x01 \x00\x12K\n\npriorities\x18\x03 \x03(\x0e\x32 .hanse_protos.ticket.v1.PriorityB\x15\xe2\x41\x01\x01\xbaH\x0e\x92\x01\x0b\x10\x04\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1e\n\x08\x61ssignee\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xc8\x01\x12\x18\n\nunassigned\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12:\n\x06holder\x18\x06 \x01(\tB*\xe2\x41\x01\x01\xbaH#r!2\x1f^(units/[a-z][a-z0-9-]{0,38})?$\x12\x1d\n\x08\x63\x61tegory\x18\x07 \x01(\tB\x0b\xe2\x41\x01\x01\xbaH\x04r\x02\x18?\x12\x1a\n\x04team\x18\x08 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xc8\x01\"\x9b\x01\n\x18ListQueueEntriesResponse\x12\x33\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\".hanse_protos.ticket.v1.QueueEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x31\n\x05\x63ount\x18\x03 \x01(\x0b\x32\".hanse_protos.ticket.v1.QueueCount\"R\n\nQueueCount\x12\x15\n\x07running\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x15\n\x07overdue\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08standing\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x32\x85\x01\n\x0cQueueService\x12u\n\x10ListQueueEntries\x12/.hanse_protos.ticket.v1.ListQueueEntriesRequest\x1a\x30.hanse_protos.ticket.v1.ListQueueEntriesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,6 +56,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUEUEENTRY'].fields_by_name['waiting_for']._serialized_options = b'\342A\001\003'
   _globals['_QUEUEENTRY'].fields_by_name['language']._loaded_options = None
   _globals['_QUEUEENTRY'].fields_by_name['language']._serialized_options = b'\342A\001\003'
+  _globals['_QUEUEENTRY'].fields_by_name['team']._loaded_options = None
+  _globals['_QUEUEENTRY'].fields_by_name['team']._serialized_options = b'\342A\001\003'
   _globals['_LISTQUEUEENTRIESREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTQUEUEENTRIESREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\272H r\0362\034^units/[a-z][a-z0-9-]{0,38}$'
   _globals['_LISTQUEUEENTRIESREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -80,6 +82,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUEUEFILTER'].fields_by_name['holder']._serialized_options = b'\342A\001\001\272H#r!2\037^(units/[a-z][a-z0-9-]{0,38})?$'
   _globals['_QUEUEFILTER'].fields_by_name['category']._loaded_options = None
   _globals['_QUEUEFILTER'].fields_by_name['category']._serialized_options = b'\342A\001\001\272H\004r\002\030?'
+  _globals['_QUEUEFILTER'].fields_by_name['team']._loaded_options = None
+  _globals['_QUEUEFILTER'].fields_by_name['team']._serialized_options = b'\342A\001\001\272H\005r\003\030\310\001'
   _globals['_QUEUECOUNT'].fields_by_name['running']._loaded_options = None
   _globals['_QUEUECOUNT'].fields_by_name['running']._serialized_options = b'\342A\001\003'
   _globals['_QUEUECOUNT'].fields_by_name['overdue']._loaded_options = None
@@ -87,15 +91,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUEUECOUNT'].fields_by_name['standing']._loaded_options = None
   _globals['_QUEUECOUNT'].fields_by_name['standing']._serialized_options = b'\342A\001\003'
   _globals['_QUEUEENTRY']._serialized_start=162
-  _globals['_QUEUEENTRY']._serialized_end=533
-  _globals['_LISTQUEUEENTRIESREQUEST']._serialized_start=536
-  _globals['_LISTQUEUEENTRIESREQUEST']._serialized_end=770
-  _globals['_QUEUEFILTER']._serialized_start=773
-  _globals['_QUEUEFILTER']._serialized_end=1123
-  _globals['_LISTQUEUEENTRIESRESPONSE']._serialized_start=1126
-  _globals['_LISTQUEUEENTRIESRESPONSE']._serialized_end=1281
-  _globals['_QUEUECOUNT']._serialized_start=1283
-  _globals['_QUEUECOUNT']._serialized_end=1365
-  _globals['_QUEUESERVICE']._serialized_start=1368
-  _globals['_QUEUESERVICE']._serialized_end=1501
+  _globals['_QUEUEENTRY']._serialized_end=553
+  _globals['_LISTQUEUEENTRIESREQUEST']._serialized_start=556
+  _globals['_LISTQUEUEENTRIESREQUEST']._serialized_end=790
+  _globals['_QUEUEFILTER']._serialized_start=793
+  _globals['_QUEUEFILTER']._serialized_end=1171
+  _globals['_LISTQUEUEENTRIESRESPONSE']._serialized_start=1174
+  _globals['_LISTQUEUEENTRIESRESPONSE']._serialized_end=1329
+  _globals['_QUEUECOUNT']._serialized_start=1331
+  _globals['_QUEUECOUNT']._serialized_end=1413
+  _globals['_QUEUESERVICE']._serialized_start=1416
+  _globals['_QUEUESERVICE']._serialized_end=1549
 # @@protoc_insertion_point(module_scope)

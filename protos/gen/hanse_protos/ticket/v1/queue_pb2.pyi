@@ -36,6 +36,7 @@ class QueueEntry(_message.Message):
     HOLDER_FIELD_NUMBER: _builtins.int
     WAITING_FOR_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
+    TEAM_FIELD_NUMBER: _builtins.int
     ticket: _builtins.str
     """The ticket."""
     title: _builtins.str
@@ -56,6 +57,8 @@ class QueueEntry(_message.Message):
     """For whom it waits, or empty. Headquarters does not know."""
     language: _builtins.str
     """The language of the customer."""
+    team: _builtins.str
+    """The team that it was given to, "units/shanghai/teams/displays", or empty. Headquarters knows none."""
     @_builtins.property
     def clock(self) -> _ticket_pb2.ClockSummary:
         """Where its clock stands: what it runs out at, what it promises, what it has used up."""
@@ -74,10 +77,11 @@ class QueueEntry(_message.Message):
         holder: _builtins.str = ...,
         waiting_for: _builtins.str = ...,
         language: _builtins.str = ...,
+        team: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "category", b"category", "clock", b"clock", "holder", b"holder", "language", b"language", "priority", b"priority", "state", b"state", "ticket", b"ticket", "tier", b"tier", "title", b"title", "waiting_for", b"waiting_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "category", b"category", "clock", b"clock", "holder", b"holder", "language", b"language", "priority", b"priority", "state", b"state", "team", b"team", "ticket", b"ticket", "tier", b"tier", "title", b"title", "waiting_for", b"waiting_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -136,6 +140,7 @@ class QueueFilter(_message.Message):
     UNASSIGNED_FIELD_NUMBER: _builtins.int
     HOLDER_FIELD_NUMBER: _builtins.int
     CATEGORY_FIELD_NUMBER: _builtins.int
+    TEAM_FIELD_NUMBER: _builtins.int
     assignee: _builtins.str
     """Tickets that this agent works on, "units/shanghai/agents/li". Not at headquarters, which knows no agents."""
     unassigned: _builtins.bool
@@ -144,6 +149,8 @@ class QueueFilter(_message.Message):
     """Tickets that this unit works on, "units/munich"."""
     category: _builtins.str
     """Tickets of this category."""
+    team: _builtins.str
+    """Tickets that were given to this team, "units/shanghai/teams/displays". Not at headquarters, which knows no teams."""
     @_builtins.property
     def tiers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Tickets at these tiers."""
@@ -166,10 +173,11 @@ class QueueFilter(_message.Message):
         unassigned: _builtins.bool = ...,
         holder: _builtins.str = ...,
         category: _builtins.str = ...,
+        team: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "category", b"category", "holder", b"holder", "kinds", b"kinds", "priorities", b"priorities", "tiers", b"tiers", "unassigned", b"unassigned"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "category", b"category", "holder", b"holder", "kinds", b"kinds", "priorities", b"priorities", "team", b"team", "tiers", b"tiers", "unassigned", b"unassigned"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
