@@ -38,12 +38,14 @@ def as_dict(message: Message) -> dict[str, Any]:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
     """Print a table."""
-    view = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    view = Table(header_style="bold", box=None, pad_edge=False)
     for column in columns:
         view.add_column(column, overflow="fold")
     for row in rows:
         view.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     if view.row_count:
+        # As the table's own, a title would be folded to the width of the table.
+        console.print(title, style="bold")
         console.print(view)
     else:
         console.print(Text.assemble((title, "bold"), ": none"))

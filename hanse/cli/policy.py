@@ -160,7 +160,7 @@ def tune(at: At, file: FileArgument) -> None:
     if at.as_json:
         output.print_json(override)
     else:
-        output.console.print(f"{override.name} is in force for tickets that are opened from now on")
+        policy_tuning.show_submitted(override)
 
 
 @command(app, "tuning", unit="shanghai")

@@ -25,6 +25,14 @@ def newest_override(at: At) -> pb.PolicyOverride | None:
     return next(iter(reply.overrides), None)
 
 
+def show_submitted(override: pb.PolicyOverride) -> None:
+    """Print what came of an override that was just submitted."""
+    if override.document.ListFields():
+        output.console.print(f"{override.name} is in force for tickets that are opened from now on")
+    else:
+        output.console.print(f"{override.name} takes everything back: the group's values apply from now on")
+
+
 def show(override: pb.PolicyOverride) -> None:
     """Print an override for people, with what of it does not hold."""
     output.console.print(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Protocol
 
 import typer
@@ -56,8 +59,8 @@ def queue(
     """List the promises that still run, the one that runs out first in front, and apart what stands."""
     asked = rpc.QueueFilter(
         tiers=tier,
-        kinds=[_value(pb.Clock.Kind, each) for each in kind or ()],
-        priorities=[_value(pb.Priority, each) for each in priority or ()],
+        kinds=[_value(pb.Clock.Kind, each, "--kind") for each in kind or ()],
+        priorities=[_value(pb.Priority, each, "--priority") for each in priority or ()],
         assignee=f"{at.parent}/agents/{assignee}" if assignee and "/" not in assignee else assignee,
         team=f"{at.parent}/teams/{team}" if team and "/" not in team else team,
         unassigned=unassigned,
@@ -74,12 +77,12 @@ def queue(
         output.console.print(_screen(due, standing))
 
 
-def _value(enum: Any, text: str) -> Any:
+def _value(enum: Any, text: str, option: str) -> Any:
     """Return the value of an enum from its name. Raises typer.BadParameter that says which there are."""
     name = text.upper().replace("-", "_")
     if name not in enum.keys()[1:]:
         choice = ", ".join(known.lower().replace("_", "-") for known in enum.keys()[1:])
-        raise typer.BadParameter(f"{text} is none of {choice}")
+        raise typer.BadParameter(f"{text} is none of {choice}", param_hint=option)
     return enum.Value(name)
 
 
@@ -93,10 +96,15 @@ def _ask(at: At, asked: rpc.QueueFilter, page_size: int, everywhere: bool, *, st
 
 
 def _watch(at: At, asked: rpc.QueueFilter, page_size: int, everywhere: bool) -> None:
-    with Live(console=output.console, auto_refresh=False, screen=output.console.is_terminal) as live:
+    """Show the queue until Ctrl-C: in its place on a terminal, otherwise each time anew."""
+    with suppress(KeyboardInterrupt), ExitStack() as shown:
+        show: Callable[[Group], object] = output.console.print
+        if output.console.is_terminal:
+            live = shown.enter_context(Live(console=output.console, auto_refresh=False, screen=True))
+            show = partial(live.update, refresh=True)
         while True:
             due, standing = (_ask(at, asked, page_size, everywhere, standing=standing) for standing in (False, True))
-            live.update(_screen(due, standing), refresh=True)
+            show(_screen(due, standing))
             time.sleep(REFRESH_SECONDS)
 
 
@@ -106,7 +114,7 @@ def _screen(due: Found, standing: Found) -> Group:
     summary = f"{count.overdue} overdue, {count.running} running, {count.standing} standing, at {now:%H:%M:%S} UTC"
     columns = ["runs out", "clock", "used", "ticket", "priority", "tier", "held by", "agent", "title"]
     running = _table("Queue", columns, [_row(entry, _left(entry, now)) for entry in due.entries])
-    parts: list[Text | Table] = [Text(summary, "dim"), running]
+    parts: list[Text | Table] = [Text(summary, "dim"), running if due.entries else Text("Nothing runs")]
     if standing.entries:
         waits = [_row(entry, Text(_waits(entry), "dim")) for entry in standing.entries]
         parts.append(_table("Standing", ["", *columns[1:]], waits))
@@ -117,6 +125,8 @@ def _screen(due: Found, standing: Found) -> Group:
 
 
 def _waits(entry: rpc.QueueEntry) -> str:
+    if entry.clock.state == pb.Clock.SUSPENDED:
+        return "suspended"
     return f"waits for {entry.waiting_for}" if entry.waiting_for else "stands"
 
 

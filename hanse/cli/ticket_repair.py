@@ -167,7 +167,7 @@ def _show_open(at: At, found: rpc.RepairOpenClocksResponse, *, dry_run: bool) ->
         output.print_json(found)
         return
     for failure in found.failures:
-        output.print_error(failure.message, "", failure.reason)
+        output.print_error(f"{failure.name}: {failure.message}", "", failure.reason)
     repaired = found.recomputed_count + found.replayed_count
     verb = "would be put" if dry_run else "put"
     output.console.print(
@@ -208,8 +208,10 @@ def _show_all(at: At, found: rpc.RepairTicketsResponse, verb: str) -> None:
     for ticket in changed:
         _show_clocks(ticket)
     for failure in found.failures:
-        output.print_error(failure.message, "", failure.reason)
-    output.console.print(f"{len(found.tickets)} tickets computed, {len(changed)} {verb}, {len(found.failures)} failed")
+        output.print_error(f"{failure.name}: {failure.message}", "", failure.reason)
+    output.console.print(
+        f"{output.count(len(found.tickets), 'ticket')} computed, {len(changed)} {verb}, {len(found.failures)} failed"
+    )
 
 
 def _show_repaired(at: At, ticket: rpc.RepairedTicket) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from hanse.errors import PolicyMissing
+from hanse.names import policy_name
 from hanse.policy.standards import Standards
 from hanse.policy.tuning import tuned
 from hanse.schema import ServiceSchema
@@ -85,7 +86,9 @@ class PolicyStore:
     def _compile(self, session: Session, key: InForce) -> Standards:
         content = session.scalar(select(self._table.c.policy).where(self._table.c.version == key.version))
         if content is None:
-            raise PolicyMissing(version=str(key.version))
+            raise PolicyMissing(
+                f"This unit has never had {policy_name(key.version)} in force.", version=str(key.version)
+            )
         document = Policy.FromString(content).document
         if key.override:
             laid = self.override(session, key.override)

@@ -71,7 +71,7 @@ def _instant_of(request: rpc.GetGovernanceRequest, now: datetime) -> datetime:
 def _check_opened(open_time: datetime, at: datetime) -> None:
     if at < open_time:
         raise ValidationFailed(
-            f"time: the ticket was opened at {open_time.isoformat()}, after {at.isoformat()}",
+            f"time: the ticket was opened at {open_time:%Y-%m-%d %H:%M:%S} UTC, after {at:%Y-%m-%d %H:%M:%S} UTC",
             hint="Name an instant after it was opened.",
             fields="time",
         )

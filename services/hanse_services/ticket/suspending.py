@@ -85,8 +85,8 @@ def _checked(standards: Standards, review_time: datetime, now: datetime, cap_tim
     latest = min(now + standards.document.soft.review_within.ToTimedelta(), cap_time)
     if not now < review_time <= latest:
         raise ValidationFailed(
-            f"the review has to be between now and {latest:%Y-%m-%d %H:%M:%S} UTC",
-            hint="Choose an earlier time: the policy bounds reviews and what a ticket is suspended in all.",
+            f"the review has to be between now, {now:%Y-%m-%d %H:%M:%S}, and {latest:%Y-%m-%d %H:%M:%S} UTC",
+            hint="Choose a time between the two: the policy bounds reviews and what a ticket is suspended in all.",
             fields="review_time",
         )
     return review_time
