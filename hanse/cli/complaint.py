@@ -33,8 +33,9 @@ def _state(summary: pb.ComplaintSummary) -> str:
     return _word(pb.ComplaintState, summary.state, "COMPLAINT_")
 
 
-def _level(summary: pb.ComplaintSummary) -> str:
-    return _word(HierarchyStep.Level, summary.level)
+def _level(level: HierarchyStep.Level.ValueType) -> str:
+    word = _word(HierarchyStep.Level, level)
+    return word if level == HierarchyStep.HEADQUARTERS else f"the {word}"
 
 
 def _due(summary: pb.ComplaintSummary) -> str:
@@ -49,14 +50,14 @@ def _due(summary: pb.ComplaintSummary) -> str:
 
 def _print(summary: pb.ComplaintSummary) -> None:
     output.console.print(
-        Text.assemble((summary.name, "bold"), "  ", (_state(summary), "cyan"), f", with the {_level(summary)}")
+        Text.assemble((summary.name, "bold"), "  ", (_state(summary), "cyan"), f", with {_level(summary.level)}")
     )
     if summary.handler:
         output.console.print(f"looked into by {summary.handler}", style="dim", markup=False)
     for clock in summary.clocks:
         times = f"due {output.when(clock.due_time)} UTC, {_word(Clock.State, clock.state)}"
         kind = _word(pb.ComplaintClock.Kind, clock.kind)
-        output.console.print(f"{kind} by the {_word(HierarchyStep.Level, clock.level)}: {times}", markup=False)
+        output.console.print(f"{kind} by {_level(clock.level)}: {times}", markup=False)
     if summary.outcome:
         output.console.print(f"outcome: {_word(pb.ComplaintOutcome, summary.outcome)}")
 
@@ -126,11 +127,13 @@ def list_complaints(
         output.print_json(reply)
         return
     rows = (
-        (each.name, _state(each), _level(each), _due(each), each.handler, output.when(each.open_time))
+        (each.name, _state(each), _level(each.level), _due(each), each.handler, output.when(each.open_time))
         for each in summaries
     )
     where = "everywhere" if everywhere else f"at {at.unit}"
     output.table(f"Complaints {where}", ["complaint", "state", "with", "due", "looked into by", "filed"], rows)
+    if unreachable := [output.unit(unit) for unit in getattr(reply, "unreachable", ())]:
+        output.console.print(f"may be out of date, no link: {', '.join(unreachable)}", style="yellow")
 
 
 @command(app, "show", unit="shanghai")

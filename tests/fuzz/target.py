@@ -40,7 +40,7 @@ from hanse_protos.federation.v1.membership_pb2 import AdmitUnitRequest, Member
 from hanse_protos.gateway.v1 import gateway_pb2
 from hanse_protos.knowledge.v1 import knowledge_pb2
 from hanse_protos.policy.v1.policy_pb2 import PolicyPublished
-from hanse_protos.ticket.v1 import service_pb2, ticket_pb2
+from hanse_protos.ticket.v1 import complaint_pb2, service_pb2, ticket_pb2
 from hanse_services.knowledge.model import SCHEMA as KNOWLEDGE
 from hanse_services.policy.model import SCHEMA as POLICY
 from hanse_services.settlement.model import SCHEMA as SETTLEMENT
@@ -227,6 +227,11 @@ async def _furnish(target: Target) -> None:
         target, "/hanse_protos.ticket.v1.EngagementService/RequestEngagement",
         service_pb2.RequestEngagementRequest(parent=target.names[0], request_id=str(uuid4())), ticket_pb2.Engagement,
     )  # fmt: skip
+    complained = await _ask(
+        target, "/hanse_protos.ticket.v1.ComplaintService/CreateComplaint",
+        complaint_pb2.CreateComplaintRequest(parent=target.names[0], text="Nobody called", request_id=str(uuid4())),
+        complaint_pb2.Complaint,
+    )  # fmt: skip
     article = await _ask(
         target, "/hanse_protos.knowledge.v1.KnowledgeService/CreateArticle",
         knowledge_pb2.CreateArticleRequest(
@@ -241,7 +246,8 @@ async def _furnish(target: Target) -> None:
     membership = "/hanse_protos.federation.v1.MembershipService/AdmitUnit"
     await _ask(target, membership, AdmitUnitRequest(unit="units/munich", request_id=str(uuid4())), Member)
     target.names += [
-        asked.name, asked.etag, article.name, article.etag, HEADQUARTERS, "units/shanghai", "units/munich",
+        asked.name, asked.etag, complained.name, complained.etag, article.name, article.etag,
+        HEADQUARTERS, "units/shanghai", "units/munich",
         "policies/1", "customer", "vendor", "implementation", "Etc/UTC", "ticket.priority == \"P1\"", "0 - load",
         "policies/current", "display", "en", "EUR", "partners/other", "units/hq/services/-", "units/hq/services/ticket",
         "units/hq/streams/ticket", "units/munich/streams/ticket", "units/hq/agents/li", "units/-", "always",

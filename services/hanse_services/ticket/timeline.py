@@ -235,7 +235,9 @@ def _withdrawn(payload: Any) -> str:
 
 
 def _complaint_level(payload: Any) -> str:
-    return HierarchyStep.Level.Name(payload.complaint.level).lower().replace("_", " ")
+    level = payload.complaint.level
+    word = HierarchyStep.Level.Name(level).lower().replace("_", " ")
+    return word if level == HierarchyStep.HEADQUARTERS else f"the {word}"
 
 
 def _complaint_clock(payload: Any) -> str:
@@ -249,7 +251,7 @@ _CAUSES = {
 
 
 def _taken_further(payload: Any) -> str:
-    return f"complaint went to the {_complaint_level(payload)}{_CAUSES.get(payload.cause, '')}"
+    return f"complaint went to {_complaint_level(payload)}{_CAUSES.get(payload.cause, '')}"
 
 
 def _complaint_answered(payload: Any) -> str:
@@ -262,7 +264,7 @@ def _complaint_closed(payload: Any) -> str:
 
 
 _COMPLAINTS: dict[str, Callable[[Any], str]] = {
-    "ComplaintOpened": lambda payload: f"complaint, with the {_complaint_level(payload)}",
+    "ComplaintOpened": lambda payload: f"complaint, with {_complaint_level(payload)}",
     "ComplaintAcknowledged": lambda payload: f"complaint was taken up by {payload.complaint.handler}",
     "ComplaintNoted": lambda _payload: "noted something on the complaint",
     "ComplaintAnswered": _complaint_answered,
