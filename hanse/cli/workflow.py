@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.text import Text
 
 from hanse.cli import output
@@ -18,8 +19,15 @@ app = typer.Typer(help="Show, pause, resume, skip and retry waiting processes.",
 
 STYLES = {pb.FAILING: "red", pb.FAILED: "red", pb.PAUSED: "yellow", pb.PLANNED: "dim", pb.ENDED: "dim"}
 
+KINDS = {"/engagements/": "escalation", "/complaints/": "complaint"}
+"""What kind of process waits for something, by its name; for all else it is the sla of a ticket."""
+
 ProcessArgument = Annotated[
-    str, typer.Argument(help="The process, sla:units/shanghai/tickets/3k9m2x-4t7qzd; a bare ticket means its sla.")
+    str,
+    typer.Argument(
+        help="The process, sla:units/shanghai/tickets/3k9m2x-4t7qzd, or what it waits for: a ticket, a complaint, an "
+        "engagement."
+    ),
 ]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is kept.")]
 
@@ -27,7 +35,7 @@ ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is kept.")]
 @command(app, "list", unit="shanghai")
 def list_processes(
     at: At,
-    kind: Annotated[str, typer.Option("--kind", help="Only this kind, sla or escalation.")] = "",
+    kind: Annotated[str, typer.Option("--kind", help="Only this kind: sla, complaint or escalation.")] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many that run are shown at most.")] = 50,
 ) -> None:
     """List the processes of a unit: the paused ones first, then those that run, the newest first."""
@@ -61,39 +69,43 @@ def _state(process: pb.Process) -> Text:
 @command(app, "show", unit="shanghai")
 def show(at: At, process: ProcessArgument) -> None:
     """Show a process, with all that was done to it by hand."""
-    _show(at, lambda desk: desk.processes.GetProcess(pb.GetProcessRequest(id=_id_of(at, process))))
+    _show(at, lambda desk: desk.processes.GetProcess(pb.GetProcessRequest(id=id_of(at, process))))
 
 
 @command(app, "pause", unit="shanghai")
 def pause(at: At, process: ProcessArgument, reason: ReasonOption) -> None:
     """Pause a process: it does nothing until it is resumed."""
-    request = pb.PauseProcessRequest(id=_id_of(at, process), reason=reason, request_id=str(uuid4()))
+    request = pb.PauseProcessRequest(id=id_of(at, process), reason=reason, request_id=str(uuid4()))
     _show(at, lambda desk: desk.processes.PauseProcess(request))
 
 
 @command(app, "resume", unit="shanghai")
 def resume(at: At, process: ProcessArgument) -> None:
     """Resume a paused process: what has become due meanwhile is done now."""
-    request = pb.ResumeProcessRequest(id=_id_of(at, process), request_id=str(uuid4()))
+    request = pb.ResumeProcessRequest(id=id_of(at, process), request_id=str(uuid4()))
     _show(at, lambda desk: desk.processes.ResumeProcess(request))
 
 
 @command(app, "skip", unit="shanghai")
 def skip(at: At, process: ProcessArgument, reason: ReasonOption) -> None:
     """Skip the step that a process waits for: it is never done, and the process waits for the next one."""
-    request = pb.SkipProcessStepRequest(id=_id_of(at, process), reason=reason, request_id=str(uuid4()))
+    request = pb.SkipProcessStepRequest(id=id_of(at, process), reason=reason, request_id=str(uuid4()))
     _show(at, lambda desk: desk.processes.SkipProcessStep(request))
 
 
 @command(app, "retry", unit="shanghai")
 def retry(at: At, process: ProcessArgument) -> None:
     """Have a process ask its service now, however long it would have waited before its next try."""
-    request = pb.RetryProcessRequest(id=_id_of(at, process), request_id=str(uuid4()))
+    request = pb.RetryProcessRequest(id=id_of(at, process), request_id=str(uuid4()))
     _show(at, lambda desk: desk.processes.RetryProcess(request))
 
 
-def _id_of(at: At, process: str) -> str:
-    return process if ":" in process else f"sla:{at.ticket(process)}"
+def id_of(at: At, process: str) -> str:
+    """Return a process's id from itself, or from the name of what it waits for; a bare id is one of a ticket."""
+    kind, colon, resource = process.rpartition(":")
+    if not colon:
+        kind = next((kind for part, kind in KINDS.items() if part in resource), "sla")
+    return f"{kind}:{at.ticket(resource)}"
 
 
 def _show(at: At, call: Callable[[Desk], Awaitable[Any]]) -> None:
@@ -103,17 +115,21 @@ def _show(at: At, call: Callable[[Desk], Awaitable[Any]]) -> None:
         return
     output.console.print(Text.assemble((process.id, "bold"), " ", _state(process)))
     lines = {
-        "begins": output.when(process.begin_time) if process.HasField("begin_time") else "",
+        "begins": _when(process.begin_time),
+        "next due": _when(process.next_due_time),
         "tries": str(process.tries or ""),
         "error": process.error,
-        "next try": output.when(process.next_try_time) if process.HasField("next_try_time") else "",
+        "next try": _when(process.next_try_time),
     }
     for name, value in lines.items():
         if value:
             output.console.print(Text.assemble((f"  {name:9}", "dim"), value))
     for one in process.interventions:
         kind = pb.Intervention.Kind.Name(one.kind).lower()
-        said = " ".join(part for part in (one.step, one.reason) if part)
-        output.console.print(
-            Text.assemble((f"  {kind:9}", "dim"), f"{output.when(one.time)} {output.who(one.actor)} {said}")
-        )
+        said = f"{output.when(one.time)} UTC by {output.who(one.actor)}"
+        words = [part for part in (one.step, one.reason) if part]
+        output.console.print(Text.assemble((f"  {kind:9}", "dim"), ": ".join([said, *words])))
+
+
+def _when(time: Timestamp) -> str:
+    return f"{output.when(time)} UTC" if time.seconds else ""

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 from uuid import uuid4
 
 import grpc
 import pytest
 
-from hanse.errors import Unavailable
+from hanse.errors import ResourceNotFound, Unavailable
 from hanse.identity import Role
 from hanse.rpc.client import RemoteError, remote_errors
+from hanse.rpc.interceptor import Context
+from hanse.work import CommandExecutor
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.waiting.v1 import processes_pb2 as pb
 from hanse_protos.waiting.v1.processes_pb2_grpc import ProcessServiceStub
+from hanse_workflows.handling.servicer import ProcessServicer
+from hanse_workflows.model import SCHEMA as WAITING_SCHEMA
 from hanse_workflows.processes import complaint_of, escalation_of, sla_of
+from tests.support import MakeRuntime
 from tests.workflows.fake_complaints import FakeComplaint
 from tests.workflows.fakes import FakeEngagement, FakeTicket, eventually
 from tests.workflows.unit import (
@@ -143,6 +149,14 @@ async def test_an_escalation_is_paused_and_resumed_like_any_other(unit: Unit) ->
         assert len(engagement.offers) == 1
         await processes.ResumeProcess(resume(ESCALATION_ID))
         await eventually(lambda: len(engagement.offers) == 2)
+
+
+async def test_a_unit_says_that_escalations_are_headquarters(make_runtime: MakeRuntime) -> None:
+    runtime = make_runtime("units/munich")
+    servicer = ProcessServicer(runtime, CommandExecutor(runtime.database, WAITING_SCHEMA, runtime.unit))
+    with pytest.raises(ResourceNotFound) as refusal:
+        await servicer.GetProcess(pb.GetProcessRequest(id=ESCALATION_ID), cast("Context", None))
+    assert "--unit hq" in refusal.value.hint
 
 
 async def test_refusals_say_what_is_the_matter(unit: Unit) -> None:

@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import grpc
@@ -21,6 +22,7 @@ from hanse.errors import (
     TemporalUnavailable,
     Unavailable,
 )
+from hanse.names import HEADQUARTERS
 from hanse.rpc.call import cause_of, current_caller
 from hanse.rpc.client import RemoteError, remote_errors
 from hanse.rpc.interceptor import Context
@@ -28,6 +30,7 @@ from hanse.rpc.paging import page_size
 from hanse.rpc.server import Served
 from hanse.runtime import Runtime
 from hanse.temporal import connect
+from hanse.times import put_time
 from hanse.work import Command, CommandExecutor
 from hanse_protos.waiting.v1 import processes_pb2 as pb
 from hanse_protos.waiting.v1 import processes_pb2_grpc as stubs
@@ -35,9 +38,11 @@ from hanse_workflows.handling import interventions
 from hanse_workflows.handling.kinds import KINDS, Kind, split_id
 from hanse_workflows.handling.looking import list_running, look_at
 from hanse_workflows.open_work import Needed
-from hanse_workflows.processes import Process, Processes
+from hanse_workflows.processes import ESCALATION, Process, Processes
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ProcessService"].full_name
+
+NO_PROCESS = "There is a process only while something is due. `hanse workflow list` shows those that there are."
 
 _PASSED_ON: dict[str, type[HanseError]] = {error.reason: error for error in (NothingToSkip, ResourceNotFound)}
 """What a service refuses that the caller can act on."""
@@ -70,7 +75,7 @@ class ProcessServicer(stubs.ProcessServiceServicer):
         )
 
     async def GetProcess(self, request: pb.GetProcessRequest, context: Context) -> pb.Process:
-        split_id(request.id)
+        self._found(request.id)
         return await self._shown(request.id)
 
     async def PauseProcess(self, request: pb.PauseProcessRequest, context: Context) -> pb.Process:
@@ -96,8 +101,13 @@ class ProcessServicer(stubs.ProcessServiceServicer):
         kind, process = self._found(request.id)
         with _service_errors():
             step = await kind.skip(process, request, current_caller().actor)
-        # The service has told it, and whoever follows its log moves the process.
         await self._note(interventions.skipping(step), request)
+        with _service_errors():
+            needed = await kind.needed(process)
+        # Whoever follows the service's log moves the process too, a moment later.
+        if needed and not await self._is_paused(request.id):
+            with _temporal_errors():
+                await Processes(await self._temporal(), self._runtime.unit).wake(process, needed.begin_time)
         return await self._shown(request.id)
 
     async def RetryProcess(self, request: pb.RetryProcessRequest, context: Context) -> pb.Process:
@@ -111,6 +121,8 @@ class ProcessServicer(stubs.ProcessServiceServicer):
     def _found(self, process_id: str) -> tuple[Kind, Process]:
         """Return a process with its kind, whether it runs or not. Raises ResourceNotFound."""
         name, resource = split_id(process_id)
+        if name == ESCALATION and self._runtime.unit != HEADQUARTERS:
+            raise ResourceNotFound(resource=process_id, hint="Headquarters looks for providers: ask there, --unit hq.")
         if name not in self._kinds:
             self._kinds[name] = KINDS[name](self._runtime.channel("handling"))
         kind = self._kinds[name]
@@ -130,6 +142,7 @@ class ProcessServicer(stubs.ProcessServiceServicer):
         else:
             process = await self._seen(process_id, was_handled=bool(done))
         process.interventions.extend(done)
+        put_time(process.next_due_time, await _next_due_time(*self._found(process_id)))
         return _named(process)
 
     async def _seen(self, process_id: str, *, was_handled: bool) -> pb.Process:
@@ -140,7 +153,7 @@ class ProcessServicer(stubs.ProcessServiceServicer):
                 if error.status != RPCStatusCode.NOT_FOUND:
                     raise
         if not was_handled:
-            raise ResourceNotFound(resource=process_id)
+            raise ResourceNotFound(resource=process_id, hint=NO_PROCESS)
         return pb.Process(id=process_id, state=pb.ENDED)
 
     async def _temporal(self) -> Client:
@@ -148,6 +161,16 @@ class ProcessServicer(stubs.ProcessServiceServicer):
         if self._client is None:
             self._client = await connect(self._runtime.settings, identity=f"{self._runtime.unit}/services/handling")
         return self._client
+
+
+async def _next_due_time(kind: Kind, process: Process) -> datetime | None:
+    """Return when something is due next; nothing where the service does not say."""
+    try:
+        with remote_errors():
+            needed = await kind.needed(process)
+    except RemoteError:
+        return None
+    return needed.due_time if needed else None
 
 
 async def _needed(kind: Kind, process: Process) -> Needed:

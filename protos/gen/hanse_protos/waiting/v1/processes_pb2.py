@@ -27,7 +27,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'hanse_protos/waiting/v1/processes.proto\x12\x17hanse_protos.waiting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x02\n\x07Process\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x12\n\x04kind\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08resource\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12:\n\x05state\x18\x04 \x01(\x0e\x32%.hanse_protos.waiting.v1.ProcessStateB\x04\xe2\x41\x01\x03\x12\x34\n\nbegin_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x13\n\x05tries\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x13\n\x05\x65rror\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x37\n\rnext_try_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x42\n\rinterventions\x18\t \x03(\x0b\x32%.hanse_protos.waiting.v1.InterventionB\x04\xe2\x41\x01\x03\"\x87\x02\n\x0cIntervention\x12>\n\x04kind\x18\x01 \x01(\x0e\x32*.hanse_protos.waiting.v1.Intervention.KindB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x61\x63tor\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04step\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\"H\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\t\n\x05PAUSE\x10\x01\x12\n\n\x06RESUME\x10\x02\x12\x08\n\x04SKIP\x10\x03\x12\t\n\x05RETRY\x10\x04\"\xbc\x01\n\x14ListProcessesRequest\x12\x37\n\x06parent\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12&\n\x04kind\x18\x02 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x32\r^[a-z]{0,39}$\x12!\n\tpage_size\x18\x03 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12 \n\npage_token\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xd0\x0f\"e\n\x15ListProcessesResponse\x12\x33\n\tprocesses\x18\x01 \x03(\x0b\x32 .hanse_protos.waiting.v1.Process\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"U\n\x11GetProcessRequest\x12@\n\x02id\x18\x01 \x01(\tB4\xe2\x41\x01\x02\xbaH-r+2)^[a-z]{1,39}:units/[A-Za-z0-9./-]{1,200}$\"\x99\x01\n\x13PauseProcessRequest\x12@\n\x02id\x18\x01 \x01(\tB4\xe2\x41\x01\x02\xbaH-r+2)^[a-z]{1,39}:units/[A-Za-z0-9./-]{1,200}$\x12\x1e\n\x06reason\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"z\n\x14ResumeProcessRequest\x12@\n\x02id\x18\x01 \x01(\tB4\xe2\x41\x01\x02\xbaH-r+2)^[a-z]{1,39}:units/[A-Za-z0-9./-]{1,200}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"\x9c\x01\n\x16SkipProcessStepRequest\x12@\n\x02id\x18\x01 \x01(\tB4\xe2\x41\x01\x02\xbaH-r+2)^[a-z]{1,39}:units/[A-Za-z0-9./-]{1,200}$\x12\x1e\n\x06reason\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"y\n\x13RetryProcessRequest\x12@\n\x02id\x18\x01 \x01(\tB4\xe2\x41\x01\x02\xbaH-r+2)^[a-z]{1,39}:units/[A-Za-z0-9./-]{1,200}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01*\x83\x01\n\x0cProcessState\x12\x1d\n\x19PROCESS_STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PLANNED\x10\x01\x12\x0b\n\x07WAITING\x10\x02\x12\n\n\x06\x41SKING\x10\x03\x12\x0b\n\x07\x46\x41ILING\x10\x04\x12\n\n\x06PAUSED\x10\x05\x12\n\n\x06\x46\x41ILED\x10\x06\x12\t\n\x05\x45NDED\x10\x07\x32\xe4\x04\n\x0eProcessService\x12n\n\rListProcesses\x12-.hanse_protos.waiting.v1.ListProcessesRequest\x1a..hanse_protos.waiting.v1.ListProcessesResponse\x12Z\n\nGetProcess\x12*.hanse_protos.waiting.v1.GetProcessRequest\x1a .hanse_protos.waiting.v1.Process\x12^\n\x0cPauseProcess\x12,.hanse_protos.waiting.v1.PauseProcessRequest\x1a .hanse_protos.waiting.v1.Process\x12`\n\rResumeProcess\x12-.hanse_protos.waiting.v1.ResumeProcessRequest\x1a .hanse_protos.waiting.v1.Process\x12\x64\n\x0fSkipProcessStep\x12/.hanse_protos.waiting.v1.SkipProcessStepRequest\x1a .hanse_protos.waiting.v1.Process\x12^\n\x0cRetryProcess\x12,.hanse_protos.waiting.v1.RetryProcessRequest\x1a .hanse_protos.waiting.v1.Processb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'hanse_protos/waiting/v1/processes.proto\x12\x17hanse_protos.waiting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x03\n\x07Process\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x12\n\x04kind\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08resource\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12:\n\x05state\x18\x04 \x01(\x0e\x32%.hanse_protos.waiting.v1.ProcessStateB\x04\xe2\x41\x01\x03\x12\x34\n\nbegin_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x13\n\x05tries\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x13\n\x05\x65rror\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x37\n\rnext_try_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x42\n\rinterventions\x18\t \x03(\x0b\x32%.hanse_protos.waiting.v1.InterventionB\x04\xe2\x41\x01\x03\x12\x37\n\rnext_due_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\x87\x02\n\x0cIntervention\x12>\n\x04kind\x18\x01 \x01(\x0e\x32*.hanse_protos.waiting.v1.Intervention.KindB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x61\x63tor\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04step\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\"H\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\t\n\x05PAUSE\x10\x01\x12\n\n\x06RESUME\x10\x02\x12\x08\n\x04SKIP\x10\x03\x12\t\n\x05RETRY\x10\x04\"\xbc\x01\n\x14ListProcessesRequest\x12\x37\n\x06parent\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12&\n\x04kind\x18\x02 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x32\r^[a-z]{0,39}$\x12!\n\tpage_size\x18\x03 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12 \n\npage_token\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xd0\x0f\"e\n\x15ListProcessesResponse\x12\x33\n\tprocesses\x18\x01 \x03(\x0b\x32 .hanse_protos.waiting.v1.Process\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"U\n\x11GetProcessRequest\x12@\n\x02id\x18\x01 \x01(\tB4\xe2\x41\x01\x02\xbaH-r+2)^[a-z]{1,39}:units/[A-Za-z0-9./-]{1,200}$\"\x99\x01\n\x13PauseProcessRequest\x12@\n\x02id\x18\x01 \x01(\tB4\xe2\x41\x01\x02\xbaH-r+2)^[a-z]{1,39}:units/[A-Za-z0-9./-]{1,200}$\x12\x1e\n\x06reason\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"z\n\x14ResumeProcessRequest\x12@\n\x02id\x18\x01 \x01(\tB4\xe2\x41\x01\x02\xbaH-r+2)^[a-z]{1,39}:units/[A-Za-z0-9./-]{1,200}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"\x9c\x01\n\x16SkipProcessStepRequest\x12@\n\x02id\x18\x01 \x01(\tB4\xe2\x41\x01\x02\xbaH-r+2)^[a-z]{1,39}:units/[A-Za-z0-9./-]{1,200}$\x12\x1e\n\x06reason\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"y\n\x13RetryProcessRequest\x12@\n\x02id\x18\x01 \x01(\tB4\xe2\x41\x01\x02\xbaH-r+2)^[a-z]{1,39}:units/[A-Za-z0-9./-]{1,200}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01*\x83\x01\n\x0cProcessState\x12\x1d\n\x19PROCESS_STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PLANNED\x10\x01\x12\x0b\n\x07WAITING\x10\x02\x12\n\n\x06\x41SKING\x10\x03\x12\x0b\n\x07\x46\x41ILING\x10\x04\x12\n\n\x06PAUSED\x10\x05\x12\n\n\x06\x46\x41ILED\x10\x06\x12\t\n\x05\x45NDED\x10\x07\x32\xe4\x04\n\x0eProcessService\x12n\n\rListProcesses\x12-.hanse_protos.waiting.v1.ListProcessesRequest\x1a..hanse_protos.waiting.v1.ListProcessesResponse\x12Z\n\nGetProcess\x12*.hanse_protos.waiting.v1.GetProcessRequest\x1a .hanse_protos.waiting.v1.Process\x12^\n\x0cPauseProcess\x12,.hanse_protos.waiting.v1.PauseProcessRequest\x1a .hanse_protos.waiting.v1.Process\x12`\n\rResumeProcess\x12-.hanse_protos.waiting.v1.ResumeProcessRequest\x1a .hanse_protos.waiting.v1.Process\x12\x64\n\x0fSkipProcessStep\x12/.hanse_protos.waiting.v1.SkipProcessStepRequest\x1a .hanse_protos.waiting.v1.Process\x12^\n\x0cRetryProcess\x12,.hanse_protos.waiting.v1.RetryProcessRequest\x1a .hanse_protos.waiting.v1.Processb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,6 +52,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROCESS'].fields_by_name['next_try_time']._serialized_options = b'\342A\001\003'
   _globals['_PROCESS'].fields_by_name['interventions']._loaded_options = None
   _globals['_PROCESS'].fields_by_name['interventions']._serialized_options = b'\342A\001\003'
+  _globals['_PROCESS'].fields_by_name['next_due_time']._loaded_options = None
+  _globals['_PROCESS'].fields_by_name['next_due_time']._serialized_options = b'\342A\001\003'
   _globals['_INTERVENTION'].fields_by_name['kind']._loaded_options = None
   _globals['_INTERVENTION'].fields_by_name['kind']._serialized_options = b'\342A\001\003'
   _globals['_INTERVENTION'].fields_by_name['actor']._loaded_options = None
@@ -92,28 +94,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETRYPROCESSREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H-r+2)^[a-z]{1,39}:units/[A-Za-z0-9./-]{1,200}$'
   _globals['_RETRYPROCESSREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_RETRYPROCESSREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
-  _globals['_PROCESSSTATE']._serialized_start=1728
-  _globals['_PROCESSSTATE']._serialized_end=1859
+  _globals['_PROCESSSTATE']._serialized_start=1785
+  _globals['_PROCESSSTATE']._serialized_end=1916
   _globals['_PROCESS']._serialized_start=164
-  _globals['_PROCESS']._serialized_end=516
-  _globals['_INTERVENTION']._serialized_start=519
-  _globals['_INTERVENTION']._serialized_end=782
-  _globals['_INTERVENTION_KIND']._serialized_start=710
-  _globals['_INTERVENTION_KIND']._serialized_end=782
-  _globals['_LISTPROCESSESREQUEST']._serialized_start=785
-  _globals['_LISTPROCESSESREQUEST']._serialized_end=973
-  _globals['_LISTPROCESSESRESPONSE']._serialized_start=975
-  _globals['_LISTPROCESSESRESPONSE']._serialized_end=1076
-  _globals['_GETPROCESSREQUEST']._serialized_start=1078
-  _globals['_GETPROCESSREQUEST']._serialized_end=1163
-  _globals['_PAUSEPROCESSREQUEST']._serialized_start=1166
-  _globals['_PAUSEPROCESSREQUEST']._serialized_end=1319
-  _globals['_RESUMEPROCESSREQUEST']._serialized_start=1321
-  _globals['_RESUMEPROCESSREQUEST']._serialized_end=1443
-  _globals['_SKIPPROCESSSTEPREQUEST']._serialized_start=1446
-  _globals['_SKIPPROCESSSTEPREQUEST']._serialized_end=1602
-  _globals['_RETRYPROCESSREQUEST']._serialized_start=1604
-  _globals['_RETRYPROCESSREQUEST']._serialized_end=1725
-  _globals['_PROCESSSERVICE']._serialized_start=1862
-  _globals['_PROCESSSERVICE']._serialized_end=2474
+  _globals['_PROCESS']._serialized_end=573
+  _globals['_INTERVENTION']._serialized_start=576
+  _globals['_INTERVENTION']._serialized_end=839
+  _globals['_INTERVENTION_KIND']._serialized_start=767
+  _globals['_INTERVENTION_KIND']._serialized_end=839
+  _globals['_LISTPROCESSESREQUEST']._serialized_start=842
+  _globals['_LISTPROCESSESREQUEST']._serialized_end=1030
+  _globals['_LISTPROCESSESRESPONSE']._serialized_start=1032
+  _globals['_LISTPROCESSESRESPONSE']._serialized_end=1133
+  _globals['_GETPROCESSREQUEST']._serialized_start=1135
+  _globals['_GETPROCESSREQUEST']._serialized_end=1220
+  _globals['_PAUSEPROCESSREQUEST']._serialized_start=1223
+  _globals['_PAUSEPROCESSREQUEST']._serialized_end=1376
+  _globals['_RESUMEPROCESSREQUEST']._serialized_start=1378
+  _globals['_RESUMEPROCESSREQUEST']._serialized_end=1500
+  _globals['_SKIPPROCESSSTEPREQUEST']._serialized_start=1503
+  _globals['_SKIPPROCESSSTEPREQUEST']._serialized_end=1659
+  _globals['_RETRYPROCESSREQUEST']._serialized_start=1661
+  _globals['_RETRYPROCESSREQUEST']._serialized_end=1782
+  _globals['_PROCESSSERVICE']._serialized_start=1919
+  _globals['_PROCESSSERVICE']._serialized_end=2531
 # @@protoc_insertion_point(module_scope)

@@ -79,6 +79,7 @@ class Process(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     NEXT_TRY_TIME_FIELD_NUMBER: _builtins.int
     INTERVENTIONS_FIELD_NUMBER: _builtins.int
+    NEXT_DUE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The name, "sla:units/shanghai/tickets/3k9m2x-4t7qzd"."""
     kind: _builtins.str
@@ -103,6 +104,10 @@ class Process(_message.Message):
     def interventions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Intervention]:
         """What was done to it by hand, the oldest first; from the list only the pause that lasts."""
 
+    @_builtins.property
+    def next_due_time(self) -> _timestamp_pb2.Timestamp:
+        """When its service has something due next; unset where nothing is, where the service does not answer, and in the list."""
+
     def __init__(
         self,
         *,
@@ -115,10 +120,11 @@ class Process(_message.Message):
         error: _builtins.str = ...,
         next_try_time: _timestamp_pb2.Timestamp | None = ...,
         interventions: _abc.Iterable[Global___Intervention] | None = ...,
+        next_due_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "next_try_time", b"next_try_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "next_due_time", b"next_due_time", "next_try_time", b"next_try_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "error", b"error", "id", b"id", "interventions", b"interventions", "kind", b"kind", "next_try_time", b"next_try_time", "resource", b"resource", "state", b"state", "tries", b"tries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "error", b"error", "id", b"id", "interventions", b"interventions", "kind", b"kind", "next_due_time", b"next_due_time", "next_try_time", b"next_try_time", "resource", b"resource", "state", b"state", "tries", b"tries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
