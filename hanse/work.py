@@ -78,6 +78,13 @@ class Work:
     now: datetime
     policies: PolicyStore
     entries: list[Entry] = field(default_factory=list)
+    earlier: Sequence[Entry] = ()
+    """What commands before it have told in the same transaction: it is not in the log yet."""
+
+    @property
+    def not_yet_in_the_log(self) -> Sequence[Entry]:
+        """What was told in this transaction so far, in order: whoever reads the log has to take it in behind it."""
+        return [*self.earlier, *self.entries]
 
     @property
     def standards(self) -> Standards:
@@ -290,7 +297,7 @@ class CommandExecutor:
                 if earlier := answered.get(pending.request_id):
                     answers.append(_repeat(pending, *earlier))
                     continue
-                work = Work(session, self.unit, pending.cause, now, self.policies)
+                work = Work(session, self.unit, pending.cause, now, self.policies, earlier=entries)
                 answer = pending.command(work, pending.request)
             except DATABASE_ERRORS:
                 raise

@@ -31,6 +31,8 @@ from hanse_protos.ticket.v1.repair_pb2 import Correction, MissedStep
 PARTNERS = "partners/"
 OTHERS = "other"
 """For whom a ticket waits where nobody said."""
+UNTIL_A_REVIEW = "review"
+"""What a suspended ticket waits for."""
 
 
 class Happening(StrEnum):
@@ -48,6 +50,23 @@ class Happening(StrEnum):
     RESOLVED = "resolved"
     REOPENED = "reopened"
     CLOSED = "closed"
+    SUSPENDED = "suspended"
+    REVIEW_DUE = "its review was due"
+    RECLASSIFIED = "reclassified"
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a ticket is taken to be: what its target is chosen by, and can turn out to be otherwise."""
+
+    priority: pb.Priority.ValueType
+    category: str
+    service: str
+
+    @classmethod
+    def of(cls, ticket: pb.TicketSummary) -> Classification:
+        """Return that of a ticket as an event describes it."""
+        return cls(ticket.priority, sys.intern(ticket.category), sys.intern(ticket.service))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +85,16 @@ class Change:
     """Who took it; after a climb nobody has."""
     waiting_for: str = ""
     """For whom, after a pause."""
+    supplier: str = ""
+    """The supplier that it waits for by name, after a pause."""
+    engagement: str = ""
+    """Under which engagement, for a hand-over."""
+    review_time: datetime | None = None
+    """When it is looked at again, after a suspension."""
+    cap_time: datetime | None = None
+    """When a suspension ends at the latest."""
+    classification: Classification | None = None
+    """What it turned out to be, after a reclassification."""
     noted: datetime | None = None
     """When the event has it, where a correction says otherwise; for a step that nobody noted, when that was said."""
 
@@ -79,6 +108,8 @@ class Repair:
     previous_version: int
     event_id: str
     actor: str
+    late_event_id: str = ""
+    """The fact that was heard of late, where that was why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +122,9 @@ class Moment:
     tier: int
     assignee: str
     waiting_for: str
+    classification: Classification
+    supplier: str = ""
+    suspended: bool = False
 
     @property
     def at(self) -> datetime:
@@ -104,6 +138,7 @@ _OPEN = _WORKED_ON | {pb.WAITING}
 
 _STEPS: Mapping[Happening, tuple[frozenset[pb.TicketState.ValueType], pb.TicketState.ValueType]] = {
     Happening.PAUSED: (_WORKED_ON, pb.WAITING),
+    Happening.SUSPENDED: (_OPEN, pb.WAITING),
     Happening.RESUMED: (frozenset({pb.WAITING}), pb.IN_PROGRESS),
     Happening.RESOLVED: (_OPEN | {pb.CLOSED}, pb.RESOLVED),
     Happening.REOPENED: (ENDED, pb.IN_PROGRESS),
@@ -164,7 +199,8 @@ class TicketHistory:
 
     def moments(self) -> Iterator[Moment]:
         """Yield how the ticket stood, from its opening on. A change that leads nowhere from there is left out."""
-        moment = Moment(self.opening, pb.NEW, self.opened.holder, self.opened.tier, "", "")
+        opened = self.opened
+        moment = Moment(self.opening, pb.NEW, opened.holder, opened.tier, "", "", Classification.of(opened))
         yield moment
         for change in self.changes():
             following = _after(moment, change)
@@ -189,20 +225,38 @@ def _missed(step: MissedStep, event_id: str, actor: str, said: datetime) -> Chan
 
 def _after(before: Moment, change: Change) -> Moment | None:
     """Return how a ticket stands after a change; None where the change leads nowhere."""
+    if change.what in _STEPS:
+        return _stepped(before, change)
+    changed: dict[str, Any] = {}
+    leads_somewhere = before.state != pb.CLOSED
     match change.what:
         case Happening.HANDED_OVER:
-            return replace(before, change=change, holder=change.unit) if change.unit != before.holder else None
-        case Happening.ANSWERED | Happening.ASKED:
-            return replace(before, change=change) if before.state != pb.CLOSED else None
+            leads_somewhere, changed["holder"] = change.unit != before.holder, change.unit
         case Happening.TAKEN | Happening.CLIMBED:
-            taken = replace(before, change=change, assignee=change.assignee, tier=change.tier or before.tier)
-            return replace(taken, state=pb.IN_PROGRESS) if before.state == pb.NEW else taken
+            leads_somewhere, changed = True, {"assignee": change.assignee, "tier": change.tier or before.tier}
+            changed["state"] = pb.IN_PROGRESS if before.state == pb.NEW else before.state
         case Happening.ENGAGED:
-            return replace(before, change=change, state=pb.IN_PROGRESS) if before.state == pb.NEW else None
+            leads_somewhere, changed["state"] = before.state == pb.NEW, pb.IN_PROGRESS
+        case Happening.REVIEW_DUE:
+            leads_somewhere = before.suspended
+        case Happening.RECLASSIFIED:
+            leads_somewhere, changed["classification"] = before.state in _OPEN, change.classification
+    return replace(before, change=change, **changed) if leads_somewhere else None
+
+
+def _stepped(before: Moment, change: Change) -> Moment | None:
+    """Return how a ticket stands after a step from one state to another."""
     allowed, state = _STEPS[change.what]
     if before.state not in allowed:
         return None
-    return replace(before, change=change, state=state, waiting_for=change.waiting_for)
+    return replace(
+        before,
+        change=change,
+        state=state,
+        waiting_for=change.waiting_for,
+        supplier=change.supplier,
+        suspended=change.what == Happening.SUSPENDED,
+    )
 
 
 class Histories:
@@ -236,7 +290,8 @@ class Histories:
         elif isinstance(fact, told.TicketClocksRepaired):
             history.policy_version = fact.policy_version
             versions = (fact.policy_version, fact.previous_policy_version)
-            history.repairs.append(Repair(instant(event.occur_time), *versions, event.event_id, event.actor))
+            about = event.event_id, event.actor, fact.late_event_id
+            history.repairs.append(Repair(instant(event.occur_time), *versions, *about))
         elif change := _READERS[kind](event, fact):
             history.noted.append(change)
 
@@ -261,9 +316,24 @@ _READERS: dict[type[Message], Callable[[Event, Any], Change | None]] = {
     told.TicketAssigned: lambda event, fact: _change(Happening.TAKEN, event, assignee=sys.intern(fact.assignee)),
     told.EngagementRequested: _simple(Happening.ENGAGED),
     told.TicketEscalated: lambda event, fact: _change(Happening.CLIMBED, event, tier=fact.ticket.tier),
-    told.TicketPaused: lambda event, fact: _change(Happening.PAUSED, event, waiting_for=fact.waiting_for),
+    told.TicketPaused: lambda event, fact: _change(
+        Happening.PAUSED, event, waiting_for=fact.waiting_for, supplier=fact.supplier
+    ),
+    told.TicketSuspended: lambda event, fact: _change(
+        Happening.SUSPENDED,
+        event,
+        waiting_for=UNTIL_A_REVIEW,
+        review_time=instant(fact.review_time),
+        cap_time=instant(fact.cap_time),
+    ),
+    told.TicketReviewDue: _simple(Happening.REVIEW_DUE),
+    told.TicketReclassified: lambda event, fact: _change(
+        Happening.RECLASSIFIED, event, classification=Classification.of(fact.ticket)
+    ),
     told.TicketResumed: _simple(Happening.RESUMED),
-    told.TicketHandedOver: lambda event, fact: _change(Happening.HANDED_OVER, event, unit=sys.intern(fact.to_unit)),
+    told.TicketHandedOver: lambda event, fact: _change(
+        Happening.HANDED_OVER, event, unit=sys.intern(fact.to_unit), engagement=fact.engagement
+    ),
     told.TicketResolved: _simple(Happening.RESOLVED),
     told.TicketReopened: _simple(Happening.REOPENED),
     told.TicketClosed: _simple(Happening.CLOSED),

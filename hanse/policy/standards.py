@@ -267,6 +267,10 @@ class Standards:
         """Give what is agreed of a kind of clock, in the policy's order: the first whose condition holds applies."""
         return [agreed for agreed in self._agreed.values() if agreed.promise.kind == kind]
 
+    def all_agreed(self) -> list[Agreed]:
+        """Give all that is agreed, in the policy's order."""
+        return list(self._agreed.values())
+
     def agreement(self, name: str) -> Promise | None:
         """Give the clock of an agreement by its id; None for an id that the policy does not have."""
         agreed = self._agreed.get(name)

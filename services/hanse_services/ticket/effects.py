@@ -15,6 +15,7 @@ from hanse_protos.policy.v1.policy_pb2 import PolicyAcknowledged
 from hanse_protos.policy.v1.tuning_pb2 import PolicyTuned
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.clocks.repair import repair_after
 from hanse_services.ticket.complaints import effects as complaints
 from hanse_services.ticket.erasing import ticket_erased
 from hanse_services.ticket.hierarchy import escalation_seen
@@ -132,7 +133,7 @@ def engagement_reassigned(work: Work, fact: Fact) -> None:
         return
     if engagement := _from_its_maker(work, fact, "ReleaseProvider"):
         engagement.release()
-        hand_over(work, own_ticket(work, engagement.ticket), work.unit, engagement.name, fact.occur_time)
+        _hand_over(work, engagement, work.unit, fact)
 
 
 def _from_its_maker(work: Work, fact: Fact, verb: str) -> Engagement | None:
@@ -152,7 +153,7 @@ def engagement_accepted(work: Work, fact: Fact) -> None:
     if engagement := _from_provider(work, fact, "AcceptEngagement"):
         engagement.accept_time = fact.occur_time
         engagement.assignee = fact.payload.assignee  # type: ignore[attr-defined]
-        hand_over(work, own_ticket(work, engagement.ticket), engagement.provider, engagement.name, fact.occur_time)
+        _hand_over(work, engagement, engagement.provider, fact)
     elif _summary(fact).peer and home_of(_summary(fact).name) == work.unit:
         withdraw_from_peer(work, _summary(fact))
 
@@ -167,7 +168,7 @@ def engagement_delivered(work: Work, fact: Fact) -> None:
     if engagement := _from_provider(work, fact, "DeliverEngagement"):
         engagement.deliver_time = fact.occur_time
         engagement.solution = fact.texts.get("text", "")
-        hand_over(work, own_ticket(work, engagement.ticket), work.unit, engagement.name, fact.occur_time)
+        _hand_over(work, engagement, work.unit, fact)
 
 
 def _from_provider(work: Work, fact: Fact, verb: str) -> Engagement | None:
@@ -179,6 +180,15 @@ def _from_provider(work: Work, fact: Fact, verb: str) -> Engagement | None:
     if engagement is None or (fact.event.unit, summary.offer) != (engagement.provider, engagement.offer):
         return None
     return _step(work, summary.name, verb)
+
+
+def _hand_over(work: Work, engagement: Engagement, unit: str, fact: Fact) -> None:
+    """Hand the ticket over when it happened. What happened to it since has counted otherwise, and is repaired."""
+    ticket = own_ticket(work, engagement.ticket)
+    is_late = fact.occur_time < ticket.update_time
+    hand_over(work, ticket, unit, engagement.name, fact.occur_time)
+    if is_late:
+        repair_after(work, ticket, fact)
 
 
 # What the three have in common.

@@ -2,11 +2,11 @@
 
 What is promised is chosen anew under the policy that the ticket was opened under, and as if it had been so from the
 opening: each clock that is still open counts from where it started. What was done on it stays done, a breach stays a
-breach, and clocks that have stopped are judged by what was promised then. A ticket that nothing was promised for,
-as an imported one, stays without clocks.
+breach, and clocks that have stopped are judged by what was promised then. A ticket that nothing was promised for gets
+its clocks from its history, as a repair would give them; an imported one stays without.
 """
 
-from datetime import datetime
+from typing import TypeAlias
 
 from hanse.errors import ValidationFailed
 from hanse.names import home_of
@@ -17,10 +17,15 @@ from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks.rules import Ruling
+from hanse_services.ticket.clocks.repair import history_of, repair_under
+from hanse_services.ticket.clocks.rules import retarget
 from hanse_services.ticket.holding import tell_step
 from hanse_services.ticket.loading import kept, own_ticket
+from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import Ticket
+
+Classified: TypeAlias = tuple[pb.Priority.ValueType, str, str]
+"""What a ticket was: its priority, its category, its target."""
 
 
 def reclassify_ticket(work: Work, request: rpc.ReclassifyTicketRequest) -> pb.Ticket:
@@ -35,8 +40,23 @@ def reclassify_ticket(work: Work, request: rpc.ReclassifyTicketRequest) -> pb.Ti
     if request.category:
         ticket.category = request.category
         ticket.service = _service(standards, ticket)
+    if not ticket.target:
+        return _promised_from_the_opening(work, standards, ticket, was, request.reason)
     retarget(standards, ticket, work.now)
     tell_step(work, ticket, lambda after: _reclassified(after, *was, ticket.target), text=request.reason)
+    return kept(work, ticket)
+
+
+def _promised_from_the_opening(
+    work: Work, standards: Standards, ticket: Ticket, was: Classified, reason: str
+) -> pb.Ticket:
+    """Give a ticket that nothing was promised for what it would have had, if it had been opened as it is now."""
+    found = standards.target_for(facts_of(standards, ticket, home_of(ticket.name)))
+    is_imported = history_of(work.session, ticket.name, told=work.not_yet_in_the_log).imported
+    target = found.id if found and not is_imported else ""
+    work.tell(ticket.name, _reclassified(summary_of(ticket), *was, target), text=reason)
+    if target:
+        repair_under(work, standards, ticket, history_of(work.session, ticket.name, told=work.not_yet_in_the_log))
     return kept(work, ticket)
 
 
@@ -54,13 +74,3 @@ def _service(standards: Standards, ticket: Ticket) -> str:
         return standards.choose_service(ticket.category, ticket.service)
     except (CategoryNotCovered, ServiceUnknown):
         return standards.choose_service(ticket.category, "")
-
-
-def retarget(standards: Standards, ticket: Ticket, at: datetime) -> None:
-    """Choose the target of a ticket anew, and put its open clocks under it. Raises CategoryUnknown."""
-    facts = facts_of(standards, ticket, home_of(ticket.name))
-    if not ticket.target:
-        return
-    found = standards.target_for(facts)
-    ticket.target = found.id if found else ""
-    Ruling(standards, ticket, at, facts).put_anew()

@@ -29,12 +29,11 @@ from hanse_services.ticket import hierarchy, staffing
 from hanse_services.ticket.clocks.opening import new_clocks
 from hanse_services.ticket.clocks.repair import restore_repair
 from hanse_services.ticket.clocks.rows import restart_clock, stop_clock
-from hanse_services.ticket.clocks.rules import ENDED_BY_AN_ANSWER, Ruling
+from hanse_services.ticket.clocks.rules import ENDED_BY_AN_ANSWER, Ruling, retarget
 from hanse_services.ticket.complaints import effects as complaints
 from hanse_services.ticket.holding import end_wait, standards_of
 from hanse_services.ticket.loading import find_engagement, find_ticket, mirror_of
 from hanse_services.ticket.model import SCHEMA, Engagement, StepAction, Ticket
-from hanse_services.ticket.reclassifying import retarget
 from hanse_services.ticket.suspending import put_off, review_passed
 
 PARTNERS = "partners/"

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from hanse.errors import IllegalTransition, ValidationFailed
 from hanse.names import home_of
 from hanse.policy.facts import facts_of
+from hanse.policy.histories import UNTIL_A_REVIEW
 from hanse.policy.promises import Promise
 from hanse.policy.standards import Standards
 from hanse.times import instant, timestamp
@@ -24,9 +25,6 @@ from hanse_services.ticket.holding import end_wait, standards_of, tell_step
 from hanse_services.ticket.loading import kept, own_ticket
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import Ticket
-
-UNTIL_A_REVIEW = "review"
-"""What a suspended ticket waits for."""
 
 
 def suspend_ticket(work: Work, request: rpc.SuspendTicketRequest) -> pb.Ticket:

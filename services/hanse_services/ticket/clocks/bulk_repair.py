@@ -98,9 +98,10 @@ def repair_open_clocks(work: Work, request: pb.RepairOpenClocksRequest) -> pb.Re
     work.session.expire_all()
     for name in page.to_replay:
         try:
-            ticket, before_it = own_ticket(work, name), history_of(work.session, name)
+            ticket = own_ticket(work, name)
+            history = history_of(work.session, name, told=work.not_yet_in_the_log)
             was = breaches_of(ticket)
-            repair_under(work, page.standards, ticket, before_it)
+            repair_under(work, page.standards, ticket, history)
         except HanseError as error:
             response.failures.append(failure_of(name, error))
         else:

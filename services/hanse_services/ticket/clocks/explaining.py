@@ -92,6 +92,9 @@ def _happened(moment: Moment) -> str:
             said = f"began to wait for {moment.waiting_for}"
         case Happening.HANDED_OVER:
             said = f"went to {short_unit(moment.holder)}"
+        case Happening.RECLASSIFIED:
+            said = f"turned out to be {nouns.Priority.Name(moment.classification.priority)}"
+            said += f" in {moment.classification.category}"
         case Happening.CLIMBED:
             said = f"climbed to tier {moment.tier}"
         case Happening.ANSWERED:
@@ -102,10 +105,11 @@ def _happened(moment: Moment) -> str:
 
 
 def _repaired(repair: Repair) -> pb.ClockLine:
-    before = f"policy version {repair.previous_version}" if repair.previous_version else "no policy"
-    because = (
-        f"repaired: put under policy version {repair.version}, from {before}"
-        if repair.version != repair.previous_version
-        else f"repaired under policy version {repair.version}"
-    )
+    if repair.late_event_id:
+        because = f"repaired by the desk itself: a step was heard of after later ones ({repair.late_event_id})"
+    elif repair.version != repair.previous_version:
+        before = f"policy version {repair.previous_version}" if repair.previous_version else "no policy"
+        because = f"repaired: put under policy version {repair.version}, from {before}"
+    else:
+        because = f"repaired under policy version {repair.version}"
     return pb.ClockLine(start_time=timestamp(repair.at), because=because, actor=repair.actor, event_id=repair.event_id)

@@ -35,7 +35,7 @@ def judge(standards: Standards, history: TicketHistory, now: datetime) -> Verdic
     """Lay a policy over a history; see `hanse.policy.what_if.Judge`."""
     first, *later = _by_people(history).moments()
     run = _Judged(standards, example_of(standards, history, first))
-    run.begin(first)
+    run.begin(first, later)
     for moment in later:
         run.run_until(moment.at)
         run.follow(moment)
@@ -59,7 +59,6 @@ class _Judged(Run):
         self._engaged = False
         self._provider = ""
         self._levels: dict[str, None] = {}
-        ticket.returns, ticket.left_units = 0, []
 
     def run_until(self, at: datetime) -> None:
         """Let the clocks run, and do what is due on them by an instant, in order of time."""
@@ -69,8 +68,6 @@ class _Judged(Run):
 
     def follow(self, moment: Moment) -> None:
         """Let the clocks follow a moment. Nobody takes a ticket back down that the ladder has lifted."""
-        if moment.change.what == Happening.HANDED_OVER:
-            self.ticket.hand_to(moment.holder)
         super().follow(replace(moment, tier=max(moment.tier, self.ticket.tier)))
 
     def verdict(self) -> Verdict:

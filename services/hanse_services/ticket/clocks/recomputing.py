@@ -16,12 +16,13 @@ from hanse.names import home_of
 from hanse.policy.clock import used
 from hanse.policy.conditions import mentions
 from hanse.policy.facts import facts_of
-from hanse.policy.promises import Promise
+from hanse.policy.promises import Agreed, Promise
 from hanse.policy.standards import Standards
 from hanse.session import plain
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.replaying import carried_over, key_of
 from hanse_services.ticket.clocks.rows import schedule_steps, steps_of
+from hanse_services.ticket.clocks.rules import AGREED
 from hanse_services.ticket.clocks.segments import calendar_of, segments_of
 from hanse_services.ticket.model import Clock, Ticket
 
@@ -73,6 +74,9 @@ class Recomputation:
         self._is_free_of_course = not any(
             mentions(target.when, fact) for target in targets for fact in CHANGED_ON_THE_WAY
         )
+        self._agrees = [_agreed(agreed) for agreed in before.all_agreed()] == [
+            _agreed(agreed) for agreed in after.all_agreed()
+        ]
         self._replacements = lru_cache(maxsize=REMEMBERED_KINDS_OF_TICKETS)(self._find_replacement)
         self._alike = lru_cache(maxsize=REMEMBERED_KINDS_OF_TICKETS)(self._are_alike)
 
@@ -88,7 +92,7 @@ class Recomputation:
         changed = {
             key_of(row): self._clock(ticket, row, promise, now)
             for row in ticket.clocks
-            if (promise := replacement.promises.get(row.kind))
+            if (promise := self._promise_for(row, replacement))
         }
         clocks = [changed.get(key_of(row), row) for row in ticket.clocks]
         values = {
@@ -104,7 +108,7 @@ class Recomputation:
 
     def _replacement_for(self, ticket: Ticket) -> _Replacement | None:
         home = home_of(ticket.name)
-        if not self._is_free_of_course or not self._has_one_target(ticket):
+        if not self._agrees or not self._is_free_of_course or not self._has_one_target(ticket):
             return None
         if any(calendar_of(self._after, row.unit, home) != row.calendar for row in ticket.segments):
             return None
@@ -122,8 +126,7 @@ class Recomputation:
         if target is None or not self._alike(ticket.target, target.id):
             return None
         promises = {promise.kind: promise for promise in self._after.promises(target.id)}
-        conditional = any(promise.rules.any for promise in promises.values())
-        if conditional and self._sees_otherwise(ticket):
+        if self._after.is_conditional(target.id) and self._sees_otherwise(ticket):
             return None
         return _Replacement(target.id, promises)
 
@@ -138,11 +141,19 @@ class Recomputation:
         old, new = self._before.promises(before), self._after.promises(after)
         return _conditions(old) == _conditions(new) and not any(promise.rules.reset for promise in new)
 
+    def _promise_for(self, row: Clock, replacement: _Replacement) -> Promise | None:
+        if row.kind == pb.Clock.REVIEW:
+            # When a review is due is what people said, whatever the policy.
+            return Promise(pb.Clock.REVIEW, row.target, row.target_duration, row.elapsed, ())
+        return self._after.agreement(row.target) if row.kind in AGREED else replacement.promises.get(row.kind)
+
     def _clock(self, ticket: Ticket, row: Clock, promise: Promise, now: datetime) -> Clock:
         counted = row if promise.elapsed == row.elapsed else plain(Clock, {**vars(row), "elapsed": promise.elapsed})
         segments, steps = list(segments_of(ticket, counted)), steps_of(self._after, promise)
         due_time = schedule_steps(self._after, segments, promise.duration, steps)
         ran_out = due_time if due_time and due_time <= (row.stop_time or now) else None
+        if row.kind == pb.Clock.REVIEW:
+            ran_out = None
         steps, breach_time = carried_over(row, steps, ran_out)
         values = {
             "target": promise.id,
@@ -155,6 +166,14 @@ class Recomputation:
             "steps": [step.as_json() for step in steps],
         }
         return plain(Clock, {**vars(row), **values})
+
+
+def _agreed(agreed: Agreed) -> tuple[object, ...]:
+    """Return what decides which clock an agreement starts, and when: all but how long it is, and when it warns."""
+    if agreed.promise.rules.reset:
+        return (object(),)
+    promise = agreed.promise
+    return promise.id, promise.kind, agreed.supplier, agreed.when.text, promise.rules.texts
 
 
 def _conditions(promises: Sequence[Promise]) -> dict[pb.Clock.Kind.ValueType, tuple[str, ...]]:

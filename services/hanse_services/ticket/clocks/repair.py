@@ -11,8 +11,10 @@ elsewhere than it is: a wait that was missed has to be over where the ticket doe
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any, TypeAlias
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -26,7 +28,9 @@ from hanse.errors import (
     PolicyMissing,
     ResourceNotFound,
 )
+from hanse.log.append import Entry
 from hanse.log.events import Fact
+from hanse.names import ticket_in
 from hanse.policy.histories import EVENTS, Histories, TicketHistory
 from hanse.policy.standards import Standards
 from hanse.policy.store import PolicyStore
@@ -43,14 +47,16 @@ from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import SCHEMA, Clock, ClockSegment, Ticket
 
+logger = structlog.get_logger(__name__)
+
 Breaches: TypeAlias = Mapping[KEY, datetime]
 """When clocks ran out: those that have."""
 
 
-def history_of(session: Session, ticket: str, until: str = "") -> TicketHistory:
+def history_of(session: Session, ticket: str, until: str = "", told: Iterable[Entry] = ()) -> TicketHistory:
     """Read a ticket's history from this unit's log, all of it or until an event.
 
-    Raises HistoryMissing where its opening is not there.
+    `told` was told in the same transaction, and is in no log yet. Raises HistoryMissing where its opening is not there.
     """
     columns = SCHEMA.log.record.c
     query = (
@@ -59,7 +65,8 @@ def history_of(session: Session, ticket: str, until: str = "") -> TicketHistory:
         .order_by(columns.epoch, columns.sequence)
     )
     histories = Histories()
-    for content in session.scalars(query):
+    pending = (entry.event for entry in told if ticket_in(entry.resource) == ticket)
+    for content in chain(session.scalars(query), pending):
         event = Event.FromString(content)
         histories.take(event)
         if event.event_id == until:
@@ -80,7 +87,7 @@ def repair_tickets(work: Work, request: pb.RepairTicketsRequest) -> pb.RepairTic
     for name in request.names:
         try:
             ticket = own_ticket(work, name)
-            history = history_of(work.session, name)
+            history = history_of(work.session, name, told=work.not_yet_in_the_log)
             standards = standards_for(work.session, work.policies, ticket, history, request.policy_version)
             repaired = repair_under(work, standards, ticket, history)
         except HanseError as error:
@@ -144,8 +151,13 @@ def replay_beside(standards: Standards | None, ticket: Ticket, history: TicketHi
     return replayed
 
 
-def repair_under(work: Work, standards: Standards | None, ticket: Ticket, history: TicketHistory) -> pb.RepairedTicket:
-    """Put a ticket's clocks where its history leaves them under a policy, and tell what is different."""
+def repair_under(
+    work: Work, standards: Standards | None, ticket: Ticket, history: TicketHistory, late_event_id: str = ""
+) -> pb.RepairedTicket:
+    """Put a ticket's clocks where its history leaves them under a policy, and tell what is different.
+
+    `late_event_id` is the event that was heard of late, where that is why.
+    """
     replayed = replay_beside(standards, ticket, history, work.now)
     repaired = _difference(ticket, replayed)
     if not repaired.changed or standards is None:
@@ -156,16 +168,31 @@ def repair_under(work: Work, standards: Standards | None, ticket: Ticket, histor
     ticket.policy_version, ticket.policy_override = standards.version, standards.override
     ticket.version += 1
     ticket.update_time = work.now
-    tell_repair(work, ticket, previous, before)
+    tell_repair(work, ticket, previous, before, late_event_id)
     return repaired
 
 
-def tell_repair(work: Work, ticket: Ticket, previous: int, before: Breaches) -> None:
+def repair_after(work: Work, ticket: Ticket, fact: Fact) -> None:
+    """Repair a ticket's clocks after a fact that was heard of late: they had counted otherwise by then.
+
+    Where they can't be computed they stay, and `ExplainClocks` shows that a repair would change them: the fact itself
+    has to be taken.
+    """
+    try:
+        history = history_of(work.session, ticket.name, told=work.not_yet_in_the_log)
+        standards = standards_for(work.session, work.policies, ticket, history, 0)
+        repair_under(work, standards, ticket, history, fact.event.event_id)
+    except HanseError as error:
+        logger.warning("clocks were not repaired after a late fact", ticket=ticket.name, error=str(error))
+
+
+def tell_repair(work: Work, ticket: Ticket, previous: int, before: Breaches, late_event_id: str = "") -> None:
     """Tell that a ticket's clocks were repaired, the breaches that are new, and those that are none any more."""
     repaired = told.TicketClocksRepaired(
         ticket=summary_of(ticket, summaries_of(ticket)),
         policy_version=ticket.policy_version,
         previous_policy_version=previous,
+        late_event_id=late_event_id,
     )
     work.tell(ticket.name, repaired)
     _tell_breaches(work, ticket, before)
@@ -188,12 +215,7 @@ def signature(ticket: Ticket) -> tuple[Any, ...]:
         (row.unit, row.calendar, sorted(row.standing), row.start_time, row.end_time)
         for row in sorted(ticket.segments, key=lambda row: row.number)
     ]
-    return segments, [_clock_signature(clock) for clock in sorted(_towards_customers(ticket), key=key_of)]
-
-
-def _towards_customers(ticket: Ticket) -> list[Clock]:
-    """Return the promises to customers. Those of units, tiers and suppliers to each other stay as they are."""
-    return [clock for clock in ticket.clocks if clock.towards == nouns.Clock.CUSTOMER]
+    return segments, [_clock_signature(clock) for clock in sorted(ticket.clocks, key=key_of)]
 
 
 def _clock_signature(clock: Clock) -> tuple[Any, ...]:
@@ -214,7 +236,7 @@ def _take_over(work: Work, ticket: Ticket, replayed: Replayed, history: TicketHi
     """Make the ticket's rows what was replayed: rows that both have are changed, so that others may refer to them."""
     new = replayed.ticket
     _match(work, ticket.segments, new.segments, lambda row: row.number, SEGMENT_COLUMNS)
-    _match(work, ticket.clocks, _towards_customers(new), key_of, (*CLOCK_COLUMNS, "steps"))
+    _match(work, ticket.clocks, new.clocks, key_of, (*CLOCK_COLUMNS, "steps"))
     ticket.breached = any(clock.breach_time and clock.towards == nouns.Clock.CUSTOMER for clock in ticket.clocks)
     ticket.waiting_duration, ticket.waiting_since = replayed.waiting_duration, replayed.waiting_since
     ticket.target, ticket.respond_time = new.target, new.respond_time
@@ -234,8 +256,6 @@ def _match(work: Work, own: list[Any], new: Iterable[Any], key: Any, columns: It
         for name in columns:
             setattr(mine, name, getattr(row, name))
     for row in known.values():
-        if isinstance(row, Clock) and row.towards != nouns.Clock.CUSTOMER:
-            continue
         own.remove(row)
         work.session.delete(row)
 
@@ -279,7 +299,7 @@ def correct_ticket(work: Work, request: pb.CorrectTicketRequest) -> pb.RepairedT
     Raises CorrectionOutOfTime, CorrectionUnknownStep, CorrectionContradicts; what repairing raises.
     """
     ticket = own_ticket(work, request.name, request.etag)
-    history = history_of(work.session, ticket.name)
+    history = history_of(work.session, ticket.name, told=work.not_yet_in_the_log)
     check_corrections(history, request.corrections, work.now)
     stood = _stand(history)
     history.correct(request.corrections, "", work.cause.actor, work.now)

@@ -5,7 +5,7 @@ under a policy. Repairs compare it with the ticket's own; explanations read it l
 the history, the policy and the present instant, so it comes out the same however often and wherever it is done.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,8 +15,10 @@ from hanse.policy.histories import Happening, Moment, TicketHistory
 from hanse.policy.standards import Standards
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.rows import restart_clock, schedule, stop_clock
-from hanse_services.ticket.clocks.rules import ENDED_BY_AN_ANSWER, Ruling
+from hanse_services.ticket.clocks.rules import ENDED_BY_AN_ANSWER, Ruling, retarget
+from hanse_services.ticket.holding import end_wait
 from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
+from hanse_services.ticket.suspending import put_off, review_passed
 
 KEY = tuple[pb.Clock.Kind.ValueType, int]
 """Which of a ticket's clocks: its kind and its number."""
@@ -61,12 +63,13 @@ def replay(standards: Standards, history: TicketHistory, now: datetime) -> Repla
     """
     first, *later = history.moments()
     run = Run(standards, example_of(standards, history, first))
-    run.begin(first)
+    run.begin(first, later)
     for moment in later:
         run.run_until(moment.at)
         run.follow(moment)
     run.run_until(now)
-    return Replayed(run.ticket, sorted(run.lines, key=lambda line: line.at), run.waited, run.waiting_since)
+    ticket, lines = run.ticket, sorted(run.lines, key=lambda line: line.at)
+    return Replayed(ticket, lines, ticket.waiting_duration, ticket.waiting_since)
 
 
 def example_of(standards: Standards, history: TicketHistory, first: Moment) -> Ticket:
@@ -85,10 +88,15 @@ def example_of(standards: Standards, history: TicketHistory, first: Moment) -> T
         holder=first.holder,
         assignee=first.assignee,
         waiting_for=first.waiting_for,
+        supplier=first.supplier,
+        waiting_duration=timedelta(0),
+        suspended_duration=timedelta(0),
         open_time=history.open_time,
         policy_version=standards.version,
         target="",
         engagement_count=0,
+        left_units=[],
+        returns=0,
         clocks=[],
         segments=[],
     )
@@ -100,46 +108,59 @@ class Run:
     def __init__(self, standards: Standards, ticket: Ticket) -> None:
         self.ticket = ticket
         self.lines: list[Line] = []
-        self.waited = timedelta(0)
-        self.waiting_since: datetime | None = None
         self._standards = standards
+        self._passed_over: set[str] = set()
+        """The events of reclassifications that count as if they had been said at the opening."""
 
-    def begin(self, opening: Moment) -> None:
-        """Start the clocks of the target that held when the ticket was opened."""
+    def begin(self, opening: Moment, later: Iterable[Moment]) -> None:
+        """Start the clocks of the target that held when the ticket was opened.
+
+        Where none did, those of the first that held once it had turned out to be something else: they count from the
+        opening all the same.
+        """
         ticket = self.ticket
-        target = self._standards.target_for(facts_of(self._standards, ticket, home_of(ticket.name)))
-        ticket.target = target.id if target else ""
+        for moment in (opening, *(each for each in later if each.change.what == Happening.RECLASSIFIED)):
+            self._classify(moment)
+            self._passed_over.add(moment.change.event_id)
+            if target := self._standards.target_for(facts_of(self._standards, ticket, home_of(ticket.name))):
+                ticket.target = target.id
+                break
+        else:
+            self._classify(opening)
         self._settle(opening.at)
         self._note(opening, started=tuple(key_of(clock) for clock in ticket.clocks))
+
+    def _classify(self, moment: Moment) -> None:
+        classified = moment.classification
+        self.ticket.priority, self.ticket.category = classified.priority, classified.category
+        self.ticket.service = classified.service
 
     def _settle(self, at: datetime) -> None:
         if self.ticket.target:
             Ruling(self._standards, self.ticket, at).settle()
 
     def run_until(self, at: datetime) -> None:
-        """Let the clocks run, and those run out whose time comes before or at an instant."""
+        """Let the clocks run, and those run out whose time comes before or at an instant; a review is only due."""
         schedule(self._standards, self.ticket)
         for clock in self.ticket.clocks:
-            if clock.stop_time is None and clock.breach_time is None and clock.due_time and clock.due_time <= at:
+            if clock.stop_time is not None or clock.breach_time is not None or clock.kind == pb.Clock.REVIEW:
+                continue
+            if clock.due_time and clock.due_time <= at:
                 clock.breach_time = clock.due_time
                 self.lines.append(self._line(clock.due_time, None, ran_out=(key_of(clock),)))
 
     def follow(self, moment: Moment) -> None:
         """Let the clocks follow a moment."""
-        was_open = {key_of(clock) for clock in self.ticket.clocks if clock.stop_time is None}
-        self._wait(moment)
-        self.ticket.state, self.ticket.holder, self.ticket.tier = moment.state, moment.holder, moment.tier
-        self.ticket.waiting_for, self.ticket.assignee = moment.waiting_for, moment.assignee
+        ticket = self.ticket
+        was_open = {key_of(clock) for clock in ticket.clocks if clock.stop_time is None}
+        if moment.holder != ticket.holder:
+            ticket.hand_to(moment.holder)
+            _, _, number = moment.change.engagement.rpartition("/e")
+            ticket.engagement_count = int(number or ticket.engagement_count)
+        ticket.state, ticket.tier, ticket.assignee = moment.state, moment.tier, moment.assignee
         self._apply(moment)
-        is_open = {key_of(clock) for clock in self.ticket.clocks if clock.stop_time is None}
+        is_open = {key_of(clock) for clock in ticket.clocks if clock.stop_time is None}
         self._note(moment, started=tuple(sorted(is_open - was_open)), stopped=tuple(sorted(was_open - is_open)))
-
-    def _wait(self, moment: Moment) -> None:
-        if moment.state == pb.WAITING:
-            self.waiting_since = self.waiting_since or moment.at
-        elif self.waiting_since is not None:
-            self.waited += moment.at - self.waiting_since
-            self.waiting_since = None
 
     def _apply(self, moment: Moment) -> None:
         ticket, at = self.ticket, moment.at
@@ -150,13 +171,35 @@ class Run:
                 self._begin(at, pb.Clock.PERIODIC_UPDATE)
             case Happening.ASKED if ticket.respond_time is not None:
                 self._begin(at, pb.Clock.NEXT_REPLY)
+            case Happening.PAUSED:
+                ticket.waiting_for, ticket.supplier, ticket.waiting_since = moment.waiting_for, moment.supplier, at
+            case Happening.SUSPENDED | Happening.REVIEW_DUE:
+                self._suspend(moment)
+            case Happening.RESUMED:
+                self._stop(at, (pb.Clock.REVIEW,))
+                end_wait(ticket, at)
+            case Happening.RECLASSIFIED if moment.change.event_id not in self._passed_over:
+                self._classify(moment)
+                retarget(self._standards, ticket, at)
             case Happening.RESOLVED | Happening.CLOSED:
+                end_wait(ticket, at)
                 self._stop(at, None)
                 ticket.respond_time = ticket.respond_time or at
             case Happening.REOPENED:
                 restart_clock(ticket, pb.Clock.RESOLUTION)
                 self._begin(at, pb.Clock.PERIODIC_UPDATE)
         self._settle(at)
+
+    def _suspend(self, moment: Moment) -> None:
+        ticket, change = self.ticket, moment.change
+        if change.what == Happening.REVIEW_DUE:
+            review_passed(self._standards, ticket, moment.at)
+            return
+        if ticket.suspend_time is None:
+            end_wait(ticket, moment.at)
+            ticket.waiting_since = ticket.suspend_time = moment.at
+        if change.review_time and change.cap_time:
+            put_off(self._standards, ticket, moment.at, change.review_time, change.cap_time)
 
     def _begin(self, at: datetime, kind: pb.Clock.Kind.ValueType) -> None:
         if self.ticket.target:

@@ -195,6 +195,14 @@ class Ruling:
         return CLOCK_SCOPE.situation(ticket=facts, home=self._standards.profile(home), current=current_of(ticket))
 
 
+def retarget(standards: Standards, ticket: Ticket, at: datetime) -> None:
+    """Choose the target of a ticket anew, and put its open clocks under it. Raises CategoryUnknown."""
+    facts = facts_of(standards, ticket, home_of(ticket.name))
+    found = standards.target_for(facts)
+    ticket.target = found.id if found else ""
+    Ruling(standards, ticket, at, facts).put_anew()
+
+
 def current_of(ticket: Ticket) -> ClockSituation:
     """Return what conditions on clocks see of a ticket beside its facts: how it stands now."""
     return ClockSituation(

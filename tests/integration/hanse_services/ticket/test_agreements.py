@@ -14,6 +14,7 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.model import SCHEMA
 from tests.integration.hanse_services.ticket.desk import MONDAY, MUNICH, POLICY_YAML, SHANGHAI, Desk, StartDesk, refused
 from tests.integration.hanse_services.ticket.engaged import Engaged, engaged_at
+from tests.integration.hanse_services.ticket.test_repair import repaired
 
 AGREED = POLICY_YAML.replace(
     "targets:\n",
@@ -145,3 +146,23 @@ async def test_reclassifying_changes_something(agreed: Desk) -> None:
     with refused() as refusal:
         await agreed.do("ReclassifyTicket", name, priority=pb.PRIORITY_UNSPECIFIED)
     assert refusal.reason == "VALIDATION_FAILED"
+
+
+async def test_a_ticket_that_nothing_was_promised_for_gets_its_clocks_from_its_opening_on(desk: Desk) -> None:
+    text = AGREED.replace("{id: every, response", "{id: every, when: 'ticket.priority != \"P4\"', response")
+    policy = Policy(name="policies/104", version=104, document=load_yaml(text))
+    await desk.runtime.database.write(PolicyStore(SCHEMA).enact, policy)
+    name = (await desk.open(priority=pb.P4)).name
+    desk.clock.advance(minutes=30)
+    await desk.do("PauseTicket", name)
+    desk.clock.advance(hours=1)
+    await desk.do("ResumeTicket", name)
+    desk.clock.advance(hours=1)
+    ticket = await desk.do("ReclassifyTicket", name, priority=pb.P2)
+    [response, resolution] = (clock for clock in ticket.clocks if clock.towards == pb.Clock.CUSTOMER)
+    # Half an hour, and after the wait half an hour more.
+    assert response.breach_time.ToDatetime(MONDAY.tzinfo) == MONDAY + timedelta(hours=2)
+    assert resolution.used_duration.ToTimedelta() == timedelta(hours=1.5)
+    assert (await desk.told_types())[-3:] == ["TicketReclassified", "TicketClocksRepaired", "SlaBreached"]
+    await desk.evaluate(name)
+    assert not (await repaired(desk, name, preview=True)).changed

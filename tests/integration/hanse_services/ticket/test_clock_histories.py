@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import itertools
 from datetime import datetime, timedelta
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hanse.policy import load_yaml
+from hanse.policy.standards import TOP_TIER
+from hanse.policy.store import PolicyStore
+from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.model import TICKET_TRANSITIONS
+from hanse_services.ticket.model import SCHEMA, TICKET_TRANSITIONS
 from tests.integration.hanse_services.ticket.desk import Desk, FakeClock
+from tests.integration.hanse_services.ticket.test_agreements import AGREED, agree
+from tests.integration.hanse_services.ticket.test_bulk_repair import apply
 from tests.integration.hanse_services.ticket.test_clocks import resolution, response, used
-from tests.integration.hanse_services.ticket.test_repair import repaired
+from tests.integration.hanse_services.ticket.test_repair import explain, repaired, versions
 
 EXAMPLES = 15
 VERBS = ("CommentTicket", "AssignTicket", "PauseTicket", "ResumeTicket", "ResolveTicket", "ReopenTicket")
@@ -60,3 +67,45 @@ async def test_a_clock_is_the_sum_of_its_segments_and_of_the_time_in_which_it_ra
     await desk.evaluate(ticket.name)
     # Its clocks are what its history makes of them, computed from scratch.
     assert not (await repaired(desk, ticket.name, preview=True)).changed
+
+
+FURTHER_VERBS: dict[str, dict[str, Any]] = {
+    "CommentTicket": {"public": True},
+    "AssignTicket": {},
+    "EscalateTicket": {},
+    "PauseTicket": {"waiting_for": "vendor", "supplier": "acme-panels"},
+    "SuspendTicket": {},
+    "ResumeTicket": {},
+    "ReclassifyTicket": {"priority": pb.P1},
+    "ResolveTicket": {},
+    "ReopenTicket": {},
+}
+LONGER = AGREED.replace("duration: 2h", "duration: 3h").replace("resolution: 10h", "resolution: 9h")
+
+
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=history)
+async def test_with_agreements_suspensions_and_reclassifications_rows_and_history_say_the_same(
+    desk: Desk, history: list[tuple[int, int]]
+) -> None:
+    desk.clock = desk.executor.clock = FakeClock()
+    await agree(desk)
+    name = (await desk.open()).name
+    for seconds, choice in history:
+        desk.clock.advance(seconds=seconds)
+        await desk.evaluate(name)
+        ticket = await desk.get(name)
+        possible = [verb for verb in FURTHER_VERBS if ticket.state in TICKET_TRANSITIONS[verb]]
+        if ticket.tier == TOP_TIER:
+            possible.remove("EscalateTicket")
+        if ticket.priority == pb.P1 and "SuspendTicket" in possible:
+            possible.remove("SuspendTicket")
+        verb = possible[choice % len(possible)]
+        await desk.do(verb, name, **FURTHER_VERBS[verb])
+    await desk.evaluate(name)
+    assert not (await repaired(desk, name, preview=True)).changed
+    version = next(versions)
+    policy = Policy(name=f"policies/{version}", version=version, document=load_yaml(LONGER))
+    await desk.runtime.database.write(PolicyStore(SCHEMA).enact, policy)
+    await apply(desk, version)
+    assert (await explain(desk, name)).agrees

@@ -163,14 +163,14 @@ async def test_the_clocks_run_on_the_provider_s_calendar_from_acceptance_to_deli
     assert used(clock) == timedelta(hours=6)
 
 
-async def test_what_happened_before_a_pause_began_is_counted_without_a_negative_segment(desk: Desk) -> None:
+async def test_what_is_heard_of_after_a_pause_counts_from_before_it(desk: Desk) -> None:
     engaged = await engaged_at(desk, pb.OFFERED)
     desk.clock.advance(hours=2)
     await desk.do("PauseTicket", engaged.ticket)
     await desk.is_told(engaged.accepted(at=MONDAY + timedelta(hours=1)))
     clock = resolution(await desk.do("CommentTicket", engaged.ticket))
     assert [(segment.unit, segment.running) for segment in clock.segments] == [
-        (SHANGHAI, True), (SHANGHAI, False), (MUNICH, False),
+        (SHANGHAI, True), (MUNICH, True), (MUNICH, False),
     ]  # fmt: skip
     assert used(clock) == timedelta(hours=2)
 

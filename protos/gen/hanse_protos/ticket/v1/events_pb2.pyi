@@ -698,10 +698,13 @@ class TicketClocksRepaired(_message.Message):
     TICKET_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     PREVIOUS_POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    LATE_EVENT_ID_FIELD_NUMBER: _builtins.int
     policy_version: _builtins.int
     """The version of the policy that its clocks run under now."""
     previous_policy_version: _builtins.int
     """The version that they ran under before; 0 where it had no clocks."""
+    late_event_id: _builtins.str
+    """The id of the event that was heard of late, where the desk repaired them by itself since they had counted otherwise by then."""
     @_builtins.property
     def ticket(self) -> _ticket_pb2.TicketSummary:
         """The ticket after the event."""
@@ -712,10 +715,11 @@ class TicketClocksRepaired(_message.Message):
         ticket: _ticket_pb2.TicketSummary | None = ...,
         policy_version: _builtins.int = ...,
         previous_policy_version: _builtins.int = ...,
+        late_event_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy_version", b"policy_version", "previous_policy_version", b"previous_policy_version", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["late_event_id", b"late_event_id", "policy_version", b"policy_version", "previous_policy_version", b"previous_policy_version", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
