@@ -33,6 +33,20 @@ def create_complaint(work: Work, request: pb.CreateComplaintRequest) -> pb.Compl
     Raises ResourceNotFound, also for another partner's ticket; IllegalTransition where the ticket was erased;
     PolicyMissing.
     """
+    ticket = _open_to_complaints(work, request)
+    _act_for(work, request.partner)
+    standards = work.standards
+    complaint = _filed(work, standards, ticket, request.text)
+    work.session.add(complaint)
+    start_clocks(standards, complaint, work.now)
+    work.tell(complaint.name, told.ComplaintOpened(complaint=summary_of(complaint)), text=request.text)
+    if complaint.level == HierarchyStep.HEADQUARTERS:
+        _tell_headquarters(work, complaint, HierarchyStep.LEVEL_UNSPECIFIED, told.ComplaintEscalated.REQUESTED, "")
+    return complaint_to_proto(complaint)
+
+
+def _open_to_complaints(work: Work, request: pb.CreateComplaintRequest) -> Ticket:
+    """Return the ticket that a complaint is about. Raises ResourceNotFound, IllegalTransition."""
     ticket = own_ticket(work, request.parent)
     if request.partner and request.partner != ticket.partner:
         raise ResourceNotFound(resource=request.parent)
@@ -43,10 +57,13 @@ def create_complaint(work: Work, request: pb.CreateComplaintRequest) -> pb.Compl
             resource=ticket.name,
             verb="CreateComplaint",
         )
-    _act_for(work, request.partner)
-    standards = work.standards
+    return ticket
+
+
+def _filed(work: Work, standards: Standards, ticket: Ticket, text: str) -> Complaint:
+    """Return a new complaint, at the level where it begins."""
     rule = standards.complaint_rule(_facts(standards, ticket))
-    complaint = Complaint(
+    return Complaint(
         name=f"{ticket.name}/complaints/{new_id()}",
         ticket=ticket.name,
         version=1,
@@ -57,7 +74,7 @@ def create_complaint(work: Work, request: pb.CreateComplaintRequest) -> pb.Compl
         customer=ticket.customer or "",
         partner=ticket.partner,
         handler="",
-        text=request.text,
+        text=text,
         answer="",
         open_time=work.now,
         level_time=work.now,
@@ -66,12 +83,6 @@ def create_complaint(work: Work, request: pb.CreateComplaintRequest) -> pb.Compl
         policy_version=standards.version,
         policy_override=standards.override,
     )
-    work.session.add(complaint)
-    start_clocks(standards, complaint, work.now)
-    work.tell(complaint.name, told.ComplaintOpened(complaint=summary_of(complaint)), text=request.text)
-    if complaint.level == HierarchyStep.HEADQUARTERS:
-        _tell_headquarters(work, complaint, HierarchyStep.LEVEL_UNSPECIFIED, told.ComplaintEscalated.REQUESTED, "")
-    return complaint_to_proto(complaint)
 
 
 def _act_for(work: Work, partner: str) -> None:
