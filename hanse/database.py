@@ -4,15 +4,18 @@ Domain code is written once, as plain functions over a synchronous `Session`. As
 (`Database`, through SQLAlchemy's greenlet bridge); eventlet processes run it over psycopg (`hanse.telling.reacting`).
 """
 
+import time
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import asyncpg
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from hanse.errors import Aborted, DatabaseUnavailable, HanseError, ValidationFailed
 from hanse.session import UnitSession
@@ -26,6 +29,10 @@ IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 """A transaction that is forgotten open is ended: it would hold locks and keep vacuum from its work."""
 LOCK_TIMEOUT_MS = 5_000
 """A command that can't get its row in this time gives up; its caller tries again with the same request id."""
+FRESH_SECONDS = 1.0
+"""A connection that was in use so recently is not asked whether it still works, since asking takes three round trips,
+nearly as many as a short transaction. That the server has closed it is known without asking; that a line broke without
+a word is not, but then it breaks within transactions as well, and whoever runs them is prepared for it."""
 
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """What asyncpg raises. The internal one comes where the server dies between two messages of one operation."""
@@ -91,11 +98,11 @@ class Database:
             with_driver(plain_url, "asyncpg"),
             pool_size=pool_size,
             max_overflow=MAX_OVERFLOW,
-            pool_pre_ping=True,
             # An error that quoted its statement's parameters would carry a customer's words into a log.
             hide_parameters=True,
             connect_args={"server_settings": settings, "dsn": encryption},
         )
+        _replace_broken(self.engine.sync_engine)
 
     async def read(
         self,
@@ -114,12 +121,43 @@ class Database:
         **kwargs: Parameters.kwargs,
     ) -> Result:
         """Run a function in one transaction, and commit it; an exception rolls it back."""
-        async with (
-            AsyncSession(self.engine, sync_session_class=UnitSession, expire_on_commit=False) as session,
-            session.begin(),
-        ):
-            return await session.run_sync(change, *args, **kwargs)
+        async with AsyncSession(self.engine, sync_session_class=UnitSession, expire_on_commit=False) as session:
+            return await session.run_sync(_in_transaction, lambda session: change(session, *args, **kwargs))
 
     async def close(self) -> None:
         """Close the connections."""
         await self.engine.dispose()
+
+
+def _in_transaction(session: Session, change: Callable[[Session], Result]) -> Result:
+    with session.begin():
+        return change(session)
+
+
+_USED_SECONDS = "hanse.used_seconds"
+"""Where the pool keeps when a connection came back to it, by the monotonic clock; a new one never has."""
+
+
+def _replace_broken(engine: Engine) -> None:
+    """Let the pool replace connections that don't work any more before it hands them out."""
+
+    def check_in(_connection: object, entry: ConnectionPoolEntry) -> None:
+        entry.info[_USED_SECONDS] = time.monotonic()
+
+    def check_out(connection: Any, entry: ConnectionPoolEntry, _proxy: object) -> None:
+        used_seconds = entry.info.get(_USED_SECONDS)
+        if used_seconds is None:
+            return
+        is_fresh = time.monotonic() - used_seconds < FRESH_SECONDS
+        if connection.driver_connection.is_closed() or not (is_fresh or _answers(engine, connection)):
+            raise InvalidatePoolError
+
+    event.listen(engine, "checkin", check_in)
+    event.listen(engine, "checkout", check_out)
+
+
+def _answers(engine: Engine, connection: Any) -> bool:
+    try:
+        return engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error:
+        return False

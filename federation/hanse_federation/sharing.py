@@ -46,7 +46,8 @@ def sharing(policies: PolicyStore) -> Callable[[Session], Share]:
         return lambda row: granted(standards, row)
 
     def choose(session: Session) -> Share:
-        return by(policies.current(session)) if policies.current_version(session) else _nothing
+        standards = policies.current_or_none(session)
+        return by(standards) if standards else _nothing
 
     return choose
 

@@ -4,16 +4,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Text, TextClause, any_, bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from hanse.log.chain import EMPTY_HASH, chain_hash
 from hanse.log.tables import NOTIFY_CHANNEL, LogTables
-from hanse.session import insert_rows
+from hanse.session import Statement, insert_rows
 
 FIRST_EPOCH = 1
 
@@ -88,8 +86,8 @@ def lock_heads(session: Session, log: LogTables, streams: Collection[str]) -> di
 
 
 def _lock_there(session: Session, log: LogTables, streams: Collection[str]) -> dict[str, Head]:
-    rows = session.execute(_locked_heads(log), {"of_streams": list(streams)})
-    return {stream: Head(*head) for stream, *head in rows}
+    rows = _locked_heads(log).rows(session, streams=list(streams))
+    return {stream: Head(epoch, sequence, digest) for stream, epoch, sequence, digest in rows}
 
 
 def move_head(session: Session, log: LogTables, stream: str, head: Head) -> Head:
@@ -100,33 +98,30 @@ def move_head(session: Session, log: LogTables, stream: str, head: Head) -> Head
 
 def move_heads(session: Session, log: LogTables, heads: Mapping[str, Head]) -> None:
     """Store the new heads of some streams, which are locked, and wake their followers at COMMIT."""
-    session.execute(
-        _moved_heads(log),
-        {
-            "streams": list(heads),
-            "epochs": [head.epoch for head in heads.values()],
-            "sequences": [head.sequence for head in heads.values()],
-            "hashes": [head.hash for head in heads.values()],
-        },
+    _moved_heads(log).rows(
+        session,
+        streams=list(heads),
+        epochs=[head.epoch for head in heads.values()],
+        sequences=[head.sequence for head in heads.values()],
+        hashes=[head.hash for head in heads.values()],
     )
 
 
-# Every transaction needs these two statements, and building one takes SQLAlchemy about as long as running it. They name
-# streams in arrays: so one statement does for any number of them.
+# Every transaction needs these two. They name streams in arrays: so one statement does for any number of them. The name
+# of the schema is ours, never a caller's.
 
 
 @lru_cache
-def _locked_heads(log: LogTables) -> Select[Any]:
-    head = log.head.c
-    query = select(head.stream, head.epoch, head.sequence, head.hash)
-    query = query.where(head.stream == any_(bindparam("of_streams", type_=ARRAY(Text))))
-    return query.order_by(head.stream).with_for_update()
+def _locked_heads(log: LogTables) -> Statement:
+    return Statement(f"""
+        SELECT stream, epoch, sequence, hash FROM "{log.schema}".log_head
+        WHERE stream = ANY(CAST(:streams AS text[])) ORDER BY stream FOR UPDATE
+    """)  # noqa: S608
 
 
 @lru_cache
-def _moved_heads(log: LogTables) -> TextClause:
-    # The name of the schema is ours, never a caller's.
-    return text(f"""
+def _moved_heads(log: LogTables) -> Statement:
+    return Statement(f"""
         UPDATE "{log.schema}".log_head AS head
         SET epoch = moved.epoch, sequence = moved.sequence, hash = moved.hash, append_time = now()
         FROM unnest(CAST(:streams AS text[]), CAST(:epochs AS integer[]), CAST(:sequences AS bigint[]),

@@ -1,9 +1,10 @@
 """A service's copy of the policy versions that its unit has, and of what the unit has tuned for itself."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Select, func, literal, select
+from sqlalchemy import ColumnElement, Select, Table, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -12,6 +13,7 @@ from hanse.names import policy_name
 from hanse.policy.standards import Standards
 from hanse.policy.tuning import tuned
 from hanse.schema import ServiceSchema
+from hanse.session import Query
 from hanse.times import instant
 from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.policy.v1.tuning_pb2 import PolicyOverride
@@ -30,12 +32,7 @@ class PolicyStore:
     def __init__(self, schema: ServiceSchema) -> None:
         self._table = schema.policy
         self._overrides = schema.policy_override
-        newest: Select[tuple[int]] | None = None
-        if self._overrides is not None:
-            newest = select(func.max(self._overrides.c.version))
-        self._query = select(
-            self.in_force().scalar_subquery(), newest.scalar_subquery() if newest is not None else literal(0)
-        )
+        self._query = _newest_in_force(self._table, self._overrides)
         self._compiled: dict[InForce, Standards] = {}
 
     def current_version(self, session: Session) -> int:
@@ -46,7 +43,7 @@ class PolicyStore:
         """Return what is in force. The database's clock decides, and what it says is asked once per transaction."""
         known: InForce | None = session.info.get(self._key)
         if known is None:
-            version, override = session.execute(self._query).one()
+            [(version, override)] = self._query.rows(session)
             known = session.info[self._key] = InForce(version or 0, override or 0)
         return known
 
@@ -55,9 +52,7 @@ class PolicyStore:
 
         What was in force when it came stays so, also when the database's clock has jumped back since.
         """
-        columns = self._table.c
-        has_come = (columns.effective_time <= func.now()) | (columns.effective_time <= columns.enact_time)
-        return select(func.max(columns.version)).where(has_come)
+        return _version_in_force(self._table)
 
     def in_force_at(self, session: Session, at: datetime) -> InForce:
         """Return what was in force in this unit at an instant: what had come by then, and whose time had come."""
@@ -72,6 +67,10 @@ class PolicyStore:
     def current(self, session: Session) -> Standards:
         """Return the policy in force, with the unit's override over it. Raises PolicyMissing before the first."""
         return self.version(session, *self.current_in_force(session))
+
+    def current_or_none(self, session: Session) -> Standards | None:
+        """Return what `current` returns; None before the first policy."""
+        return self.current(session) if self.current_version(session) else None
 
     def version(self, session: Session, version: int, override: int = 0) -> Standards:
         """Return the policy of a version, with a version of the unit's override laid over it; 0 lays none.
@@ -141,3 +140,18 @@ class PolicyStore:
 
 def _effective_time(policy: Policy) -> datetime | ColumnElement[datetime]:
     return instant(policy.effective_time) if policy.HasField("effective_time") else func.now()
+
+
+def _version_in_force(table: Table) -> Select[tuple[int]]:
+    columns = table.c
+    has_come = (columns.effective_time <= func.now()) | (columns.effective_time <= columns.enact_time)
+    return select(func.max(columns.version)).where(has_come)
+
+
+@lru_cache
+def _newest_in_force(policies: Table, overrides: Table | None) -> Query:
+    """Return the query for what is in force; most transactions ask it."""
+    newest: ColumnElement[int] = literal_column("0")
+    if overrides is not None:
+        newest = select(func.max(overrides.c.version)).scalar_subquery()
+    return Query.of(select(_version_in_force(policies).scalar_subquery(), newest))

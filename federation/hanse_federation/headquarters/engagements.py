@@ -105,6 +105,22 @@ def _concerns_provider(payload: Message) -> bool:
     return isinstance(payload, told.TicketCommented)
 
 
+# Arrays, not IN: a catch-up asks for hundreds of tickets, and for another number of them each time. In one order
+# everywhere, so that two transactions never wait for each other. Built once, since that takes longer than running it.
+_CONCERNED = (
+    select(GroupEngagement)
+    .where(
+        or_(
+            GroupEngagement.name == any_(bindparam("names", type_=ARRAY(Text))),
+            (GroupEngagement.ticket == any_(bindparam("tickets", type_=ARRAY(Text))))
+            & GroupEngagement.state.in_(WORKED_ON),
+        )
+    )
+    .order_by(GroupEngagement.name)
+    .with_for_update()
+)
+
+
 class Engagements:
     """The engagements that some facts are about, with their rows locked until the transaction ends."""
 
@@ -121,13 +137,7 @@ class Engagements:
             self._load(names, tickets)
 
     def _load(self, names: Iterable[str], tickets: Iterable[str]) -> None:
-        # Arrays, not IN: a catch-up asks for hundreds of tickets, and for another number of them each time.
-        commented = GroupEngagement.ticket == any_(bindparam("tickets", list(tickets), ARRAY(Text)))
-        named = GroupEngagement.name == any_(bindparam("names", list(names), ARRAY(Text)))
-        worked_on = commented & GroupEngagement.state.in_(WORKED_ON)
-        # In one order everywhere, so that two transactions never wait for each other.
-        rows = select(GroupEngagement).where(or_(named, worked_on))
-        for row in self._session.scalars(rows.order_by(GroupEngagement.name).with_for_update()):
+        for row in self._session.scalars(_CONCERNED, {"names": list(names), "tickets": list(tickets)}):
             self._add(row)
         if self._rows:
             for offer in self._session.scalars(select(Offer).where(Offer.engagement.in_(self._rows))):

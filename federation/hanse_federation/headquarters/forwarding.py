@@ -63,7 +63,7 @@ class Forwarding:
 
     def __init__(self, session: Session, policies: PolicyStore) -> None:
         self._session = session
-        self._standards = policies.current(session) if policies.current_version(session) else None
+        self._policies = policies
         self._entries: dict[str, list[Entry]] = {}
 
     def units(self) -> set[str]:
@@ -73,8 +73,9 @@ class Forwarding:
     def add(self, entry: Entry, units: Iterable[str], counterparts: Collection[str] = ()) -> None:
         """Send an entry to some units; `counterparts` are those that are the other side of an engagement."""
         sealed = SealedFields.FromString(entry.sealed).fields if entry.sealed else ()
+        standards = self._policies.current_or_none(self._session)
         for unit in units:
-            granted = passed_on(self._standards, entry.type, sealed, to_counterpart=unit in counterparts)
+            granted = passed_on(standards, entry.type, sealed, to_counterpart=unit in counterparts)
             self._entries.setdefault(unit, []).append(_resealed(entry, granted))
 
     def send(self) -> None:

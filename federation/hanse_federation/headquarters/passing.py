@@ -56,7 +56,7 @@ class Passing:
 
     def __init__(self, session: Session, policies: PolicyStore) -> None:
         self._session = session
-        self._standards = policies.current(session) if policies.current_version(session) else None
+        self._policies = policies
 
     def forget(self, facts: Sequence[Arrival]) -> None:
         """Take from the copies what these facts no longer need there: call it when they are stored and passed on."""
@@ -95,7 +95,8 @@ class Passing:
             yield {**place, "kept": pack_sealed(kept)}
 
     def _is_for_headquarters(self, event_type: str, field: str) -> bool:
-        return bool(self._standards and self._standards.grants(short_type(event_type), field) - {COUNTERPART})
+        standards = self._policies.current_or_none(self._session)
+        return bool(standards and standards.grants(short_type(event_type), field) - {COUNTERPART})
 
 
 def forget_arrived(session: Session, stream: str, acknowledged: Head) -> None:

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from sqlalchemy import ARRAY, Text, any_, bindparam, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hanse.errors import FrameForeign, LogFork, LogGap, LogQuarantined, ValidationFailed
@@ -31,9 +31,10 @@ from hanse.log.append import Head, lock_heads, move_heads
 from hanse.log.chain import chain_hashes
 from hanse.log.follow import StoredRecord
 from hanse.log.sealing import check_sealed
+from hanse.session import Statement
 from hanse_federation.link.copying import PARTS_OF_A_ROW, RowWriter, copy_rows
 from hanse_federation.link.frames import MAX_BATCH_RECORDS
-from hanse_federation.model import LOG, Quarantine
+from hanse_federation.model import LOG, SCHEMA
 from hanse_protos.federation.v1.link_pb2 import BatchedRecord, RecordBatch
 from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
 
@@ -43,6 +44,12 @@ above all the transaction of the batches before, a dozen round trips with Postgr
 whole batch at once would hold up each of them, and the two would take turns instead of working side by side."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOCKED_HEADS = Statement(f"""
+    SELECT stream, head.epoch, head.sequence, head.hash, quarantine.problem
+    FROM {SCHEMA.name}.log_head AS head LEFT JOIN {SCHEMA.name}.quarantine USING (stream)
+    WHERE stream = ANY(CAST(:streams AS text[])) ORDER BY stream FOR UPDATE OF head
+""")  # noqa: S608 - the name is ours.
+"""What `lock_heads` does, for streams that may be in quarantine: every transaction of a link begins with it."""
 
 
 class Interest(NamedTuple):
@@ -209,8 +216,7 @@ def store_all(session: Session, batches: Iterable[OpenedBatch]) -> list[Arrival]
     streams: dict[str, list[OpenedBatch]] = {}
     for batch in batches:
         streams.setdefault(batch.stream, []).append(batch)
-    refuse_quarantined(session, streams)
-    stored = lock_heads(session, LOG, streams)
+    stored = _lock_healthy(session, streams)
     news = {stream: _news(stored[stream], followed) for stream, followed in streams.items()}
     if rows := [part for new in news.values() for part in new.rows]:
         copy_rows(session, LOG, rows)
@@ -239,12 +245,16 @@ def _news(head: Head, batches: Iterable[OpenedBatch]) -> News:
     return News(head, rows, facts, repeated)
 
 
-def refuse_quarantined(session: Session, streams: Collection[str]) -> None:
-    """Raise LogQuarantined where one of some streams waits for a person."""
-    named = bindparam("named", list(streams), ARRAY(Text))
-    query = select(Quarantine.stream, Quarantine.problem).where(Quarantine.stream == any_(named))
-    for stream, problem in session.execute(query.order_by(Quarantine.stream)):
-        raise LogQuarantined(f"{stream} is in quarantine: {problem}", stream=stream)
+def _lock_healthy(session: Session, streams: Collection[str]) -> dict[str, Head]:
+    """Lock the heads of streams, and return them. Raises LogQuarantined where one of them waits for a person."""
+    rows = _LOCKED_HEADS.rows(session, streams=list(streams))
+    if len(rows) < len(streams):
+        lock_heads(session, LOG, streams)
+        rows = _LOCKED_HEADS.rows(session, streams=list(streams))
+    for stream, *_, problem in rows:
+        if problem is not None:
+            raise LogQuarantined(f"{stream} is in quarantine: {problem}", stream=stream)
+    return {stream: Head(*head) for stream, *head, _ in rows}
 
 
 def _check_known(session: Session, batch: OpenedBatch) -> None:

@@ -9,11 +9,11 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import MetaData, select
 from sqlalchemy.orm import Session
-from sqlalchemy.util import await_only
 
 from hanse.database import Database
 from hanse.errors import FrameForeign, LogFork, LogGap
@@ -21,6 +21,7 @@ from hanse.log.append import EMPTY_HEAD, Head
 from hanse.log.follow import Wakeup, read_head
 from hanse.log.tables import LogTables
 from hanse.names import stream_name
+from hanse.session import Query
 from hanse_federation.link.frames import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_READ_RECORDS
 from hanse_federation.link.pacing import Pace
 from hanse_federation.model import UPSTREAM_SERVICES
@@ -235,13 +236,8 @@ def read_batches(
     Raises LogGap where the stream has a hole. The rows come straight from the driver, and events stay as they are
     stored: this is the hot path of a catch-up.
     """
-    # The names of schema and table are ours, never a caller's.
-    query = (
-        f'SELECT epoch, sequence, hash, event, sealed, type, resource FROM "{source.log.schema}".log_record'  # noqa: S608
-        " WHERE stream = $1 AND (epoch, sequence) > ($2, $3) ORDER BY epoch, sequence LIMIT $4"
-    )
-    driver: Any = session.connection().connection.driver_connection
-    rows: list[Any] = await_only(driver.fetch(query, source.stream, head.epoch, head.sequence, limit))
+    place = {"stream": source.stream, "epoch": head.epoch, "sequence": head.sequence}
+    rows = _following(source.log).rows(session, **place, limit=limit)
     if not rows:
         return Reading([], more=False)
     if rows[0]["sequence"] != head.sequence + 1:
@@ -252,12 +248,25 @@ def read_batches(
             expected=str(head.sequence + 1),
             received=str(rows[0]["sequence"]),
         )
-    batches = _in_batches(source.stream, head, rows, choose(session), batch_bytes)
+    # What is decided by the policy in force costs a query: it is asked where there is something to decide.
+    share = choose(session) if any(row["sealed"] for row in rows) else None
+    batches = _in_batches(source.stream, head, rows, share, batch_bytes)
     # A hole ends the reading before its last row: it is found when the next one begins there.
     return Reading(batches, more=len(rows) == limit or end_of(batches[-1]).sequence < rows[-1]["sequence"])
 
 
-def _in_batches(stream: str, head: Head, rows: Iterable[Any], share: Share, batch_bytes: int) -> list[RecordBatch]:
+@lru_cache
+def _following(log: LogTables) -> Query:
+    # The name of the schema is ours, never a caller's.
+    return Query(f"""
+        SELECT epoch, sequence, hash, event, sealed, type, resource FROM "{log.schema}".log_record
+        WHERE stream = :stream AND (epoch, sequence) > (:epoch, :sequence) ORDER BY epoch, sequence LIMIT :limit
+    """)  # noqa: S608
+
+
+def _in_batches(
+    stream: str, head: Head, rows: Iterable[Any], share: Share | None, batch_bytes: int
+) -> list[RecordBatch]:
     """Put rows that follow a head into batches, each of one epoch and within its bounds, as far as they are dense."""
     batches: list[RecordBatch] = []
     previous, last, batch_epoch, count, size = head.hash, head.sequence, 0, 0, 0
@@ -269,7 +278,7 @@ def _in_batches(stream: str, head: Head, rows: Iterable[Any], share: Share, batc
             batch = RecordBatch(stream=stream, epoch=epoch, first_sequence=sequence, previous_hash=previous)
             batches.append(batch)
             add, batch_epoch, count, size = batch.records.add, epoch, 0, 0
-        if sealed:
+        if sealed and share:
             add(hash=digest, event=event, sealed=share(row))
             size += len(sealed)
         else:

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from hanse.further_clocks import further_clocks
 from hanse.names import home_of
+from hanse.session import Statement
 from hanse_federation.headquarters.projections.group_ticket import PAYLOADS, OnTicket, microseconds
 from hanse_federation.link.receiving import Arrival, instant_of
 from hanse_protos.log.v1.log_pb2 import Event
@@ -51,7 +52,7 @@ def _upsert() -> str:
     )
 
 
-UPSERT = text(_upsert())
+UPSERT = Statement(_upsert())
 SUMMARIES = text("SELECT ticket, summary FROM federation.group_clock WHERE ticket = ANY(:tickets)")
 EVENTS = text("""
     SELECT event FROM federation.log_record
@@ -78,7 +79,7 @@ def project(session: Session, facts: Sequence[Arrival]) -> None:
 def _store(session: Session, clocks: Iterable[tuple[TicketSummary, ClockSummary]]) -> None:
     rows = [_row(ticket, clock) for ticket, clock in clocks]
     if rows:
-        session.execute(UPSERT, {name: [row[name] for row in rows] for name in COLUMNS})
+        UPSERT.rows(session, **{name: [row[name] for row in rows] for name in COLUMNS})
 
 
 def _see_to_further_clocks(session: Session, tickets: Sequence[TicketSummary]) -> None:

@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from hanse.session import Statement
 from hanse_federation.link.receiving import Arrival
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1.ticket_pb2 import TicketSummary
@@ -39,7 +40,7 @@ PAYLOADS = frozenset(
     }
 )
 
-UPSERT = text("""
+UPSERT = Statement("""
     INSERT INTO federation.group_ticket (name, home, open_time, update_time, waiting_microseconds, summary)
     SELECT name, split_part(name, '/', 1) || '/' || split_part(name, '/', 2),
            'epoch'::timestamptz + opened * interval '1 microsecond',
@@ -70,15 +71,13 @@ def project(session: Session, facts: Sequence[Arrival]) -> None:
         ticket = cast("OnTicket", fact.payload).ticket
         last[ticket.name] = fact, ticket
     tickets = [ticket for _, ticket in last.values()]
-    session.execute(
-        UPSERT,
-        {
-            "names": list(last),
-            "opened": [microseconds(ticket.open_time) for ticket in tickets],
-            "updated": [microseconds(fact.event.occur_time) for fact, _ in last.values()],
-            "waited": [microseconds(ticket.waiting_duration) for ticket in tickets],
-            "summaries": [ticket.SerializeToString() for ticket in tickets],
-        },
+    UPSERT.rows(
+        session,
+        names=list(last),
+        opened=[microseconds(ticket.open_time) for ticket in tickets],
+        updated=[microseconds(fact.event.occur_time) for fact, _ in last.values()],
+        waited=[microseconds(ticket.waiting_duration) for ticket in tickets],
+        summaries=[ticket.SerializeToString() for ticket in tickets],
     )
 
 
