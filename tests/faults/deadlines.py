@@ -36,6 +36,7 @@ from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_protos.ticket.v1.service_pb2_grpc import TicketServiceStub
 from hanse_services.ticket.model import SCHEMA as TICKET
+from tests.faults import escalations
 from tests.faults.group import FaultGroup
 from tests.faults.report import Report
 from tests.faults.schedule import Fault, Kind
@@ -165,7 +166,7 @@ class Stage:
 
 
 async def run(folder: Path, seed: int, size: Size) -> list[Report]:
-    """Wipe the store, kill the worker, and let it be away."""
+    """Wipe the store, kill the worker, and let it be away; then kill headquarters' worker amid its escalations."""
     reports = []
     for name, response, resolution, scenario in (
         ("Temporal's store is wiped", "4h", "8h", _wipe),
@@ -178,7 +179,7 @@ async def run(folder: Path, seed: int, size: Size) -> list[Report]:
             await scenario(stage, seed, size)
             report.deaths = list(stage.group.supervisor.deaths)
         reports.append(report)
-    return reports
+    return [*reports, await escalations.run(folder / "escalations", seed, size.records, size.rounds)]
 
 
 @asynccontextmanager
