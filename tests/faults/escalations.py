@@ -43,7 +43,8 @@ PLENTY = 100_000
 BURSTS = 10
 BURST_PAUSE_SECONDS = 4.0
 LOOK_INTERVAL_SECONDS = 0.5
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 900.0
+"""What must not be excused by a busy machine is a step that is lost or taken twice; that it is late may be."""
 
 _POLICY = """
 title: Offers of 12 seconds
