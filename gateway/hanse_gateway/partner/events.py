@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from hanse.errors import ResourceExhausted, Unavailable
 from hanse.log.follow import Wakeup
+from hanse.names import ticket_in
 from hanse_gateway.partner.desk import Desk
 from hanse_protos.gateway.v1 import gateway_pb2 as pb
 from hanse_protos.ticket.v1.ticket_pb2 import TimelineEntry
@@ -90,7 +91,8 @@ class EventStreams:
 def _to_proto(entry: TimelineEntry) -> pb.PartnerEvent:
     return pb.PartnerEvent(
         cursor=entry.page_token,
-        ticket=entry.resource,
+        ticket=ticket_in(entry.resource),
+        complaint=entry.resource if entry.resource != ticket_in(entry.resource) else "",
         type=entry.type,
         occur_time=entry.occur_time,
         summary=entry.summary,

@@ -34,11 +34,11 @@ from hanse_services.ticket import (
     reclassifying,
     staffing,
     suspending,
-    timeline,
 )
 from hanse_services.ticket.clocks import attainment, bulk_repair, evaluation, explaining, repair, skipping
 from hanse_services.ticket.clocks.queue import Queue
 from hanse_services.ticket.complaints import servicer as complaints
+from hanse_services.ticket.partner_events import list_partner_events
 from hanse_services.ticket.queries import TicketQueries, list_escalations, list_teams
 
 Context = Any
@@ -122,7 +122,7 @@ class TicketServicer(_Desk, stubs.TicketServiceServicer):
         self, request: rpc.ListPartnerEventsRequest, context: Context
     ) -> rpc.ListPartnerEventsResponse:
         stream = stream_name(self._unit, self._executor.schema.name)
-        return await self._database.read(timeline.list_partner_events, stream, request)
+        return await self._database.read(list_partner_events, stream, request)
 
     async def EvaluateClocks(self, request: rpc.EvaluateClocksRequest, context: Context) -> rpc.EvaluateClocksResponse:
         cause = cause_of(request)

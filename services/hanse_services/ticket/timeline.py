@@ -13,7 +13,6 @@ from sqlalchemy import Text, cast, literal, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
 from hanse.log.events import payload_of, short_type
-from hanse.log.follow import read_head
 from hanse.log.sealing import texts_of
 from hanse.names import short_unit
 from hanse.rpc.paging import decode_token, encode_token, page_size
@@ -23,20 +22,10 @@ from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_protos.ticket.v1.complaint_pb2 import ComplaintClock, ComplaintOutcome
-from hanse_services.ticket.model import SCHEMA, Ticket
+from hanse_services.ticket.model import SCHEMA
 
 AFTER_ANY_NAME = "0"
 """The character after "/": what sorts between `name/` and `name0` is inside `name`."""
-
-CUSTOMER_SEES = (
-    "TicketOpened",
-    "TicketCommented",
-    "TicketPaused",
-    "TicketResumed",
-    "TicketResolved",
-    "TicketReopened",
-    "TicketClosed",
-)
 
 
 def list_timeline_entries(session: Session, request: rpc.ListTimelineEntriesRequest) -> rpc.ListTimelineEntriesResponse:
@@ -78,42 +67,6 @@ def _steps(ticket: str) -> Any:
     return union_all(*selects).subquery()
 
 
-def list_partner_events(
-    session: Session, stream: str, request: rpc.ListPartnerEventsRequest
-) -> rpc.ListPartnerEventsResponse:
-    """Return the next events on a partner's tickets that the customer may see, in the order of the log."""
-    columns = SCHEMA.log.record.c
-    [epoch, sequence] = decode_token(request.page_token, [int, int]) or [1, 0]
-    # Read before the events are: where none follow, all until here has been looked through, and never is again.
-    head = read_head(session, SCHEMA.log, stream)
-    size = page_size(request.page_size)
-    visible = [f"hanse_protos.ticket.v1.{name}" for name in CUSTOMER_SEES]
-    query = (
-        select(columns.epoch, columns.sequence, columns.event, columns.sealed)
-        .join(Ticket, Ticket.name == columns.resource)
-        .where(columns.stream == stream, columns.type.in_(visible), Ticket.partner == request.partner)
-        .where(tuple_(columns.epoch, columns.sequence) > tuple_(int(epoch), int(sequence)))
-        .where(tuple_(columns.epoch, columns.sequence) <= tuple_(head.epoch, head.sequence))
-        .order_by(columns.epoch, columns.sequence)
-        .limit(size)
-    )
-    rows = session.execute(query).all()
-    entries = [entry for row in rows if (entry := _entry_for_customer(row))]
-    last = (rows[-1].epoch, rows[-1].sequence) if len(rows) == size else (head.epoch, head.sequence)
-    return rpc.ListPartnerEventsResponse(entries=entries, next_page_token=encode_token(*last))
-
-
-def _entry_for_customer(row: Any) -> pb.TimelineEntry | None:
-    """Return a stored event as the customer may see it, or None: what is said inside stays inside."""
-    entry = entry_of(row.event, row.sealed)
-    if entry.type == "TicketCommented" and entry.summary == _INSIDE_COMMENT:
-        return None
-    if entry.type == "TicketPaused" and entry.summary != _WAITS_FOR_CUSTOMER:
-        entry.text = ""
-    entry.page_token = encode_token(row.epoch, row.sequence)
-    return entry
-
-
 def entry_of(event_bytes: bytes, sealed: bytes | None) -> pb.TimelineEntry:
     """Return a stored event as a step of the timeline."""
     event = Event.FromString(event_bytes)
@@ -134,8 +87,8 @@ def entry_of(event_bytes: bytes, sealed: bytes | None) -> pb.TimelineEntry:
     )
 
 
-_INSIDE_COMMENT = "commented inside"
-_WAITS_FOR_CUSTOMER = "waits for customer"
+INSIDE_COMMENT = "commented inside"
+WAITS_FOR_CUSTOMER = "waits for customer"
 
 
 def _opened(payload: Any) -> str:
@@ -279,7 +232,7 @@ _COMPLAINTS: dict[str, Callable[[Any], str]] = {
 
 _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "TicketOpened": _opened,
-    "TicketCommented": lambda payload: "commented, for the customer to see" if payload.public else _INSIDE_COMMENT,
+    "TicketCommented": lambda payload: "commented, for the customer to see" if payload.public else INSIDE_COMMENT,
     "TicketAssigned": _assigned,
     "TicketEscalated": lambda payload: f"climbed from tier {payload.from_tier} to tier {payload.ticket.tier}",
     "TicketReclassified": _reclassified,

@@ -40,6 +40,7 @@ class Complaint(Base):
     __table_args__ = (
         Index("complaint_by_ticket", "ticket"),
         Index("complaint_by_open_time", "open_time", "name"),
+        Index("complaint_by_partner", "partner", "open_time", postgresql_where="partner <> ''"),
     )
 
     name: Mapped[str] = mapped_column(primary_key=True)

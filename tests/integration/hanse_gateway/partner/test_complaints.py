@@ -76,3 +76,13 @@ async def test_a_complaint_that_is_not_answered_has_no_answer_to_reject(unit: Un
     error = await refused(lambda: partner.tickets.RejectComplaintAnswer(request))
     assert error.reason == "ILLEGAL_TRANSITION"
     assert "EscalateComplaint" not in error.hint
+
+
+async def test_a_partner_that_follows_its_events_hears_that_it_is_answered(unit: Unit) -> None:
+    partner = await unit.partner()
+    complaint = await answered(unit, partner)
+    steps = await partner.follow(4)
+    assert [(step.ticket, step.complaint) for step in steps] == [(complaint.ticket, "")] + [
+        (complaint.ticket, complaint.name)
+    ] * 3
+    assert (steps[-1].type, steps[-1].text) == ("ComplaintAnswered", SORRY)

@@ -143,7 +143,7 @@ Global___PartnerComplaint: _TypeAlias = PartnerComplaint  # noqa: Y015
 
 @_typing.final
 class PartnerEvent(_message.Message):
-    """A step of an own ticket that the customer may see."""
+    """A step of an own ticket, or of a complaint about it, that the customer may see."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -153,6 +153,7 @@ class PartnerEvent(_message.Message):
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    COMPLAINT_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Where to go on after this event."""
     ticket: _builtins.str
@@ -163,6 +164,8 @@ class PartnerEvent(_message.Message):
     """What happened, for people."""
     text: _builtins.str
     """The text that belongs to it, or empty."""
+    complaint: _builtins.str
+    """The complaint, where it is a step of one; otherwise empty."""
     @_builtins.property
     def occur_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -176,10 +179,11 @@ class PartnerEvent(_message.Message):
         occur_time: _timestamp_pb2.Timestamp | None = ...,
         summary: _builtins.str = ...,
         text: _builtins.str = ...,
+        complaint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "occur_time", b"occur_time", "summary", b"summary", "text", b"text", "ticket", b"ticket", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complaint", b"complaint", "cursor", b"cursor", "occur_time", b"occur_time", "summary", b"summary", "text", b"text", "ticket", b"ticket", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -143,7 +143,7 @@ class PartnerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchEvents(self, request, context):
-        """Streams the steps of own tickets as they happen, from a cursor on. It goes on where it was left, without a gap.
+        """Streams the steps of own tickets and complaints as they happen, from a cursor on. It goes on where it was left, without a gap.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -50,7 +50,7 @@ class PartnerServiceStub:
     RejectComplaintAnswer: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.PartnerRejectComplaintAnswerRequest, _gateway_pb2.PartnerComplaint]
     """Says that the customer is not content with the answer to an own complaint: somebody above looks into it."""
     WatchEvents: _grpc.UnaryStreamMultiCallable[_gateway_pb2.WatchEventsRequest, _gateway_pb2.PartnerEvent]
-    """Streams the steps of own tickets as they happen, from a cursor on. It goes on where it was left, without a gap."""
+    """Streams the steps of own tickets and complaints as they happen, from a cursor on. It goes on where it was left, without a gap."""
 
 @_typing.type_check_only
 class PartnerServiceAsyncStub(PartnerServiceStub):
@@ -74,7 +74,7 @@ class PartnerServiceAsyncStub(PartnerServiceStub):
     RejectComplaintAnswer: _aio.UnaryUnaryMultiCallable[_gateway_pb2.PartnerRejectComplaintAnswerRequest, _gateway_pb2.PartnerComplaint]  # type: ignore[assignment]
     """Says that the customer is not content with the answer to an own complaint: somebody above looks into it."""
     WatchEvents: _aio.UnaryStreamMultiCallable[_gateway_pb2.WatchEventsRequest, _gateway_pb2.PartnerEvent]  # type: ignore[assignment]
-    """Streams the steps of own tickets as they happen, from a cursor on. It goes on where it was left, without a gap."""
+    """Streams the steps of own tickets and complaints as they happen, from a cursor on. It goes on where it was left, without a gap."""
 
 class PartnerServiceServicer(metaclass=_abc_1.ABCMeta):
     """What partner systems may do. The API key is in the metadata entry "x-api-key"."""
@@ -149,7 +149,7 @@ class PartnerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gateway_pb2.WatchEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_gateway_pb2.PartnerEvent], _abc.AsyncIterator[_gateway_pb2.PartnerEvent]]:
-        """Streams the steps of own tickets as they happen, from a cursor on. It goes on where it was left, without a gap."""
+        """Streams the steps of own tickets and complaints as they happen, from a cursor on. It goes on where it was left, without a gap."""
 
 def add_PartnerServiceServicer_to_server(servicer: PartnerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

@@ -24,6 +24,7 @@ from tests.integration.hanse_services.ticket.complaining import (
 )
 from tests.integration.hanse_services.ticket.desk import MONDAY, Desk, new_request_id, refused
 from tests.integration.hanse_services.ticket.engaged import engaged_at
+from tests.integration.hanse_services.ticket.test_partner_events import events
 
 ACME = "partners/acme"
 
@@ -206,3 +207,33 @@ async def test_the_list_narrows_to_a_ticket_a_state_and_a_partner(desk: Desk, co
 async def test_a_policy_that_promises_nothing_has_no_times(desk: Desk) -> None:
     complaint = await Complaints(desk).file((await desk.open()).name)
     assert (complaint.summary.level, list(complaint.summary.clocks)) == (MANAGER, [])
+
+
+async def test_a_partner_hears_of_its_complaint_but_not_who_handles_it(desk: Desk, complaints: Complaints) -> None:
+    ticket = (await desk.open(partner=ACME)).name
+    name = (await complaints.answered(ticket)).name
+    await complaints.do("RejectComplaintAnswer", name)
+    await complaints.do("WithdrawComplaint", name, text="wang says so")
+    answer = await events(desk)
+    assert [(entry.resource, entry.type, entry.text) for entry in answer.entries] == [
+        (ticket, "TicketOpened", ""),
+        (name, "ComplaintOpened", WRONG),
+        (name, "ComplaintAcknowledged", ""),
+        (name, "ComplaintAnswered", SORRY),
+        (name, "ComplaintClosed", ""),
+    ]
+    assert not any("wang" in entry.summary or "manager" in entry.summary for entry in answer.entries)
+
+
+async def test_a_partner_reads_on_through_tickets_and_complaints_in_the_order_of_the_log(
+    desk: Desk, complaints: Complaints
+) -> None:
+    for _ in range(2):
+        await complaints.answered((await desk.open(partner=ACME)).name)
+    whole = [entry.event_id for entry in (await events(desk)).entries]
+    read, token = [], ""
+    for _ in range(5):
+        page = await events(desk, token, 2)
+        read += [entry.event_id for entry in page.entries]
+        token = page.next_page_token
+    assert (len(whole), read) == (8, whole)
