@@ -11,6 +11,7 @@ from uuid import uuid4
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from hanse.times import put_time
 from hanse_protos.federation.v1.group_pb2 import (
     ExpireOfferRequest,
     ListOpenEngagementsRequest,
@@ -55,8 +56,8 @@ class OpenWork(Protocol):
 
     workflow: str
 
-    def pages(self) -> AsyncIterator[Sequence[Needed]]:
-        """Yield all processes that are needed."""
+    def pages(self, due_by: datetime | None = None) -> AsyncIterator[Sequence[Needed]]:
+        """Yield all processes that are needed; with a time, at least those on which something is due by then."""
 
     async def needed(self, processes: Iterable[Process]) -> list[Needed]:
         """Return which of some processes, `PAGE_SIZE` at most, are needed, and from when on."""
@@ -73,9 +74,10 @@ class OpenClocks:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._tickets = TicketServiceStub(channel)
 
-    async def pages(self) -> AsyncIterator[Sequence[Needed]]:
-        """Yield the processes of all tickets with clocks that run."""
+    async def pages(self, due_by: datetime | None = None) -> AsyncIterator[Sequence[Needed]]:
+        """Yield the processes of all tickets with clocks that run, or of those on which something is due by then."""
         request = ListOpenClocksRequest(page_size=PAGE_SIZE)
+        put_time(request.due_by, due_by)
         while True:
             answer = await self._tickets.ListOpenClocks(request, timeout=CALL_TIMEOUT_SECONDS)
             yield _of_clocks(answer)
@@ -119,7 +121,7 @@ class OpenComplaints:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._complaints = ComplaintServiceStub(channel)
 
-    async def pages(self) -> AsyncIterator[Sequence[Needed]]:
+    async def pages(self, due_by: datetime | None = None) -> AsyncIterator[Sequence[Needed]]:
         """Yield the processes of all of them."""
         request = ListOpenComplaintsRequest(page_size=PAGE_SIZE)
         while True:
@@ -155,7 +157,7 @@ class OpenEngagements:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._routing = RoutingServiceStub(channel)
 
-    async def pages(self) -> AsyncIterator[Sequence[Needed]]:
+    async def pages(self, due_by: datetime | None = None) -> AsyncIterator[Sequence[Needed]]:
         """Yield the processes of all engagements that look for a provider."""
         request = ListOpenEngagementsRequest(page_size=PAGE_SIZE)
         while True:

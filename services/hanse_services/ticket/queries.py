@@ -7,18 +7,18 @@ from typing import Any
 from sqlalchemy import Select, exists, select, tuple_
 from sqlalchemy.orm import Session, selectinload
 
-from hanse.errors import ResourceNotFound
+from hanse.errors import ResourceNotFound, ValidationFailed
 from hanse.names import home_of
 from hanse.policy.store import PolicyStore
 from hanse.rpc.paging import decode_token, encode_token, page_size
-from hanse.times import put_time
+from hanse.times import instant, put_time
 from hanse_protos.ticket.v1 import escalation_pb2 as escalation_rpc
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import team_pb2 as team_rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import governance, timeline
 from hanse_services.ticket.agreed import engagement_clocks
-from hanse_services.ticket.clocks.rows import next_due_times
+from hanse_services.ticket.clocks.rows import is_something_due, next_due_times
 from hanse_services.ticket.complaints.messages import complaints_about
 from hanse_services.ticket.customers import count_tickets
 from hanse_services.ticket.hierarchy import escalation_to_proto
@@ -123,6 +123,8 @@ class TicketQueries:
         names = select(Clock.ticket).where(Clock.stop_time.is_(None), Clock.ticket > after)
         if request.names:
             names = names.where(Clock.ticket.in_(request.names))
+        if request.HasField("due_by"):
+            names = names.where(is_something_due(_due_by(request)))
         page = names.distinct().order_by(Clock.ticket).limit(size + 1)
         found: dict[str, datetime | None] = {row[0]: row[1] for row in session.execute(next_due_times(page))}
         shown = list(found)[:size]
@@ -185,3 +187,10 @@ def page_of(session: Session, query: Select[Any], time: Any, name: Any, request:
         return rows, ""
     last = rows[size - 1]
     return rows[:size], encode_token(getattr(last, time.key), last.name)
+
+
+def _due_by(request: rpc.ListOpenClocksRequest) -> datetime:
+    try:
+        return instant(request.due_by)
+    except (ValueError, OverflowError) as error:
+        raise ValidationFailed(f"no calendar knows the time: {error}", fields="due_by") from error

@@ -6,11 +6,11 @@ So what a clock has used up is always the exact sum of its segments, and nothing
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from sqlalchemy import Select, cast, func, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ColumnElement, Select, cast, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
 from hanse.further_clocks import further_clocks
 from hanse.log.tables import Time
@@ -190,6 +190,12 @@ def next_due_time(clocks: Iterable[Clock]) -> datetime | None:
         if step.done_time is None and step.due_time
     )
     return min(times, default=None)
+
+
+def is_something_due(by: datetime) -> ColumnElement[bool]:
+    """Return the condition that something is due on a clock by an instant. Times are kept in UTC: they sort as text."""
+    pending = cast(literal("$[*] ? (@.done_time == null && @.due_time <= $by)"), JSONPATH)
+    return func.jsonb_path_exists(Clock.steps, pending, func.jsonb_build_object("by", by.astimezone(UTC).isoformat()))
 
 
 def next_due_times(tickets: Select[str]) -> Select[str, datetime]:

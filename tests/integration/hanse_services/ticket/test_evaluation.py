@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from hanse.times import timestamp
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_protos.ticket.v1.events_pb2 import SlaStepSkipped, SlaWarned
 from tests.integration.hanse_services.ticket.desk import MONDAY, Desk, refused
@@ -173,3 +174,13 @@ async def test_nothing_is_skipped_while_the_clocks_stand(desk: Desk) -> None:
     with refused() as refusal:
         await desk.skip_step(name)
     assert refusal.reason == "NOTHING_TO_SKIP"
+
+
+async def test_only_those_are_listed_on_which_something_is_due_where_that_is_asked(desk: Desk) -> None:
+    early = (await desk.open()).name
+    desk.clock.advance(minutes=20)
+    late = (await desk.open()).name
+    # Half an hour after each opening the first warning is due.
+    for minutes, due in ((29, []), (30, [early]), (50, sorted([early, late]))):
+        answer = await desk.open_clocks(due_by=timestamp(MONDAY + timedelta(minutes=minutes)))
+        assert list(answer.tickets) == due
