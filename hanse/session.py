@@ -104,7 +104,7 @@ def insert_plain(session: Session, row: DeclarativeBase) -> None:
 
 
 class Statement:
-    """A statement that is run so often that building it counts, with its parameters as `:name`, once each.
+    """A statement that is run so often that building it counts, with its parameters as `:name`.
 
     The types of parameters are PostgreSQL's to see, so most need a CAST.
     """

@@ -3,18 +3,19 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import asyncpg
 import structlog
 from sqlalchemy import select, tuple_
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from hanse.database import DRIVER_ERRORS
 from hanse.discreet import discreet
 from hanse.log.append import EMPTY_HEAD, Head
 from hanse.log.tables import NOTIFY_CHANNEL, LogTables
+from hanse.session import Query, Statement
 from hanse_protos.log.v1.log_pb2 import Event
 
 POLL_INTERVAL_SECONDS = 5.0
@@ -69,10 +70,8 @@ def read_after(session: Session, log: LogTables, stream: str, after: Position, l
 
 def read_head(session: Session, log: LogTables, stream: str) -> Head:
     """Return the head of a stream, without locking it."""
-    columns = log.head.c
-    query = select(columns.epoch, columns.sequence, columns.hash).where(columns.stream == stream)
-    row = session.execute(query).one_or_none()
-    return Head(*row) if row else EMPTY_HEAD
+    rows = _head_of(log).rows(session, stream=stream)
+    return Head(*rows[0]) if rows else EMPTY_HEAD
 
 
 def list_streams(session: Session, log: LogTables) -> list[str]:
@@ -82,22 +81,37 @@ def list_streams(session: Session, log: LogTables) -> list[str]:
 
 def read_cursor(session: Session, log: LogTables, follower: str, stream: str) -> Position:
     """Return how far a follower has come in a stream."""
-    columns = log.cursor.c
-    query = select(columns.epoch, columns.sequence).where(columns.follower == follower, columns.stream == stream)
-    row = session.execute(query).one_or_none()
-    return Position(*row) if row else START
+    rows = _cursor_of(log).rows(session, follower=follower, stream=stream)
+    return Position(*rows[0]) if rows else START
 
 
 def save_cursor(session: Session, log: LogTables, follower: str, stream: str, position: Position) -> None:
     """Store how far a follower has come: call it after the effect, never before."""
-    values = {"follower": follower, "stream": stream, "epoch": position.epoch, "sequence": position.sequence}
-    statement = upsert(log.cursor).values(values)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["follower", "stream"],
-            set_={"epoch": statement.excluded.epoch, "sequence": statement.excluded.sequence},
-        )
-    )
+    _saved_cursor(log).rows(session, follower=follower, stream=stream, epoch=position.epoch, sequence=position.sequence)
+
+
+# Every heartbeat of a link and every turn of a follower needs these. The name of the schema is ours, never a caller's.
+
+
+@lru_cache
+def _head_of(log: LogTables) -> Query:
+    return Query(f'SELECT epoch, sequence, hash FROM "{log.schema}".log_head WHERE stream = :stream')  # noqa: S608
+
+
+@lru_cache
+def _cursor_of(log: LogTables) -> Query:
+    return Query(f"""
+        SELECT epoch, sequence FROM "{log.schema}".log_cursor WHERE follower = :follower AND stream = :stream
+    """)  # noqa: S608
+
+
+@lru_cache
+def _saved_cursor(log: LogTables) -> Statement:
+    return Statement(f"""
+        INSERT INTO "{log.schema}".log_cursor (follower, stream, epoch, sequence)
+        VALUES (:follower, :stream, :epoch, :sequence)
+        ON CONFLICT (follower, stream) DO UPDATE SET epoch = excluded.epoch, sequence = excluded.sequence
+    """)  # noqa: S608
 
 
 class Waiter(asyncio.Event):

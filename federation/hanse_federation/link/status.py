@@ -3,12 +3,13 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, text, update
+from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from hanse.log.append import Head
 from hanse.log.follow import Position, save_cursor
+from hanse.session import Statement
 from hanse_federation.headquarters.passing import forget_arrived
 from hanse_federation.model import LINK_FOLLOWER, LOG, End, LinkState
 
@@ -54,29 +55,36 @@ def save_contact(
     known: Mapping[str, Head],
 ) -> None:
     """Note when the other end was heard last, what it has acknowledged, and how far it said that its streams go."""
-    at_this_end = (LinkState.end == end, LinkState.unit == unit)
-    session.execute(update(LinkState).where(*at_this_end).values(contact_time=contact_time, credit=credit))
+    SAVE_CONTACT.rows(session, end=end.value, unit=unit, contact_time=contact_time, credit=credit)
     for stream, head in acknowledged.items():
         if end == End.HUB:
             forget_arrived(session, stream, head)
         save_cursor(session, LOG, LINK_FOLLOWER, stream, Position(head.epoch, head.sequence))
-    for stream, head in known.items():
-        save_known(session, unit, stream, head.sequence, contact_time)
+    if known:
+        save_known(session, unit, {stream: head.sequence for stream, head in known.items()}, contact_time)
 
 
-def save_known(session: Session, unit: str, stream: str, sequence: int, now: datetime) -> None:
-    """Note how far the other end said that a stream goes which this end receives."""
-    session.execute(SAVE_KNOWN, {"stream": stream, "unit": unit, "sequence": sequence, "now": now})
+SAVE_CONTACT = Statement("""
+    UPDATE federation.link SET contact_time = :contact_time, credit = :credit WHERE "end" = :end AND unit = :unit
+""")
+"""Every heartbeat notes it, and what the other end knows: they go past SQLAlchemy, or they would hold up the records
+that come meanwhile."""
 
 
-SAVE_KNOWN = text("""
+def save_known(session: Session, unit: str, sequences: Mapping[str, int], now: datetime) -> None:
+    """Note how far the other end said that the streams go which this end receives."""
+    SAVE_KNOWN.rows(session, streams=list(sequences), sequences=list(sequences.values()), unit=unit, now=now)
+
+
+SAVE_KNOWN = Statement("""
     INSERT INTO federation.known_head AS known (stream, unit, sequence, mark_sequence, mark_time)
-    VALUES (:stream, :unit, :sequence, :sequence, :now)
+    SELECT stream, CAST(:unit AS text), sequence, sequence, CAST(:now AS timestamptz)
+    FROM unnest(CAST(:streams AS text[]), CAST(:sequences AS bigint[])) AS told (stream, sequence)
     ON CONFLICT (stream) DO UPDATE SET sequence = excluded.sequence, (mark_sequence, mark_time) = (
         SELECT CASE WHEN known.mark_sequence > here.sequence THEN known.mark_sequence ELSE excluded.mark_sequence END,
                CASE WHEN known.mark_sequence > here.sequence THEN known.mark_time ELSE excluded.mark_time END
         FROM (
-            SELECT coalesce(max(sequence), 0) AS sequence FROM federation.log_head WHERE stream = :stream
+            SELECT coalesce(max(sequence), 0) AS sequence FROM federation.log_head WHERE stream = excluded.stream
         ) AS here
     )
 """)

@@ -75,7 +75,7 @@ class PeerServicer(rpc.PeerServiceServicer):
         peer = await self._peer(context)
         stream = stream_to(peer, self._unit)
         if request.HasField("head"):
-            await self._database.write(save_known, peer, stream, request.head.sequence, utc_now())
+            await self._database.write(save_known, peer, {stream: request.head.sequence}, utc_now())
         return stream_head(stream, await self._database.read(read_head, LOG, stream))
 
     async def DeliverPeerRecords(  # noqa: N802 - named as in the contract.

@@ -18,9 +18,10 @@ from sqlalchemy.orm import Session
 from hanse.errors import HanseError, LogFork, LogGap, LogQuarantined, Unavailable
 from hanse.log.append import Head
 from hanse.rpc.client import RemoteError
+from hanse.session import Query
 from hanse_federation.link.frames import stream_head
 from hanse_federation.link.sending import Source, own_heads_at
-from hanse_federation.model import Quarantine
+from hanse_federation.model import SCHEMA, Quarantine
 from hanse_protos.federation.v1.link_pb2 import QuarantinedStream
 from hanse_protos.log.v1.log_pb2 import StreamHead
 
@@ -63,7 +64,14 @@ def read_quarantines(session: Session, streams: Iterable[str]) -> list[Quarantin
 
 def read_state(session: Session, streams: Iterable[str]) -> State:
     """Return how quarantines of some streams are, to be compared later."""
-    return frozenset((row.stream, row.found_here, row.new_epoch) for row in read_quarantines(session, streams))
+    return frozenset(
+        (stream, found_here, epoch) for stream, found_here, epoch in STATE.rows(session, streams=[*streams])
+    )
+
+
+STATE = Query(f"""
+    SELECT stream, found_here, new_epoch FROM {SCHEMA.name}.quarantine WHERE stream = ANY(CAST(:streams AS text[]))
+""")  # noqa: S608 - the name is ours.
 
 
 def common_head(row: Quarantine) -> Head | None:

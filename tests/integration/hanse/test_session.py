@@ -13,7 +13,7 @@ from sqlalchemy.orm.exc import UnmappedInstanceError
 
 from hanse.database import Database, as_hanse_error
 from hanse.errors import Aborted
-from hanse.session import as_plain, insert_plain, insert_rows, plain
+from hanse.session import Query, Statement, as_plain, insert_plain, insert_rows, plain
 from tests.support import MakeDatabase
 
 
@@ -129,3 +129,44 @@ async def test_a_plain_object_can_not_be_changed_unnoticed() -> None:
 async def test_a_plain_object_can_not_be_added_to_the_unit_of_work() -> None:
     with pytest.raises(UnmappedInstanceError):
         Session().add(plain(Ship, {"name": "Adler"}))
+
+
+# Statements of our own.
+
+SAIL = Statement("INSERT INTO ship (name, tons) SELECT name, :tons FROM unnest(CAST(:names AS text[])) AS sent (name)")
+SHIPS = Query("SELECT name, tons FROM ship WHERE tons = :tons ORDER BY name")
+
+
+async def test_a_statement_takes_its_values_by_name(database: Database) -> None:
+    await database.write(lambda session: SAIL.rows(session, names=["Jesus", "Adler"], tons=900))
+    ships = await database.read(lambda session: [tuple(ship) for ship in SHIPS.rows(session, tons=900)])
+    assert ships == [("Adler", 900), ("Jesus", 900)]
+
+
+@pytest.mark.parametrize("queried_before", [False, True])
+async def test_a_statement_is_undone_with_its_transaction(database: Database, queried_before: bool) -> None:
+    def sink(session: Session) -> None:
+        if queried_before:
+            SHIPS.rows(session, tons=900)
+        SAIL.rows(session, names=["Adler"], tons=900)
+        SAIL.rows(session, names=["Jesus"], tons=900)
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        await database.write(sink)
+    assert await database.read(lambda session: SHIPS.rows(session, tons=900)) == []
+
+
+async def test_a_query_sees_what_its_transaction_has_written(database: Database) -> None:
+    def sail(session: Session) -> int:
+        SAIL.rows(session, names=["Adler"], tons=900)
+        return len(SHIPS.rows(session, tons=900))
+
+    assert await database.write(sail) == 1
+
+
+async def test_a_query_of_sqlalchemys_runs_as_it_would_there(database: Database) -> None:
+    await database.write(load, 1, 2)
+    query = Query.of(select(Crate.number, Ship.tons).join(Ship).where(Ship.name == "Adler").order_by(Crate.number))
+    found = await database.read(lambda session: [tuple(row) for row in query.rows(session, name_1="Adler")])
+    assert found == [(1, 1_200), (2, 1_200)]
