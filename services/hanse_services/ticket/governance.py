@@ -110,30 +110,28 @@ def _put_facts(
 def _as_it_was(session: Session, ticket: str, at: datetime) -> tuple[pb.TicketSummary, ClockSituation]:
     """Return what a ticket was and how it stood at an instant. Raises HistoryMissing."""
     moments = [moment for moment in history_of(session, ticket).moments() if moment.at <= at]
-    summary, supplier = _told_by(session, ticket, at)
     stands = moments[-1]
-    return summary, ClockSituation(
+    return _told_by(session, ticket, at), ClockSituation(
         state=pb.TicketState.Name(stands.state),
         waiting_for=stands.waiting_for,
         holder=stands.holder,
         assigned=bool(stands.assignee),
         responded=any(moment.change.what in (Happening.ANSWERED, Happening.RESOLVED) for moment in moments),
-        supplier=supplier if stands.state == pb.WAITING else "",
-        suspended=any(clock.state == pb.Clock.SUSPENDED for clock in summary.clocks),
+        supplier=stands.supplier,
+        suspended=stands.suspended,
     )
 
 
-def _told_by(session: Session, ticket: str, at: datetime) -> tuple[pb.TicketSummary, str]:
-    """Return a ticket as its last event by an instant has it, and the supplier that it last waited for by then."""
-    columns, summary, supplier = SCHEMA.log.record.c, pb.TicketSummary(), ""
+def _told_by(session: Session, ticket: str, at: datetime) -> pb.TicketSummary:
+    """Return a ticket as its last event by an instant has it."""
+    columns, summary = SCHEMA.log.record.c, pb.TicketSummary()
     query = select(columns.event).where(columns.resource == ticket, columns.type.in_(_TOLD))
     for content in session.scalars(query.order_by(columns.epoch, columns.sequence)):
         event = Event.FromString(content)
         if instant(event.occur_time) <= at:
             fact: Any = _TOLD[event.type].FromString(event.payload)
             summary = fact.ticket
-            supplier = fact.supplier if isinstance(fact, told.TicketPaused) else supplier
-    return summary, supplier
+    return summary
 
 
 _TOLD: dict[str, type[Message]] = {
