@@ -135,7 +135,7 @@ class Collector(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Take what is exported."""
-        if handler_call_details.method != EXPORT:  # type: ignore[attr-defined]
+        if handler_call_details.method != EXPORT:
             return None
         return grpc.unary_unary_rpc_method_handler(self._take)
 

@@ -283,7 +283,8 @@ async def _work_together(scene: Scene) -> None:
 
 
 async def _publish_article(scene: Scene, engagement: str) -> None:
-    plant, drafts = scene.canaries.plant, []
+    plant = scene.canaries.plant
+    drafts: list[knowledge_pb2.Article] = []
 
     async def drafted() -> bool:
         answer = await scene.munich.knowledge.ListArticles(knowledge_pb2.ListArticlesRequest(parent=MUNICH))

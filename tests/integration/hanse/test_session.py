@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import asyncpg
 import pytest
-from sqlalchemy import BigInteger, ForeignKey, func, select, text
+from sqlalchemy import BigInteger, ForeignKey, Table, func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.orm.exc import UnmappedInstanceError
@@ -90,7 +91,7 @@ async def test_plain_rows_of_a_transaction_that_fails_are_gone(database: Databas
 
 async def test_rows_that_come_first_in_a_transaction_are_not_committed_by_themselves(database: Database) -> None:
     def insert_and_fail(session: Session) -> None:
-        insert_rows(session, Ship.__table__, [{"name": "Adler", "tons": None}])
+        insert_rows(session, cast(Table, Ship.__table__), [{"name": "Adler", "tons": None}])
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -167,6 +168,7 @@ async def test_a_query_sees_what_its_transaction_has_written(database: Database)
 
 async def test_a_query_of_sqlalchemys_runs_as_it_would_there(database: Database) -> None:
     await database.write(load, 1, 2)
-    query = Query.of(select(Crate.number, Ship.tons).join(Ship).where(Ship.name == "Adler").order_by(Crate.number))
+    joined: Any = select(Crate.number, Ship.tons).join(Ship).where(Ship.name == "Adler").order_by(Crate.number)
+    query = Query.of(joined)
     found = await database.read(lambda session: [tuple(row) for row in query.rows(session, name_1="Adler")])
     assert found == [(1, 1_200), (2, 1_200)]

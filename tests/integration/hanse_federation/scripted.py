@@ -23,7 +23,7 @@ async def scripted_hub(unit_folder: MakeUnitFolder, exchange: Exchange) -> Async
     """Serve a hub that a test speaks for, with headquarters' certificate; yield its address."""
     server, folder = grpc.aio.server(), unit_folder(HEADQUARTERS)
     service, _, method = EXCHANGE[1:].partition("/")
-    handler = grpc.stream_stream_rpc_method_handler(exchange)
+    handler: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(exchange)
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, {method: handler})])
     pair = [((folder / "unit.key").read_bytes(), (folder / "unit.crt").read_bytes())]
     port = server.add_secure_port(f"{LOOPBACK}:0", grpc.ssl_server_credentials(pair))

@@ -46,7 +46,9 @@ async def policy(group: Group, shanghai: Unit) -> None:
     await shanghai.enact(version)
 
 
-def complaint(state: pb.ComplaintState = pb.COMPLAINT_OPEN, level: Any = TOP, **fields: Any) -> pb.ComplaintSummary:
+def complaint(
+    state: pb.ComplaintState.ValueType = pb.COMPLAINT_OPEN, level: Any = TOP, **fields: Any
+) -> pb.ComplaintSummary:
     """Return a complaint, with its two times at the level that has it."""
     clocks = [
         pb.ComplaintClock(kind=kind, stage=1, level=level, due_time=timestamp(OCCUR_TIME + timedelta(hours=hours)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
 
 from hanse.runtime import Runtime
 from hanse_federation.link.metrics import LinkMetrics
@@ -24,7 +24,8 @@ async def measure(runtime: Runtime) -> Points:
     for scope in data.resource_metrics[0].scope_metrics if data else []:
         for metric in scope.metrics:
             for point in metric.data.data_points:
-                about = point.attributes
+                assert isinstance(point, NumberDataPoint)
+                about = point.attributes or {}
                 subject = about.get("hanse.stream") or about.get("hanse.link.unit") or about.get("hanse.service")
                 points[metric.name, str(subject)] = point.value
     return points

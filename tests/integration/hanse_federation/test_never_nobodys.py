@@ -7,7 +7,7 @@ late, and each line at its own pace. Once everything has arrived, nothing contra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -73,7 +73,7 @@ class World:
 
     async def start(self) -> None:
         for runtime, schema in [(self.hq, FEDERATION), *((desk, SCHEMA) for desk in self.desks.values())]:
-            await runtime.database.write(lambda session, schema=schema: PolicyStore(schema).enact(session, POLICY))
+            await runtime.database.write(PolicyStore(schema).enact, POLICY)
         for unit in (HOME, *OTHERS[:-1]):
             await self.decide(admit_unit, members.AdmitUnitRequest(unit=unit))
         asked = pb.Ticket(title="Dark", category="display", priority=pb.P2)
@@ -204,14 +204,15 @@ async def step(world: World) -> None:
         world.gone.add(leaver)
     elif home:
         offer = chance.randrange(1, 8)
-        await chance.choice([
+        decisions: list[Callable[[], Awaitable[object]]] = [
             lambda: world.decide(routing.offer_engagement, group.OfferEngagementRequest(name=home.name)),
             lambda: world.decide(routing.offer_engagement, group.OfferEngagementRequest(name=home.name)),
             lambda: world.decide(routing.expire_offer, group.ExpireOfferRequest(name=home.name, offer=offer)),
             lambda: world.decide(
                 routing.reassign_engagement, group.ReassignEngagementRequest(name=home.name, reason="stuck")
             ),
-        ])()  # fmt: skip
+        ]
+        await chance.choice(decisions)()
 
 
 async def check(world: World) -> None:

@@ -4,6 +4,8 @@ import random
 from collections import Counter
 from datetime import timedelta
 
+from google.protobuf.message import Message
+
 from hanse_federation.headquarters.views import (
     MAX_RETURNING_TICKETS,
     get_traffic_report,
@@ -64,7 +66,7 @@ async def test_the_traffic_report_agrees_with_a_count_by_hand(group: Group, muni
     matrix: Counter[tuple[str, str]] = Counter()
     returns, returned, waited = 0, set(), Counter[str]()
     for unit in (munich, shanghai):
-        facts = []
+        facts: list[tuple[str, Message]] = []
         for number in range(40):
             name, holder, left = f"{unit.name}/tickets/t{number}", unit.name, set()
             waiting = timedelta(seconds=chance.randrange(1_000))

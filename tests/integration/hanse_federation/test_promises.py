@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -85,7 +86,7 @@ async def test_the_group_s_queue_is_ordered_by_the_time_to_breach_over_all_units
 
 @pytest.mark.parametrize("asked", [{"assignee": "units/munich/agents/li"}, {"team": "a"}, {"unassigned": True}])
 async def test_who_in_a_unit_works_on_a_ticket_is_not_known_at_headquarters(
-    group: Group, asked: dict[str, object]
+    group: Group, asked: dict[str, Any]
 ) -> None:
     with pytest.raises(ValidationFailed, match=next(iter(asked))):
         await queue(group, **asked)

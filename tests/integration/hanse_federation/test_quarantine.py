@@ -154,7 +154,7 @@ class LyingHub(link_pb2_grpc.FederationServiceServicer):
     def __init__(self) -> None:
         self.articles = 0
 
-    async def Exchange(  # type: ignore[override]  # noqa: N802 - named as in the contract.
+    async def Exchange(  # noqa: N802 - named as in the contract.
         self, request_iterator: AsyncIterator[UnitFrame], context: object
     ) -> AsyncIterator[HubFrame]:
         async for frame in request_iterator:

@@ -41,11 +41,7 @@ WRITTEN = [package for package in PACKAGES if is_written(package)]
 
 def described(connection: psycopg.Connection[tuple[object, ...]], schema: str) -> set[tuple[object, ...]]:
     """Describe a schema: its columns, indexes and constraints."""
-    return {
-        row
-        for query in (COLUMNS, INDEXES, CONSTRAINTS)
-        for row in connection.execute(query, {"schema": schema})  # type: ignore[arg-type]
-    }
+    return {row for query in (COLUMNS, INDEXES, CONSTRAINTS) for row in connection.execute(query, {"schema": schema})}
 
 
 def create_from_models(database_url: str, schema: ServiceSchema) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import grpc
@@ -13,7 +14,7 @@ from temporalio.testing import ActivityEnvironment
 from hanse_workflows.calls import answer_of, request_id
 
 
-def id_in(**facts: object) -> str:
+def id_in(**facts: Any) -> str:
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, **facts)
     return environment.run(request_id)

@@ -34,22 +34,22 @@ def stored(payload: Message, resource: str, trace_context: str = "") -> StoredRe
     return StoredRecord("units/shanghai/streams/ticket", 1, 1, b"", entry.type, resource, entry.event, None)
 
 
-def ticket_in(state: pb.TicketState) -> pb.TicketSummary:
+def ticket_in(state: pb.TicketState.ValueType) -> pb.TicketSummary:
     return pb.TicketSummary(name=TICKET, state=state)
 
 
-def engagement_of(state: pb.TicketState) -> pb.EngagementSummary:
+def engagement_of(state: pb.TicketState.ValueType) -> pb.EngagementSummary:
     return pb.EngagementSummary(name=ENGAGEMENT, ticket=ticket_in(state))
 
 
 @pytest.mark.parametrize("state", [pb.NEW, pb.IN_PROGRESS, pb.WAITING], ids=pb.TicketState.Name)
-def test_an_event_of_a_ticket_that_goes_on_needs_the_process(state: pb.TicketState) -> None:
+def test_an_event_of_a_ticket_that_goes_on_needs_the_process(state: pb.TicketState.ValueType) -> None:
     hint = sla_hint(stored(events.TicketOpened(ticket=ticket_in(state)), TICKET), UNIT)
     assert hint == Hint(sla_of(TICKET), awaited=True, traceparent="")
 
 
 @pytest.mark.parametrize("state", [pb.RESOLVED, pb.CLOSED], ids=pb.TicketState.Name)
-def test_an_event_of_a_ticket_that_is_over_only_tells_a_process_that_runs(state: pb.TicketState) -> None:
+def test_an_event_of_a_ticket_that_is_over_only_tells_a_process_that_runs(state: pb.TicketState.ValueType) -> None:
     hint = sla_hint(stored(events.TicketCommented(ticket=ticket_in(state)), TICKET), UNIT)
     assert hint == Hint(sla_of(TICKET), awaited=False, traceparent="")
 

@@ -1,5 +1,7 @@
 """The log service lists and verifies whatever the unit's schemas hold."""
 
+from typing import TYPE_CHECKING
+
 import grpc
 import pytest
 from sqlalchemy import text
@@ -18,6 +20,9 @@ from hanse_protos.log.v1.log_pb2_grpc import LogServiceStub
 from hanse_protos.ticket.v1.events_pb2 import TicketOpened
 from tests.support import OCCUR_TIME, MakeRuntime, Serve
 
+if TYPE_CHECKING:
+    from hanse_protos.log.v1.log_pb2_grpc import LogServiceAsyncStub
+
 UNIT = "units/munich"
 STREAM = f"{UNIT}/streams/ticket"
 
@@ -35,30 +40,30 @@ async def runtime(make_runtime: MakeRuntime) -> Runtime:
 
 
 @pytest.fixture
-async def stub(runtime: Runtime, serve: Serve) -> LogServiceStub:
+async def stub(runtime: Runtime, serve: Serve) -> "LogServiceAsyncStub":
     """The service, as somebody of operations calls it."""
     caller = await serve(runtime, [served(runtime.database, [LOG])])
     return LogServiceStub(caller.channel(Role.OPERATIONS))
 
 
-async def verify(stub: LogServiceStub, stream: str = STREAM) -> VerifyStreamResponse:
+async def verify(stub: "LogServiceAsyncStub", stream: str = STREAM) -> VerifyStreamResponse:
     """Ask for a stream to be verified."""
     with remote_errors():
         return await stub.VerifyStream(VerifyStreamRequest(stream=stream))
 
 
-async def test_streams_are_listed_with_their_heads(stub: LogServiceStub) -> None:
+async def test_streams_are_listed_with_their_heads(stub: "LogServiceAsyncStub") -> None:
     [head] = (await stub.ListStreams(ListStreamsRequest())).streams
     assert (head.stream, head.epoch, head.sequence, len(head.hash)) == (STREAM, 1, 5, 32)
 
 
-async def test_an_intact_stream_verifies_to_its_head(stub: LogServiceStub) -> None:
+async def test_an_intact_stream_verifies_to_its_head(stub: "LogServiceAsyncStub") -> None:
     [head] = (await stub.ListStreams(ListStreamsRequest())).streams
     verified = await verify(stub)
     assert (verified.intact, verified.records, verified.head.hash) == (True, 5, head.hash)
 
 
-async def test_an_edited_record_is_found(stub: LogServiceStub, runtime: Runtime) -> None:
+async def test_an_edited_record_is_found(stub: "LogServiceAsyncStub", runtime: Runtime) -> None:
     async with runtime.database.engine.begin() as connection:
         await connection.execute(text("UPDATE federation.log_record SET event = event || '\\x00' WHERE sequence = 3"))
     verified = await verify(stub)
@@ -83,7 +88,7 @@ async def test_each_holder_of_a_stream_is_shown(make_runtime: MakeRuntime, serve
     assert (verified.intact, shown) == (False, {"ticket": (True, 3), "federation": (False, 1)})
 
 
-async def test_an_unknown_stream_is_not_found(stub: LogServiceStub) -> None:
+async def test_an_unknown_stream_is_not_found(stub: "LogServiceAsyncStub") -> None:
     with pytest.raises(RemoteError) as raised:
         await verify(stub, "units/munich/streams/nothing")
     assert raised.value.code == grpc.StatusCode.NOT_FOUND

@@ -145,7 +145,8 @@ async def test_a_field_that_breaks_the_contract_is_named(unit: Unit, fields: dic
 async def test_broken_utf_8_is_refused_and_opens_nothing(unit: Unit) -> None:
     partner = await unit.partner()
     broken = creation(title="黑屏").SerializeToString().replace("黑屏".encode(), b"\xff\xfe\xff\xfe\xff\xfe")
-    assert (await refused(lambda: partner.channel.unary_unary(CREATE)(broken))).reason == "VALIDATION_FAILED"
+    raw: Any = partner.channel.unary_unary(CREATE)
+    assert (await refused(lambda: raw(broken))).reason == "VALIDATION_FAILED"
     assert not (await partner.tickets.ListTickets(pb.PartnerListTicketsRequest())).tickets
 
 

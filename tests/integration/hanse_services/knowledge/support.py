@@ -95,7 +95,7 @@ class Knowledge:
     async def get(self, name: str) -> pb.Article:
         return await self.database.read(queries.get_article, pb.GetArticleRequest(name=name))
 
-    async def list(self, unit: str, **fields: object) -> pb.ListArticlesResponse:
+    async def list_articles(self, unit: str, **fields: object) -> pb.ListArticlesResponse:
         request = pb.ListArticlesRequest(parent=unit, **fields)  # type: ignore[arg-type]
         return await self.database.read(queries.list_articles, request)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hanse.errors import ResourceForeign
@@ -43,7 +45,7 @@ def retirement(version: int) -> LogRecord:
 
 
 async def drafts(knowledge: Knowledge) -> list[pb.Article]:
-    return list((await knowledge.list(MUNICH)).articles)
+    return list((await knowledge.list_articles(MUNICH)).articles)
 
 
 async def test_a_delivery_becomes_a_draft(knowledge: Knowledge) -> None:
@@ -91,7 +93,8 @@ async def test_a_delivery_without_a_shared_title_is_named_for_its_engagement(kno
 
 
 async def test_a_shared_article_is_kept_under_its_own_name(knowledge: Knowledge) -> None:
-    await knowledge.told(publication(1, title="更换电源", body="先断电。", **{"summary.de": "Netzteil tauschen"}))
+    summary: dict[str, Any] = {"summary.de": "Netzteil tauschen"}
+    await knowledge.told(publication(1, title="更换电源", body="先断电。", **summary))
     copy = await knowledge.get(FOREIGN)
     assert (copy.state, copy.version, copy.title, copy.body) == (pb.PUBLISHED, 1, "更换电源", "先断电。")
     assert dict(copy.summaries) == {"de": "Netzteil tauschen"}

@@ -32,7 +32,7 @@ def erasure(by: str = SHANGHAI) -> LogRecord:
 
 async def drafted(knowledge: Knowledge) -> pb.Article:
     await knowledge.told(delivery())
-    [article] = (await knowledge.list(MUNICH)).articles
+    [article] = (await knowledge.list_articles(MUNICH)).articles
     return article
 
 
@@ -65,7 +65,7 @@ async def test_of_a_published_article_only_the_drafts_are_erased(knowledge: Know
 async def test_a_delivery_that_is_told_later_makes_no_draft(knowledge: Knowledge) -> None:
     await knowledge.told(erasure())
     await knowledge.told(delivery())
-    assert list((await knowledge.list(MUNICH)).articles) == []
+    assert list((await knowledge.list_articles(MUNICH)).articles) == []
 
 
 async def test_only_the_tickets_home_erases(knowledge: Knowledge) -> None:

@@ -59,5 +59,5 @@ async def test_a_shared_article_that_comes_twice_is_found_once(
 async def test_a_delivery_becomes_a_draft(knowledge: Knowledge, receiver: Receiver, engine: Engine) -> None:
     payload = EngagementDelivered(engagement=EngagementSummary(name=ENGAGEMENT, provider=MUNICH))
     receiver.receive(message(payload, ENGAGEMENT, MUNICH, title="黑屏", text="Tauschen."), EFFECTS, REACTION)
-    assert [article.source for article in (await knowledge.list(MUNICH)).articles] == [ENGAGEMENT]
+    assert [article.source for article in (await knowledge.list_articles(MUNICH)).articles] == [ENGAGEMENT]
     assert dead_letters(engine) == 0

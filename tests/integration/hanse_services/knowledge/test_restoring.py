@@ -23,7 +23,7 @@ def lose_and_restore(session: Session, unit: str, records: list[StoredRecord]) -
     for record in records:
         event = record.decoded()
         payload = payload_of(event)
-        if restore := RESTORES.get(type(payload)):
+        if payload and (restore := RESTORES.get(type(payload))):
             shared = isinstance(payload, pb.ArticlePublished) and payload.article.scope in SHARED_SCOPES
             fact = Fact(event, payload, texts_of(record.sealed) if shared else {})
             restore(Work(session, unit, cause_by(), fact.occur_time, PolicyStore(SCHEMA)), fact)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hanse_protos.knowledge.v1 import knowledge_pb2 as pb
@@ -121,7 +123,8 @@ async def test_while_the_next_version_is_written_the_published_one_is_found(know
 
 async def test_a_very_long_article_can_be_published(knowledge: Knowledge) -> None:
     body = " ".join(f"wort{number:05}" for number in range(MAX_INDEXED_WORDS // 2))
-    published = await knowledge.publish("Lang", body, **{f"l{number}": body[:5_000] for number in range(50)})
+    translations: dict[str, Any] = {f"l{number}": body[:5_000] for number in range(50)}
+    published = await knowledge.publish("Lang", body, **translations)
     assert await knowledge.found("wort00042") == [published.name]
 
 
@@ -130,7 +133,7 @@ async def test_pages_hold_every_article_once_the_newest_first(knowledge: Knowled
     seen: list[str] = []
     token = ""
     while True:
-        page = await knowledge.list(knowledge.unit, page_size=2, page_token=token)
+        page = await knowledge.list_articles(knowledge.unit, page_size=2, page_token=token)
         seen += [article.name for article in page.articles]
         token = page.next_page_token
         if not token:
@@ -141,5 +144,5 @@ async def test_pages_hold_every_article_once_the_newest_first(knowledge: Knowled
 async def test_a_list_can_be_of_some_states_only(knowledge: Knowledge) -> None:
     await knowledge.draft("Entwurf")
     published = await knowledge.publish("Fertig")
-    page = await knowledge.list(knowledge.unit, states=[pb.PUBLISHED])
+    page = await knowledge.list_articles(knowledge.unit, states=[pb.PUBLISHED])
     assert [found.name for found in page.articles] == [published.name]

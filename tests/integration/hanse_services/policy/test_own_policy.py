@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -27,6 +28,9 @@ from hanse_services.policy.model import SCHEMA
 from hanse_services.policy.servicer import served
 from tests.support import MakeExecutor, MakeRuntime, Serve, apply, record_of, small_policy, told
 
+if TYPE_CHECKING:
+    from hanse_protos.policy.v1.policy_pb2_grpc import PolicyServiceAsyncStub
+
 OSLO = "units/oslo"
 OWN_YAML = """
 title: Oslo's own standards
@@ -50,7 +54,7 @@ def oslo(make_runtime: MakeRuntime) -> Runtime:
 
 
 @pytest.fixture
-async def policies(oslo: Runtime, make_executor: MakeExecutor, serve: Serve) -> PolicyServiceStub:
+async def policies(oslo: Runtime, make_executor: MakeExecutor, serve: Serve) -> PolicyServiceAsyncStub:
     caller = await serve(oslo, served(oslo, make_executor(oslo, SCHEMA)))
     return PolicyServiceStub(caller.channel(Role.STANDARDS))
 
@@ -59,7 +63,7 @@ def publication(document: PolicyDocument | None = None) -> PublishPolicyRequest:
     return PublishPolicyRequest(document=document or load_yaml(OWN_YAML), request_id=str(uuid4()))
 
 
-async def in_force(policies: PolicyServiceStub) -> Policy:
+async def in_force(policies: PolicyServiceAsyncStub) -> Policy:
     return await policies.GetPolicy(GetPolicyRequest(name="policies/current"))
 
 
@@ -69,25 +73,27 @@ async def receive_group_policy(oslo: Runtime) -> None:
     await apply(oslo, SCHEMA, record, EFFECTS)
 
 
-async def test_what_is_published_is_in_force_at_once(policies: PolicyServiceStub) -> None:
+async def test_what_is_published_is_in_force_at_once(policies: PolicyServiceAsyncStub) -> None:
     published = [await policies.PublishPolicy(publication()) for _ in range(2)]
     assert [policy.name for policy in published] == ["policies/own-1", "policies/own-2"]
     assert (await in_force(policies)).name == "policies/own-2"
 
 
-async def test_its_services_are_told_and_nobody_else_is(oslo: Runtime, policies: PolicyServiceStub) -> None:
+async def test_its_services_are_told_and_nobody_else_is(oslo: Runtime, policies: PolicyServiceAsyncStub) -> None:
     await policies.PublishPolicy(publication())
     assert [type(payload) for _, payload in await told(oslo, SCHEMA)] == [PolicyAcknowledged]
 
 
-async def test_an_earlier_version_can_be_read_by_its_name(policies: PolicyServiceStub) -> None:
+async def test_an_earlier_version_can_be_read_by_its_name(policies: PolicyServiceAsyncStub) -> None:
     for _ in range(2):
         await policies.PublishPolicy(publication())
     first = await policies.GetPolicy(GetPolicyRequest(name="policies/own-1"))
     assert (first.name, first.document.title) == ("policies/own-1", "Oslo's own standards")
 
 
-async def test_the_groups_first_version_supersedes_all_of_the_own(oslo: Runtime, policies: PolicyServiceStub) -> None:
+async def test_the_groups_first_version_supersedes_all_of_the_own(
+    oslo: Runtime, policies: PolicyServiceAsyncStub
+) -> None:
     for _ in range(2):
         await policies.PublishPolicy(publication())
     await receive_group_policy(oslo)
@@ -96,7 +102,7 @@ async def test_the_groups_first_version_supersedes_all_of_the_own(oslo: Runtime,
     assert [policy.name for policy in listed.policies] == ["policies/1", "policies/own-2", "policies/own-1"]
 
 
-async def test_a_policy_that_lists_another_unit_is_refused_at_its_place(policies: PolicyServiceStub) -> None:
+async def test_a_policy_that_lists_another_unit_is_refused_at_its_place(policies: PolicyServiceAsyncStub) -> None:
     with pytest.raises(RemoteError) as caught, remote_errors():
         await policies.PublishPolicy(publication(small_policy().document))
     assert caught.value.reason == "POLICY_INVALID"
@@ -104,7 +110,7 @@ async def test_a_policy_that_lists_another_unit_is_refused_at_its_place(policies
 
 
 async def test_a_unit_that_was_in_the_group_publishes_no_more_of_its_own(
-    oslo: Runtime, policies: PolicyServiceStub
+    oslo: Runtime, policies: PolicyServiceAsyncStub
 ) -> None:
     await receive_group_policy(oslo)
     with pytest.raises(RemoteError) as caught, remote_errors():

@@ -164,7 +164,7 @@ async def test_linting_warns_of_what_is_hardly_meant(serve_policy: ServePolicy) 
     document = small_policy().document
     document.hierarchy.add(at_percent=90, level=HierarchyStep.DESK_LEAD, kind="SUPPLIER_WORK")
     answer = await PolicyServiceStub(caller.channel(Role.STANDARDS)).LintPolicy(LintPolicyRequest(document=document))
-    assert (answer.problems, [warning.path for warning in answer.warnings]) == ([], ["hierarchy[0].kind"])
+    assert ([*answer.problems], [warning.path for warning in answer.warnings]) == ([], ["hierarchy[0].kind"])
 
 
 async def test_a_published_version_comes_into_force_and_is_acknowledged(serve_policy: ServePolicy) -> None:

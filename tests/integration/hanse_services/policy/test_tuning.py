@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -21,6 +22,9 @@ from hanse_services.policy.model import SCHEMA
 from hanse_services.policy.servicer import served
 from tests.support import POLICY_YAML, Caller, MakeExecutor, MakeRuntime, Serve, apply, record_of, told
 
+if TYPE_CHECKING:
+    from hanse_protos.policy.v1.tuning_pb2_grpc import PolicyTuningServiceAsyncStub
+
 POLICY = service_migrations("hanse_services.policy")
 SHANGHAI = "units/shanghai"
 TUNABLE = "tunable: {offer_timeout: {floor: 5m, ceiling: %s}, capacity: {floor: 1, ceiling: 9}}"
@@ -34,12 +38,12 @@ async def enact(runtime: Runtime, version: int, longest: str) -> None:
     await apply(runtime, SCHEMA, record, EFFECTS)
 
 
-StartUnit = Callable[[], Awaitable[tuple[Runtime, PolicyTuningServiceStub]]]
+StartUnit = Callable[[], Awaitable[tuple[Runtime, "PolicyTuningServiceAsyncStub"]]]
 
 
 @pytest.fixture
 def start_unit(make_runtime: MakeRuntime, make_executor: MakeExecutor, serve: Serve) -> StartUnit:
-    async def start() -> tuple[Runtime, PolicyTuningServiceStub]:
+    async def start() -> tuple[Runtime, PolicyTuningServiceAsyncStub]:
         runtime = make_runtime(SHANGHAI, POLICY)
         await enact(runtime, 1, "2h")
         caller: Caller = await serve(runtime, served(runtime, make_executor(runtime, SCHEMA)))

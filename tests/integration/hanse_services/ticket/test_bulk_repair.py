@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.integration.hanse_services.ticket.test_tuning import tune
 HOUR = timedelta(hours=1)
 
 
-async def apply(desk: Desk, version: int, *, preview: bool = False, **page: object) -> rpc.RepairOpenClocksResponse:
+async def apply(desk: Desk, version: int, *, preview: bool = False, **page: Any) -> rpc.RepairOpenClocksResponse:
     stub = stubs.RepairServiceStub(desk.caller.channel(Role.LEAD))
     request = rpc.RepairOpenClocksRequest(
         parent=desk.unit, policy_version=version, validate_only=preview, request_id=new_request_id(), **page

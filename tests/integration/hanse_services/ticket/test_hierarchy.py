@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ async def led(desk: Desk) -> Desk:
     return desk
 
 
-async def escalations(desk: Desk, **fields: bool) -> list[rpc.Escalation]:
+async def escalations(desk: Desk, **fields: Any) -> list[rpc.Escalation]:
     """Return the desk's escalations, the first one first."""
     stub = EscalationServiceStub(desk.caller.channel(Role.AGENT))
     reply = await stub.ListEscalations(rpc.ListEscalationsRequest(parent=desk.unit, **fields))

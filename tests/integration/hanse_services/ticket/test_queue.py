@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.orm import Session
 
 from hanse.identity import Role
@@ -32,7 +32,7 @@ async def queue(
     return await stub(desk).ListQueueEntries(request)
 
 
-def stub(desk: Desk) -> stubs.QueueServiceStub:
+def stub(desk: Desk) -> stubs.QueueServiceAsyncStub:
     return stubs.QueueServiceStub(desk.caller.channel(Role.AGENT))
 
 
@@ -158,5 +158,5 @@ def _plan_among_many(session: Session, example: str) -> str:
     session.execute(text("ANALYZE ticket.clock"))
     session.execute(text("ANALYZE ticket.ticket"))
     query = entries_query(rpc.ListQueueEntriesRequest(), PAGE)
-    written = query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
+    written = query.compile(dialect=PGDialect(), compile_kwargs={"literal_binds": True})  # type: ignore[no-untyped-call]
     return "\n".join(session.scalars(text(f"EXPLAIN {written}")))

@@ -38,7 +38,7 @@ REASON = "It is on the phone list"
 versions = itertools.count(2)
 
 
-def stub(desk: Desk) -> stubs.RepairServiceStub:
+def stub(desk: Desk) -> stubs.RepairServiceAsyncStub:
     return stubs.RepairServiceStub(desk.caller.channel(Role.LEAD))
 
 

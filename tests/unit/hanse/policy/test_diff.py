@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_text_of_a_map_is_named_by_its_key() -> None:
 
 
 @pytest.mark.parametrize("field", ["targets", "rates"])
-def test_an_order_that_decides_is_a_difference(field: str) -> None:
+def test_an_order_that_decides_is_a_difference(field: Literal["targets", "rates"]) -> None:
     document = load_yaml(GROUP_POLICY)
     turned = PolicyDocument()
     turned.CopyFrom(document)

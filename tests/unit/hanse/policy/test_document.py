@@ -24,6 +24,7 @@ from hanse_protos.policy.v1.policy_pb2 import (
     LadderStep,
     NumberBounds,
     PolicyDocument,
+    ServiceTarget,
     Shift,
 )
 
@@ -289,6 +290,10 @@ _DEAR = f"home.skills.all(s, {' && '.join(['home.skills == home.skills'] * 60)})
 """Within the budget of iterations, and about a second of a processor for the largest unit."""
 
 
+def _twice(change: Change) -> Change:
+    return lambda document: (change(document), change(document))
+
+
 def _peer(document: PolicyDocument) -> None:
     document.peers.add(units=["units/hq", "units/oslo"])
 
@@ -440,7 +445,7 @@ def _desk(*units: str, when: str = "") -> Change:
             "desks[0]",
             "none of its units has the skill 'repair'",
         ),
-        (lambda d: (_peer(d), _peer(d)), "peers[1]", "says so already"),
+        (_twice(_peer), "peers[1]", "says so already"),
         (_hierarchy(_lead(90), _lead(90)), "hierarchy[1]", "tells the same level"),
         (_hierarchy(_lead(90, "1h"), _lead(95, "2h")), "hierarchy[1].acknowledge_within", "another time"),
         (_hierarchy(_lead(90, "1h"), _lead(95)), None, ""),
@@ -476,7 +481,7 @@ def test_a_contradiction_is_named_with_its_place(change: Change, path: str | Non
         assert any(place == path and message in text for place, text in found), found
 
 
-def _named(document: PolicyDocument, name: str) -> object:
+def _named(document: PolicyDocument, name: str) -> ServiceTarget:
     second = type(document.targets[0])()
     second.CopyFrom(document.targets[0])
     second.id = name
@@ -502,7 +507,7 @@ def test_steps_that_never_meet_may_share_a_percent() -> None:
 
 def test_a_service_and_everybody_may_each_have_a_target_without_a_condition() -> None:
     def change(document: PolicyDocument) -> None:
-        document.targets.add().MergeFrom(_named(document, "express"))
+        document.targets.add().CopyFrom(_named(document, "express"))
         document.services.add(id="express", owner="units/hq", targets=["express"])
 
     assert problems(change) == []

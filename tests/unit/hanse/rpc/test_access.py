@@ -55,7 +55,8 @@ def test_without_token_and_certificate_nothing_is_open_but_enrolling() -> None:
 
 
 def test_a_row_for_nobody_is_not_one_for_everybody() -> None:
-    assert frozenset({Role.AGENT}) & frozenset({Role.LEAD}) is not BY_CERTIFICATE
+    nobody: object = frozenset({Role.AGENT}) & frozenset({Role.LEAD})
+    assert nobody is not BY_CERTIFICATE
 
 
 def test_partners_call_nothing_but_the_gateway() -> None:

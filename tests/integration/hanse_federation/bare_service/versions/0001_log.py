@@ -11,5 +11,5 @@ down_revision = None
 def upgrade() -> None:
     """Create the kernel's tables."""
     schema = context.config.attributes["schema"].name
-    create_kernel_tables_v1(op, schema)
-    add_dead_letter_outcomes_v2(op, schema)
+    create_kernel_tables_v1(op, schema)  # type: ignore[arg-type]  # Alembic's module stands for its operations.
+    add_dead_letter_outcomes_v2(op, schema)  # type: ignore[arg-type]

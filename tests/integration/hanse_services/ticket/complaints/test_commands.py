@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -124,7 +125,7 @@ async def test_only_the_step_to_headquarters_carries_what_headquarters_needs(des
     await desk.do("AssignTicket", ticket)
     complaint = await complaints.answered(ticket)
     assert complaint.summary.level == LEAD
-    sealed = []
+    sealed: list[Any] = []
     for _ in range(2):
         await complaints.do("EscalateComplaint" if sealed else "RejectComplaintAnswer", complaint.name)
         fact = await desk.fact(told.ComplaintEscalated)
@@ -193,7 +194,7 @@ async def test_the_list_narrows_to_a_ticket_a_state_and_a_partner(desk: Desk, co
     ticket, other = (await desk.open(partner=ACME)).name, (await desk.open()).name
     first, second = (await complaints.answered(ticket)).name, (await complaints.file(other)).name
 
-    async def names(parent: str, **fields: object) -> set[str]:
+    async def names(parent: str, **fields: Any) -> set[str]:
         answer = await complaints.stub().ListComplaints(pb.ListComplaintsRequest(parent=parent, **fields))
         return {complaint.name for complaint in answer.complaints}
 

@@ -27,7 +27,9 @@ CHANGES: tuple[dict[str, object], ...] = (
     {"state": pb.WAITING, "waiting_for": "vendor"},
     {"assignee": "units/shanghai/agents/li"},
     {"assignee": ""},
-    *({"tier": tier} for tier in (1, 2, 3)),
+    {"tier": 1},
+    {"tier": 2},
+    {"tier": 3},
 )
 KINDS = (pb.Clock.NEXT_REPLY, pb.Clock.PERIODIC_UPDATE)
 

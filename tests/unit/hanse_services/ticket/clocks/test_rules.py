@@ -55,7 +55,8 @@ class TicketUnderRules:
         return self._settle()
 
     def _settle(self) -> list[Applied]:
-        return Ruling(self.standards, self.ticket, self.now).settle()
+        ruled = Ruling(self.standards, self.ticket, self.now).settle()
+        return [each for each in ruled if isinstance(each, Applied)]
 
     def begin(self, kind: pb.Clock.Kind.ValueType) -> None:
         Ruling(self.standards, self.ticket, self.now).begin(kind)
