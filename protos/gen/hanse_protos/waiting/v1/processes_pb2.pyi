@@ -39,7 +39,7 @@ class _ProcessStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProcessS
     PAUSED: _ProcessState.ValueType  # 5
     """A person has paused it."""
     FAILED: _ProcessState.ValueType  # 6
-    """Its service refused it for good; where it is still needed, it is started again within a minute."""
+    """Its service refused it for good; where something is still due, the service is asked again within a minute."""
     ENDED: _ProcessState.ValueType  # 7
     """Nothing is left to wait for."""
 
@@ -59,7 +59,7 @@ FAILING: ProcessState.ValueType  # 4
 PAUSED: ProcessState.ValueType  # 5
 """A person has paused it."""
 FAILED: ProcessState.ValueType  # 6
-"""Its service refused it for good; where it is still needed, it is started again within a minute."""
+"""Its service refused it for good; where something is still due, the service is asked again within a minute."""
 ENDED: ProcessState.ValueType  # 7
 """Nothing is left to wait for."""
 Global___ProcessState: _TypeAlias = ProcessState  # noqa: Y015
