@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from itertools import count
@@ -30,6 +31,9 @@ from tests.support import (
     Serve,
     serving,
 )
+
+# A shell has what it runs in the background ignore Ctrl-C, and processes inherit that: also those of the tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 UNUSED_ADDRESS = f"{LOOPBACK}:1"
 """Where nothing answers: of a part that the test at hand does without."""

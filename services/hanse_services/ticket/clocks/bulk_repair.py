@@ -236,11 +236,11 @@ def _tickets(session: Session, page: Page, *, lock: bool) -> list[Ticket]:
     query = select(*(column for column in table if column.name not in TEXTS))
     query = query.where(table.name == any_(_asked(page.names)), is_elsewhere).order_by(table.name)
     # Locked first: what is read of them then is how they stand until the end.
-    rows = session.execute(query.with_for_update() if lock else query).all()
-    names = [row.name for row in rows]
+    rows = _rows(session, query.with_for_update() if lock else query)
+    names = [row["name"] for row in rows]
     clocks = _by_ticket(session, Clock, names, steps=DONE_STEPS)
     segments = _by_ticket(session, ClockSegment, names)
-    return [plain(Ticket, {**row._mapping, "clocks": clocks[row.name], "segments": segments[row.name]}) for row in rows]
+    return [plain(Ticket, {**row, "clocks": clocks[row["name"]], "segments": segments[row["name"]]}) for row in rows]
 
 
 def _by_ticket(
@@ -251,9 +251,16 @@ def _by_ticket(
     found: dict[str, list[Any]] = defaultdict(list)
     query = select(*(instead.get(column.name, column) for column in columns))
     query = query.where(columns.ticket == any_(_asked(names))).order_by(*kind.__table__.primary_key)
-    for row in session.execute(query):
-        found[row.ticket].append(plain(kind, {**row._mapping}))
+    for row in _rows(session, query):
+        found[row["ticket"]].append(plain(kind, row))
     return found
+
+
+def _rows(session: Session, query: Select[Any]) -> list[dict[str, Any]]:
+    """Return rows by the names of their columns: SQLAlchemy's own mapping of a row takes as long as its deadline."""
+    result = session.execute(query)
+    names = tuple(result.keys())
+    return [dict(zip(names, row, strict=True)) for row in result]
 
 
 def _table(kind: type[Base]) -> Any:

@@ -140,6 +140,6 @@ async def test_a_watched_queue_ends_quietly_with_ctrl_c(desk: Desk) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while "Screen stays dark" not in (await watching.stdout.readline()).decode():
             pass
-    watching.send_signal(signal.SIGINT)
-    _, complained = await watching.communicate()
+        watching.send_signal(signal.SIGINT)
+        _, complained = await watching.communicate()
     assert (watching.returncode, complained.decode()) == (0, "")
