@@ -12,6 +12,7 @@ from uuid import uuid4
 import grpc
 from google.protobuf.message import Message
 
+from hanse.clock import Clock, utc_now
 from hanse.identity import Role
 from hanse.log.chain import EMPTY_HASH, chain_hash
 from hanse.log.events import Fact, Origin, new_event, payload_of
@@ -74,13 +75,20 @@ def record_of(
     return LogRecord(stream=stream, epoch=1, sequence=1, hash=place_hash, event=entry.event, sealed=fields)
 
 
-async def apply(runtime: Runtime, schema: ServiceSchema, record: LogRecord, effects: Mapping[type, Effect]) -> bool:
+async def apply(
+    runtime: Runtime,
+    schema: ServiceSchema,
+    record: LogRecord,
+    effects: Mapping[type, Effect],
+    *,
+    clock: Clock = utc_now,
+) -> bool:
     """Apply a fact as a reaction does, in one transaction; return False where that was done before."""
 
     def choose(work: Work, fact: Fact) -> None:
         effects[type(fact.payload)](work, fact)
 
-    return await runtime.database.write(Inbox(schema, runtime.unit).apply, record, choose)
+    return await runtime.database.write(Inbox(schema, runtime.unit, clock=clock).apply, record, choose)
 
 
 async def told(runtime: Runtime, schema: ServiceSchema) -> list[tuple[Event, Message | None]]:

@@ -6,13 +6,15 @@ still writes the marker; `after` has the new way alone.
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from temporalio import activity, workflow
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
@@ -23,6 +25,7 @@ from hanse_workflows.worker import SANDBOX
 from tests.replay.variants import SleepsFirst, SleepsFirstAlways, SleepsFirstFromNowOn
 
 QUEUE = "changing"
+PATIENCE_SECONDS = 60.0
 CODE: dict[str, type] = {
     "before": SlaWorkflow,
     "patched": SleepsFirstFromNowOn,
@@ -76,14 +79,23 @@ async def test_a_process_that_runs_while_the_patched_code_is_deployed_ends_the_o
 ) -> None:
     async with working(temporal, SlaWorkflow, waits=True):
         handle = await started(temporal, "running")
-        await handle.signal(SlaWorkflow.changed)
+        await _until_it_waits(handle)
     async with working(temporal, SleepsFirstFromNowOn):
         await handle.signal(SlaWorkflow.changed)
         await handle.result()
-    markers = [
-        event for event in (await handle.fetch_history()).events if event.HasField("marker_recorded_event_attributes")
-    ]
+    markers = [event for event in await _events(handle) if event.HasField("marker_recorded_event_attributes")]
     assert markers == []
+
+
+async def _until_it_waits(handle: WorkflowHandle[object, object]) -> None:
+    """Return once the process has asked its service: a task that is under way when its worker ends is lost for long."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not any(event.HasField("timer_started_event_attributes") for event in await _events(handle)):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def _events(handle: WorkflowHandle[object, object]) -> Sequence[HistoryEvent]:
+    return (await handle.fetch_history()).events
 
 
 def working(temporal: WorkflowEnvironment, code: type, *, waits: bool = False) -> Worker:
@@ -95,7 +107,13 @@ def working(temporal: WorkflowEnvironment, code: type, *, waits: bool = False) -
         return Evaluation(next_due_time=far) if waits else Evaluation(ended=True)
 
     return Worker(
-        temporal.client, task_queue=QUEUE, workflows=[code], activities=[evaluate_clocks], workflow_runner=SANDBOX
+        temporal.client,
+        task_queue=QUEUE,
+        workflows=[code],
+        activities=[evaluate_clocks],
+        workflow_runner=SANDBOX,
+        # The test server leaves tasks for ever in the queue of a worker's cache when that worker is gone.
+        max_cached_workflows=0,
     )
 
 

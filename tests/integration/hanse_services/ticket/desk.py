@@ -200,7 +200,7 @@ class Desk:
     async def is_told(self, record: LogRecord) -> bool:
         """Let the desk be told a fact of somebody else; return whether it was new to it."""
         effects = defaultdict(lambda: _no_effect, EFFECTS)
-        return await apply(self.runtime, SCHEMA, record, effects)
+        return await apply(self.runtime, SCHEMA, record, effects, clock=self.clock)
 
     async def records(self) -> list[StoredRecord]:
         stream = stream_name(self.unit, SCHEMA.name)
