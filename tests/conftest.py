@@ -32,7 +32,7 @@ from tests.support import (
     serving,
 )
 
-# A shell has what it runs in the background ignore Ctrl-C, and processes inherit that: also those of the tests.
+# What a shell runs in the background ignores Ctrl-C, and so do its children: tests that press it would wait in vain.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 UNUSED_ADDRESS = f"{LOOPBACK}:1"

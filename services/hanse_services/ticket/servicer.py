@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from hanse.identity import Role
 from hanse.names import stream_name
-from hanse.rpc.call import cause_of, current_caller
+from hanse.rpc.call import cause_of
 from hanse.rpc.server import Served
 from hanse.runtime import Runtime
 from hanse.work import Command, CommandExecutor
@@ -39,6 +38,7 @@ from hanse_services.ticket.clocks import attainment, bulk_repair, evaluation, ex
 from hanse_services.ticket.clocks.queue import Queue
 from hanse_services.ticket.complaints import servicer as complaints
 from hanse_services.ticket.partner_events import list_partner_events
+from hanse_services.ticket.partners import check_partner
 from hanse_services.ticket.queries import TicketQueries, list_escalations, list_teams
 
 Context = Any
@@ -60,17 +60,11 @@ class _Desk:
         return await self._executor.execute(command, request, cause_of(request), pb.Engagement)
 
 
-def _check_partner(partner: str) -> None:
-    """Only the gateway speaks for a partner. Raises RoleMissing for people."""
-    if partner:
-        current_caller().require(Role.SYSTEM)
-
-
 class TicketServicer(_Desk, stubs.TicketServiceServicer):
     """The tickets of a unit."""
 
     async def CreateTicket(self, request: rpc.CreateTicketRequest, context: Context) -> pb.Ticket:
-        _check_partner(request.partner)
+        check_partner(request.partner)
         return await self._change(commands.create_ticket, request)
 
     async def GetTicket(self, request: rpc.GetTicketRequest, context: Context) -> pb.Ticket:
@@ -83,7 +77,7 @@ class TicketServicer(_Desk, stubs.TicketServiceServicer):
         return await self._database.read(self._queries.list_tickets, request)
 
     async def CommentTicket(self, request: rpc.CommentTicketRequest, context: Context) -> pb.Ticket:
-        _check_partner(request.partner)
+        check_partner(request.partner)
         return await self._change(commands.comment_ticket, request)
 
     async def AssignTicket(self, request: rpc.AssignTicketRequest, context: Context) -> pb.Ticket:

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from hanse.identity import Role
-from hanse.rpc.call import cause_of, current_caller
+from hanse.rpc.call import cause_of
 from hanse.rpc.server import Served
 from hanse.runtime import Runtime
 from hanse.work import Command, CommandExecutor
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
 from hanse_protos.ticket.v1 import complaint_pb2_grpc as stubs
 from hanse_services.ticket.complaints import commands, evaluation, queries
+from hanse_services.ticket.partners import check_partner
 
 Context = Any
 
@@ -72,9 +72,7 @@ class ComplaintServicer(stubs.ComplaintServiceServicer):
         return await self._database.read(queries.list_open_complaints, request)
 
     async def _change(self, command: Command[Any, pb.Complaint], request: Any) -> pb.Complaint:
-        if getattr(request, "partner", ""):
-            # Only the gateway speaks for a partner.
-            current_caller().require(Role.SYSTEM)
+        check_partner(getattr(request, "partner", ""))
         return await self._executor.execute(command, request, cause_of(request), pb.Complaint)
 
 
