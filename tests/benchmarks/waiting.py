@@ -28,7 +28,8 @@ from hanse.temporal import connect
 from hanse_protos.ticket.v1.service_pb2 import ResolveTicketRequest
 from hanse_protos.ticket.v1.service_pb2_grpc import TicketServiceStub
 from hanse_workflows.processes import MAX_CONCURRENT_CALLS, Processes
-from hanse_workflows.starter import Starter, own_tickets
+from hanse_workflows.sources import own_tickets
+from hanse_workflows.starter import Starter
 from tests.benchmarks.bare_waiting import bare_worker, run_bare
 from tests.benchmarks.callers import UNIT, request
 from tests.benchmarks.report import Report

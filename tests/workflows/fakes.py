@@ -189,6 +189,7 @@ class FakeRouting(RoutingServiceServicer):
         self.engagements: dict[str, FakeEngagement] = {}
         self.failures: list[HanseError] = []
         self.request_ids: list[str] = []
+        self.traceparents: list[str] = []
         self._answers: dict[str, Any] = {}
 
     async def OfferEngagement(self, request: group_pb2.OfferEngagementRequest, _context: Any) -> Any:  # noqa: N802
@@ -221,6 +222,7 @@ class FakeRouting(RoutingServiceServicer):
 
     def _found(self, request: group_pb2.OfferEngagementRequest | group_pb2.ExpireOfferRequest) -> FakeEngagement:
         self.request_ids.append(request.request_id)
+        self.traceparents.append(current_traceparent())
         if self.failures:
             raise self.failures.pop(0)
         if request.name not in self.engagements:

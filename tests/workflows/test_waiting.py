@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -41,6 +41,7 @@ from tests.workflows.unit import (
 PUNCTUAL = timedelta(seconds=1)
 NEVER_SECONDS = 600.0
 """Between two comparisons, for what must not need one."""
+OTHER_TRACE = "00-11111111111111111111111111111111-b7ad6b7169203331-01"
 WAITING_PROCESS = str(Path(__file__).with_name("waiting_process.py"))
 
 
@@ -135,14 +136,13 @@ async def test_a_ticket_that_ends_before_something_is_due_was_never_asked_about(
 
 async def test_the_calls_carry_the_trace_of_the_event(unit: Unit) -> None:
     async with unit.waiting():
-        # The reconciler, which would start it without a trace, has compared by now.
+        # The reconciler, which would do it before there is an event to take the trace from, has compared by now.
         await unit.tell(opened(name="units/hq/tickets/t0"), "units/hq/tickets/t0")
         await asyncio.sleep(0.5)
         unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(0)})
         await unit.tell(opened(), TICKET)
         await eventually(lambda: unit.tickets.request_ids)
-    trace_ids = {traceparent.split("-")[1] for traceparent in unit.tickets.traceparents}
-    assert trace_ids == {TRACE.split("-")[1]}
+    assert trace_ids(unit.tickets.traceparents) == trace_ids([TRACE])
 
 
 async def test_a_process_that_is_replaced_keeps_the_trace_of_the_opening(unit: Unit) -> None:
@@ -151,9 +151,9 @@ async def test_a_process_that_is_replaced_keeps_the_trace_of_the_opening(unit: U
         await unit.tell(opened(), TICKET)
         await unit.begin_time_of(sla_of(TICKET))
         ticket.deadlines = {"breach": in_seconds(0)}
-        await unit.tell(commented(), TICKET, trace="00-11111111111111111111111111111111-b7ad6b7169203331-01")
+        await unit.tell(commented(), TICKET, trace=OTHER_TRACE)
         await eventually(lambda: unit.tickets.traceparents)
-    assert unit.tickets.traceparents[0].split("-")[1] == TRACE.split("-")[1]
+    assert trace_ids(unit.tickets.traceparents) == trace_ids([TRACE])
 
 
 async def test_a_ticket_whose_whole_life_is_in_the_log_starts_nothing(unit: Unit) -> None:
@@ -225,6 +225,20 @@ async def test_what_is_overdue_when_the_worker_comes_up_is_done_without_a_proces
         await eventually(lambda: all(ticket.ended for ticket in tickets))
     assert [[done.what for done in ticket.done] for ticket in tickets] == [["warn", "breach"]] * 5
     assert await unit.runs_of(sla_of("units/hq/tickets/t0")) == []
+
+
+async def test_what_is_overdue_is_done_in_the_trace_of_the_opening(unit: Unit) -> None:
+    unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(-1)})
+    engagement = unit.routing.engagements[ENGAGEMENT] = FakeEngagement(["units/munich", HEADQUARTERS])
+    engagement.offer(datetime.now(UTC) - engagement.timeout)
+    await unit.tell(opened(), TICKET)
+    await unit.tell(commented(), TICKET, trace=OTHER_TRACE)
+    # A provider's events on an engagement are in its own log, and the name of its unit comes first.
+    await unit.tell(requested(), ENGAGEMENT, schema=FEDERATION_SCHEMA, unit="units/munich", trace=OTHER_TRACE)
+    await unit.tell(requested(), ENGAGEMENT, schema=FEDERATION_SCHEMA, unit="units/shanghai")
+    async with unit.waiting(reconcile_interval_seconds=NEVER_SECONDS):
+        await eventually(lambda: unit.tickets.traceparents and engagement.expirations)
+        assert trace_ids(unit.tickets.traceparents[:1] + unit.routing.traceparents[:2]) == trace_ids([TRACE])
 
 
 async def test_an_offer_whose_time_was_up_when_the_worker_comes_up_is_made_to_the_next_one(unit: Unit) -> None:
@@ -306,7 +320,7 @@ async def test_a_lost_store_is_rebuilt_with_the_original_deadlines(unit: Unit) -
     assert [one.due_time for one in done] == [due_time] * len(names)
 
 
-async def test_a_store_that_is_lost_while_nobody_works_is_rebuilt_at_the_start(unit: Unit) -> None:
+async def test_a_store_that_is_lost_while_nobody_works_is_rebuilt_at_the_start_with_the_traces(unit: Unit) -> None:
     ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(4)})
     async with unit.waiting():
         await unit.tell(opened(), TICKET)
@@ -315,6 +329,7 @@ async def test_a_store_that_is_lost_while_nobody_works_is_rebuilt_at_the_start(u
     async with unit.waiting():
         await eventually(lambda: ticket.done)
     assert len(ticket.done) == 1
+    assert trace_ids(unit.tickets.traceparents) == trace_ids([TRACE])
 
 
 async def test_a_unit_makes_its_namespace_where_it_is_missing(unit: Unit, make_runtime: MakeRuntime) -> None:
@@ -367,6 +382,10 @@ async def worker_process(unit: Unit) -> AsyncIterator[asyncio.subprocess.Process
         if process.returncode is None:
             process.kill()
         await process.communicate()
+
+
+def trace_ids(traceparents: Iterable[str]) -> set[str]:
+    return {traceparent.split("-")[1] for traceparent in traceparents}
 
 
 def _forget_cursor(session: Session) -> None:

@@ -8,13 +8,15 @@ deadline that came closer without an event that says so.
 server some 50 ms of processor, so 200 whose deadlines passed while nobody worked took half a minute; their services do
 the same in two or three seconds. It is the same request that the process would make, and it may be made by both: each
 step is done once. So nothing that is due waits for Temporal, even where that is away.
+
+Either is done in the trace in which the ticket, complaint or engagement was opened, as the starter's processes do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import grpc
@@ -22,11 +24,13 @@ import structlog
 from temporalio.service import RPCError
 
 from hanse.database import DATABASE_ERRORS, Database
+from hanse.telemetry import span
 from hanse_workflows.backoff import Backoff
 from hanse_workflows.calls import text_of
 from hanse_workflows.handling.interventions import paused_among
 from hanse_workflows.open_work import Needed, OpenWork
 from hanse_workflows.processes import MAX_CONCURRENT_CALLS, Processes
+from hanse_workflows.sources import Source, first_traces
 from hanse_workflows.store import Store
 
 INTERVAL_SECONDS = 45.0
@@ -49,14 +53,14 @@ class Reconciler:
         database: Database,
         processes: Processes,
         store: Store,
-        works: Sequence[OpenWork],
+        sources: Sequence[Source],
         *,
         interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
         self._database = database
         self._processes = processes
         self._store = store
-        self._works = works
+        self._sources = sources
         self._interval_seconds = interval_seconds
         self._calls = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
 
@@ -96,33 +100,53 @@ class Reconciler:
 
     async def _do_due(self, tolerance: timedelta) -> None:
         """Have the services do what has been due for some time."""
-        for work in self._works:
+        for source, work in self._works():
             due_by = datetime.now(UTC) - tolerance
             async for page in self._unpaused(work, due_by):
-                due = [needed for needed in page if needed.is_due(due_by)]
-                refusals = [one for one in await asyncio.gather(*(self._do(work, each) for each in due)) if one]
-                if due:
-                    logger.info("did what was overdue", workflow=work.workflow, processes=len(due) - len(refusals))
-                if refusals:
-                    # The processes will ask again, and show what is the matter with each of them.
-                    logger.warning("not all was done", refused=len(refusals), error=text_of(refusals[0]))
+                if due := [needed for needed in page if needed.is_due(due_by)]:
+                    await self._do_all(source, work, due)
 
-    async def _do(self, work: OpenWork, needed: Needed) -> grpc.RpcError | None:
+    async def _do_all(self, source: Source, work: OpenWork, due: Sequence[Needed]) -> None:
+        traces = await self._traces(source, due)
+        results = await asyncio.gather(*(self._do(work, each, traces) for each in due))
+        refusals = [one for one in results if one]
+        logger.info("did what was overdue", workflow=work.workflow, processes=len(due) - len(refusals))
+        if refusals:
+            # The processes will ask again, and show what is the matter with each of them.
+            logger.warning("not all was done", refused=len(refusals), error=text_of(refusals[0]))
+
+    async def _do(self, work: OpenWork, needed: Needed, traces: Mapping[str, str]) -> grpc.RpcError | None:
         """Have the service do what is due on a process, and return what it refused that with."""
         async with self._calls:
             try:
-                await work.do_due(needed.process)
+                with span(f"do overdue {work.workflow}", traces.get(needed.process.resource, "")):
+                    await work.do_due(needed.process)
             except grpc.RpcError as error:
                 return error
         return None
 
     async def _compare(self, *, trusts_begun: bool) -> None:
-        for work in self._works:
+        for source, work in self._works():
             running = await self._processes.running(work.workflow)
             async for page in self._unpaused(work):
-                async with asyncio.TaskGroup() as calls:
-                    for needed in page:
-                        calls.create_task(self._see_to(needed, running, trusts_begun=trusts_begun))
+                if late := [one for one in page if _lacks_or_is_late(one, running, trusts_begun=trusts_begun)]:
+                    await self._start_all(source, late, running)
+
+    async def _start_all(self, source: Source, late: Sequence[Needed], running: Mapping[str, datetime]) -> None:
+        traces = await self._traces(source, late)
+        async with asyncio.TaskGroup() as calls:
+            for needed in late:
+                calls.create_task(self._start(needed, running, traces))
+
+    async def _start(self, needed: Needed, running: Mapping[str, datetime], traces: Mapping[str, str]) -> None:
+        process = needed.process
+        tell = self._processes.wake if process.id in running else self._processes.start
+        async with self._calls:
+            with span(f"start {process.workflow}", traces.get(process.resource, "")):
+                await tell(process, needed.begin_time)
+
+    def _works(self) -> Iterator[tuple[Source, OpenWork]]:
+        return ((source, work) for source in self._sources for work in source.works)
 
     async def _unpaused(self, work: OpenWork, due_by: datetime | None = None) -> AsyncIterator[list[Needed]]:
         """Yield the processes that are needed, by then where a time is named, and that nobody has paused."""
@@ -130,13 +154,9 @@ class Reconciler:
             paused = await self._database.read(paused_among, [needed.process.id for needed in page])
             yield [needed for needed in page if needed.process.id not in paused]
 
-    async def _see_to(self, needed: Needed, running: Mapping[str, datetime], *, trusts_begun: bool) -> None:
-        begin_time = running.get(needed.process.id)
-        async with self._calls:
-            if begin_time is None:
-                await self._processes.start(needed.process, needed.begin_time)
-            elif _begins_too_late(begin_time, needed) or not (trusts_begun or begin_time > datetime.now(UTC)):
-                await self._processes.wake(needed.process, needed.begin_time)
+    async def _traces(self, source: Source, needed: Sequence[Needed]) -> dict[str, str]:
+        """Return the traces of the openings, by what the processes wait for something about."""
+        return await self._database.read(first_traces, source.log, [one.process.resource for one in needed])
 
     async def _until_answered(self, reconcile: Callable[[], Awaitable[None]]) -> None:
         """Repeat while the service or Temporal does not answer: at the start of a unit, both may come later than we."""
@@ -150,8 +170,11 @@ class Reconciler:
             await asyncio.sleep(delay_seconds)
 
 
-def _begins_too_late(begin_time: datetime, needed: Needed) -> bool:
-    now = datetime.now(UTC)
+def _lacks_or_is_late(needed: Needed, running: Mapping[str, datetime], *, trusts_begun: bool) -> bool:
+    """Return whether a process does not run, or would begin too late, or may have begun with an older deadline."""
+    begin_time, now = running.get(needed.process.id), datetime.now(UTC)
+    if begin_time is None or (begin_time <= now and not trusts_begun):
+        return True
     return begin_time > max(needed.begin_time or now, now) + TOLERANCE
 
 

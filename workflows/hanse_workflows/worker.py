@@ -25,12 +25,12 @@ from hanse_workflows.escalation.activities import EscalationActivities
 from hanse_workflows.escalation.workflow import EscalationWorkflow
 from hanse_workflows.handling.interventions import paused_among
 from hanse_workflows.handling.pausing import PausedProcesses
-from hanse_workflows.open_work import OpenClocks, OpenComplaints, OpenEngagements, OpenWork
 from hanse_workflows.processes import Processes, task_queue_of
 from hanse_workflows.reconciler import INTERVAL_SECONDS, Reconciler
 from hanse_workflows.sla.activities import SlaActivities
 from hanse_workflows.sla.workflow import SlaWorkflow
-from hanse_workflows.starter import Starter, group_tickets, own_tickets, routing_decisions
+from hanse_workflows.sources import Source, group_tickets, own_tickets, routing_decisions
+from hanse_workflows.starter import Starter
 from hanse_workflows.store import Store
 
 MAX_CACHED_PROCESSES = 500
@@ -94,25 +94,29 @@ class Waiting:
 
     async def _work(self, client: Client, store: Store, channel: grpc.aio.Channel) -> None:
         processes = Processes(client, self._runtime.unit)
-        starter = self._starter(processes, channel)
-        reconciler = self._reconciler(store, processes, channel)
+        starter, reconciler = self._starter(processes, channel), self._reconciler(store, processes, channel)
         await reconciler.catch_up(HEAD_START_SECONDS)
         async with self._worker(client, channel), asyncio.TaskGroup() as tasks:
             tasks.create_task(starter.run(), name="starter")
             tasks.create_task(reconciler.run(), name="reconciler")
 
     def _starter(self, processes: Processes, channel: grpc.aio.Channel) -> Starter:
-        sources = [own_tickets(self._runtime.unit, channel)]
+        sources = self._sources(channel)
         if self._federation_log:
-            sources += [group_tickets(self._federation_log, channel), routing_decisions(self._federation_log, channel)]
+            sources.append(routing_decisions(self._federation_log, channel))
         return Starter(self._runtime.database, self._runtime.wakeup, processes, sources)
 
     def _reconciler(self, store: Store, processes: Processes, channel: grpc.aio.Channel) -> Reconciler:
-        works: list[OpenWork] = [OpenClocks(channel), OpenComplaints(channel)]
-        if self._federation_log:
-            works.append(OpenEngagements(channel))
         interval_seconds = self._reconcile_interval_seconds
-        return Reconciler(self._runtime.database, processes, store, works, interval_seconds=interval_seconds)
+        sources = self._sources(channel)
+        return Reconciler(self._runtime.database, processes, store, sources, interval_seconds=interval_seconds)
+
+    def _sources(self, channel: grpc.aio.Channel) -> list[Source]:
+        """Return the logs of what the unit's processes wait for, one for each kind of process."""
+        sources = [own_tickets(self._runtime.unit, channel)]
+        if self._federation_log:
+            sources.append(group_tickets(self._federation_log, channel))
+        return sources
 
     def _worker(self, client: Client, channel: grpc.aio.Channel) -> Worker:
         with_escalation = self._federation_log is not None
