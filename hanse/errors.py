@@ -63,7 +63,7 @@ class ValidationFailed(InvalidArgument):
 class RevocationListInvalid(InvalidArgument):
     reason = "REVOCATION_LIST_INVALID"
     message = "The list of void certificates was not signed by the group's authority."
-    hint = "Look at who sent it: nothing of it was taken. Lists come from headquarters, also over peers."
+    hint = "Look at where it comes from: nothing of it was taken. It has to be all that the authority has revoked."
 
 
 class RequestIdMissing(InvalidArgument):
@@ -430,6 +430,22 @@ class SigningUnavailable(FailedPrecondition):
     reason = "SIGNING_UNAVAILABLE"
     message = "This process of headquarters does not have the key of the group's authority."
     hint = "Set authority_folder at headquarters; or take certificates from the group's own PKI, and admit the unit."
+
+
+class RevocationListOutdated(FailedPrecondition):
+    """Raise with `number` and `newest`."""
+
+    reason = "REVOCATION_LIST_OUTDATED"
+    message = "The list of void certificates is not newer than the one that is here."
+    hint = "Nothing of it was taken. Have the authority sign a list with a CRL number that is greater than the newest."
+
+
+class RevocationListIncomplete(FailedPrecondition):
+    """Raise with the certificates in the message: units and serial numbers."""
+
+    reason = "REVOCATION_LIST_INCOMPLETE"
+    message = "The list leaves out certificates that are void at headquarters."
+    hint = "Nothing of it was taken. Have the authority revoke these too, and sign the next list."
 
 
 class LeaveTooEarly(FailedPrecondition):

@@ -21,7 +21,7 @@ from hanse_federation.membership import retirement
 from hanse_federation.membership import servicer as enrolment_servicer
 from hanse_federation.membership.counter import Signing, invitation_digest, inviting
 from hanse_federation.membership.invitations import InvitationToken, digest_of, new_secret
-from hanse_federation.membership.listing import listing_revocations
+from hanse_federation.membership.listing import listing_revocations, publishing
 from hanse_federation.recovery import servicer as recovery_servicer
 from hanse_federation.recovery.reseeding import Restores
 from hanse_protos.federation.v1 import complaints_pb2 as complaints_pb
@@ -220,6 +220,12 @@ class MembershipServicer(members_rpc.MembershipServiceServicer):
     async def RetireUnit(self, request: members.RetireUnitRequest, context: Context) -> members.RetireUnitResponse:
         command = listing_revocations(retirement.retire_unit, self._signing)
         return await self._executor.execute(command, request, cause_of(request), members.RetireUnitResponse)
+
+    async def PublishRevocations(
+        self, request: members.PublishRevocationsRequest, context: Context
+    ) -> members.PublishRevocationsResponse:
+        command = publishing(self._settings.tls.authority.read_bytes())
+        return await self._executor.execute(command, request, cause_of(request), members.PublishRevocationsResponse)
 
     async def ListMembers(self, request: members.ListMembersRequest, context: Context) -> members.ListMembersResponse:
         return await self._database.read(membership.list_members, request)

@@ -12,6 +12,7 @@ import typer
 from hanse.cli import output
 from hanse.cli.connection import DEFAULT_FOLDER, At, GroupOption, command, resource_name, settings_of
 from hanse.config import tls_files
+from hanse.identity import revocation_list_der
 from hanse_protos.federation.v1 import membership_pb2 as pb
 
 app = typer.Typer(help="Invite, enrol, shut out and list the units of the group.", no_args_is_help=True)
@@ -113,6 +114,23 @@ def revoke(at: At, member: MemberArgument, reason: Annotated[str, typer.Option(h
     """Shut a unit out: its link closes within seconds, its certificates are void."""
     request = pb.RevokeUnitRequest(unit=resource_name(member), reason=reason, request_id=str(uuid4()))
     _show(at, at.ask(lambda desk: desk.members.RevokeUnit(request)), "is shut out; its link closes within seconds")
+
+
+@command(app, "publish-revocations", unit="hq")
+def publish_revocations(
+    at: At,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An X.509 revocation list, PEM or DER.")],
+) -> None:
+    """Tell every unit which certificates are void, where the authority's key is not at headquarters."""
+    content = revocation_list_der(file.read_bytes())
+    request = pb.PublishRevocationsRequest(revocation_list=content, request_id=str(uuid4()))
+    answer = at.ask(lambda desk: desk.members.PublishRevocations(request))
+    if at.as_json:
+        output.print_json(answer)
+        return
+    units = ", ".join(answer.units) or "no unit's that stood"
+    listed = output.count(answer.certificate_count, "certificate")
+    output.console.print(f"List {answer.number} with {listed} goes to every unit; void by it: {units}", markup=False)
 
 
 @command(app, "retire", unit="hq")

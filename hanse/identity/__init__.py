@@ -33,7 +33,7 @@ from hanse.identity.certificates import (
 )
 from hanse.identity.names import TRUST_DOMAIN, spiffe_id_for, unit_of
 from hanse.identity.private_files import read_or_create_secret, write_private_file
-from hanse.identity.revocations import check_revocation_list, is_revoked
+from hanse.identity.revocations import check_revocation_list, is_revoked, revocation_list_der, revoked_serials
 from hanse.identity.tokens import Caller, Role, SigningKeyFiles, TokenSigner, TokenVerifier, create_signing_key
 
 __all__ = [
@@ -55,6 +55,8 @@ __all__ = [
     "peer_certificate",
     "read_certificate",
     "read_or_create_secret",
+    "revocation_list_der",
+    "revoked_serials",
     "spiffe_id_for",
     "unit_of",
     "write_private_file",

@@ -129,9 +129,12 @@ class CertificateAuthority:
             raise CertificateInvalid(f"The request asks for names of headquarters: {', '.join(sorted(taken))}.")
         return self._signed(unit, key, lifetime, dns_names).public_bytes(Encoding.PEM)
 
-    def revocation_list(self, serials: Iterable[str], now: datetime) -> bytes:
-        """Return a signed list of the certificates with these serial numbers, which are void."""
-        return sign_revocation_list(self._certificate, self._key, serials, now)
+    def revocation_list(self, serials: Iterable[str], now: datetime, *, after: int = 0) -> bytes:
+        """Return a signed list of the certificates with these serial numbers, which are void.
+
+        It counts more than a list with the number `after`, whoever has numbered that.
+        """
+        return sign_revocation_list(self._certificate, self._key, serials, now, after)
 
     def _signed(
         self, unit: str, key: EllipticCurvePublicKey, lifetime: timedelta, dns_names: Iterable[str] = ()

@@ -205,6 +205,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "AdmitUnit": OPERATIONS,
         "RevokeUnit": OPERATIONS,
         "RetireUnit": OPERATIONS,
+        "PublishRevocations": OPERATIONS,
         "ListMembers": HEADQUARTERS,
     },
     "hanse_protos.federation.v1.EnrolmentService": {

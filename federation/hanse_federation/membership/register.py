@@ -11,11 +11,11 @@ The register decides whether the hub takes a unit's link (`require_member`), and
 others. What is decided is told on headquarters' own stream, so that the history says who admitted whom.
 
 Certificates come and go by themselves: several of a unit are good at a time. `Certificate` keeps those that
-headquarters signed or has seen, so that they can be revoked by their serial numbers when the unit is; from then on they
-are void for ever, also when the unit comes back.
+headquarters signed or has seen, so that they can be revoked by their serial numbers when the unit is, or when the
+group's authority says so; from then on they are void for ever, also when the unit comes back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import NAMESPACE_URL, uuid5
 
 from sqlalchemy import select, text, update
@@ -37,6 +37,7 @@ from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.times import put_time, timestamp
 from hanse.transitions import next_state
 from hanse.work import Cause, CommandExecutor, Work
+from hanse_federation.membership.revocations import refuse_revoked
 from hanse_federation.model import MEMBER_TRANSITIONS, SCHEMA, Certificate, Member
 from hanse_protos.federation.v1 import membership_pb2 as pb
 
@@ -87,6 +88,15 @@ def revoke_certificates(work: Work, unit: str) -> None:
     work.session.execute(update(Certificate).where(*standing).values(revoke_time=work.now))
 
 
+def revoke_serials(work: Work, serials: Collection[str]) -> list[str]:
+    """Make those certificates void that headquarters knows of; return the units that had one that stood, by name."""
+    # Whoever comes now with a certificate that isn't known yet waits, and is then checked against the list.
+    work.session.execute(text(f'LOCK TABLE "{SCHEMA.name}".certificate IN SHARE ROW EXCLUSIVE MODE'))
+    standing = (Certificate.serial.in_(serials), Certificate.revoke_time.is_(None))
+    voided = update(Certificate).where(*standing).values(revoke_time=work.now).returning(Certificate.unit)
+    return sorted(set(work.session.scalars(voided)))
+
+
 async def found(executor: CommandExecutor, units: Sequence[str]) -> None:
     """Admit the units with which a group begins. One that is known already stays as it was decided."""
     known = await executor.database.read(lambda session: set(session.scalars(select(Member.unit))))
@@ -111,7 +121,10 @@ def require_member(session: Session, certificate: UnitCertificate) -> None:
         state = session.scalar(select(Member.state).where(Member.unit == unit))
         if state != pb.ACTIVE:
             raise _REFUSALS.get(state, UnitNotAdmitted)(unit=unit)  # type: ignore[call-overload]
-    if session.scalar(select(Certificate.revoke_time).where(Certificate.serial == certificate.serial)):
+    known = session.execute(select(Certificate.revoke_time).where(Certificate.serial == certificate.serial)).first()
+    if known is None:
+        refuse_revoked(session, certificate)
+    elif known.revoke_time:
         raise CertificateRevoked(unit=unit, serial=certificate.serial)
     if certificate.expire_time <= utc_now():
         raise CertificateExpired(unit=unit, expire_time=certificate.expire_time.isoformat())
@@ -130,8 +143,10 @@ def save_certificate(session: Session, certificate: UnitCertificate) -> None:
 
 def admitted(session: Session, certificate: UnitCertificate) -> None:
     """Let a member in, and keep its certificate. Raises what `require_member` raises."""
-    require_member(session, certificate)
+    # Kept first: a list that comes in the meantime finds it, or is here by the time that it is looked at.
     save_certificate(session, certificate)
+    require_member(session, certificate)
+    refuse_revoked(session, certificate)
 
 
 def active_units(session: Session) -> set[str]:

@@ -1,11 +1,12 @@
 """Void certificates, as every unit knows them.
 
-Headquarters refuses a void certificate by its register. Peers also talk to each other while headquarters is out of
-reach, so each unit keeps the list of all that are void: the group's authority has signed it, headquarters tells it with
-every change, and peers pass it on to each other. A unit that was cut off hears of it from the first peer that knows.
+Headquarters refuses a void certificate by its register, and one that it has never seen by the list. Peers also talk to
+each other while headquarters is out of reach, so each unit keeps the list of all that are void: the group's authority
+has signed it, headquarters tells it with every change, and peers pass it on to each other. A unit that was cut off
+hears of it from the first peer that knows.
 
-Where headquarters has no key of the authority there is no list: then peers refuse a void certificate only once the
-policy names the unit as a peer no more.
+Where headquarters has no key of the authority there is no list until a person brings one that was signed elsewhere
+(`listing`): until then peers refuse a void certificate only once the policy names the unit as a peer no more.
 """
 
 from sqlalchemy import delete, func, select
@@ -18,6 +19,9 @@ from hanse.log.events import Fact
 from hanse.work import Work
 from hanse_federation.model import RevocationList
 from hanse_protos.federation.v1 import membership_pb2 as pb
+
+BEFORE_ANY = -1
+"""A number that is less than any list's."""
 
 
 def certificates_revoked(work: Work, fact: Fact) -> None:
@@ -37,6 +41,12 @@ def keep_list(session: Session, number: int, content: bytes) -> None:
 def newest_list(session: Session) -> bytes:
     """Return the newest list here, or nothing."""
     return session.scalar(select(RevocationList.content).order_by(RevocationList.number.desc()).limit(1)) or b""
+
+
+def newest_number(session: Session) -> int:
+    """Return the number of the newest list here; less than any where there is none."""
+    newest = session.scalar(select(func.max(RevocationList.number)))
+    return BEFORE_ANY if newest is None else newest
 
 
 def refuse_revoked(session: Session, certificate: UnitCertificate) -> None:

@@ -27,7 +27,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+hanse_protos/federation/v1/membership.proto\x12\x1ahanse_protos.federation.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x03\n\x06Member\x12\x12\n\x04unit\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12<\n\x05state\x18\x02 \x01(\x0e\x32\'.hanse_protos.federation.v1.MemberStateB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63hange_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x61\x63tor\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12@\n\x16invitation_expire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12 \n\x12\x63\x65rtificate_serial\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x41\n\x17\x63\x65rtificate_expire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"[\n\nInvitation\x12\x38\n\x06member\x18\x01 \x01(\x0b\x32\".hanse_protos.federation.v1.MemberB\x04\xe2\x41\x01\x03\x12\x13\n\x05token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"l\n\x11InviteUnitRequest\x12\x35\n\x04unit\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"k\n\x10\x41\x64mitUnitRequest\x12\x35\n\x04unit\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"\x8c\x01\n\x11RevokeUnitRequest\x12\x35\n\x04unit\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1e\n\x06reason\x18\x03 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"\x8c\x01\n\x11RetireUnitRequest\x12\x35\n\x04unit\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1e\n\x06reason\x18\x03 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"\xb8\x01\n\x12RetireUnitResponse\x12\x32\n\x06member\x18\x01 \x01(\x0b\x32\".hanse_protos.federation.v1.Member\x12\x1e\n\x16reassigned_engagements\x18\x02 \x03(\t\x12\x1d\n\x15withdrawn_engagements\x18\x03 \x03(\t\x12\x14\n\x0copen_tickets\x18\x04 \x03(\t\x12\x19\n\x11open_ticket_count\x18\x05 \x01(\x03\"Y\n\x12ListMembersRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12 \n\npage_token\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xf4\x03\"c\n\x13ListMembersResponse\x12\x33\n\x07members\x18\x01 \x03(\x0b\x32\".hanse_protos.federation.v1.Member\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1c\n\x0cUnitAdmitted\x12\x0c\n\x04unit\x18\x01 \x01(\t\"L\n\x0bUnitInvited\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"^\n\rUnitCertified\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x0e\n\x06serial\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1b\n\x0bUnitRetired\x12\x0c\n\x04unit\x18\x01 \x01(\t\"P\n\x17UnitCertificatesRevoked\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x17\n\x0frevocation_list\x18\x03 \x01(\x0c\"\x1b\n\x0bUnitRevoked\x12\x0c\n\x04unit\x18\x01 \x01(\t*^\n\x0bMemberState\x12\x1c\n\x18MEMBER_STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07INVITED\x10\x01\x12\n\n\x06\x41\x43TIVE\x10\x02\x12\x0b\n\x07REVOKED\x10\x03\x12\x0b\n\x07RETIRED\x10\x04\x32\x95\x04\n\x11MembershipService\x12\x63\n\nInviteUnit\x12-.hanse_protos.federation.v1.InviteUnitRequest\x1a&.hanse_protos.federation.v1.Invitation\x12]\n\tAdmitUnit\x12,.hanse_protos.federation.v1.AdmitUnitRequest\x1a\".hanse_protos.federation.v1.Member\x12_\n\nRevokeUnit\x12-.hanse_protos.federation.v1.RevokeUnitRequest\x1a\".hanse_protos.federation.v1.Member\x12k\n\nRetireUnit\x12-.hanse_protos.federation.v1.RetireUnitRequest\x1a..hanse_protos.federation.v1.RetireUnitResponse\x12n\n\x0bListMembers\x12..hanse_protos.federation.v1.ListMembersRequest\x1a/.hanse_protos.federation.v1.ListMembersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+hanse_protos/federation/v1/membership.proto\x12\x1ahanse_protos.federation.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x03\n\x06Member\x12\x12\n\x04unit\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12<\n\x05state\x18\x02 \x01(\x0e\x32\'.hanse_protos.federation.v1.MemberStateB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63hange_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x61\x63tor\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12@\n\x16invitation_expire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12 \n\x12\x63\x65rtificate_serial\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x41\n\x17\x63\x65rtificate_expire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"[\n\nInvitation\x12\x38\n\x06member\x18\x01 \x01(\x0b\x32\".hanse_protos.federation.v1.MemberB\x04\xe2\x41\x01\x03\x12\x13\n\x05token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"l\n\x11InviteUnitRequest\x12\x35\n\x04unit\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"k\n\x10\x41\x64mitUnitRequest\x12\x35\n\x04unit\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"\x8c\x01\n\x11RevokeUnitRequest\x12\x35\n\x04unit\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1e\n\x06reason\x18\x03 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"\x8c\x01\n\x11RetireUnitRequest\x12\x35\n\x04unit\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1e\n\x06reason\x18\x03 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"\xb8\x01\n\x12RetireUnitResponse\x12\x32\n\x06member\x18\x01 \x01(\x0b\x32\".hanse_protos.federation.v1.Member\x12\x1e\n\x16reassigned_engagements\x18\x02 \x03(\t\x12\x1d\n\x15withdrawn_engagements\x18\x03 \x03(\t\x12\x14\n\x0copen_tickets\x18\x04 \x03(\t\x12\x19\n\x11open_ticket_count\x18\x05 \x01(\x03\"g\n\x19PublishRevocationsRequest\x12(\n\x0frevocation_list\x18\x01 \x01(\x0c\x42\x0f\xe2\x41\x01\x02\xbaH\x08z\x06\x10\x01\x18\xc0\x84=\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"V\n\x1aPublishRevocationsResponse\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x19\n\x11\x63\x65rtificate_count\x18\x02 \x01(\x05\x12\r\n\x05units\x18\x03 \x03(\t\"Y\n\x12ListMembersRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12 \n\npage_token\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xf4\x03\"c\n\x13ListMembersResponse\x12\x33\n\x07members\x18\x01 \x03(\x0b\x32\".hanse_protos.federation.v1.Member\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1c\n\x0cUnitAdmitted\x12\x0c\n\x04unit\x18\x01 \x01(\t\"L\n\x0bUnitInvited\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"^\n\rUnitCertified\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x0e\n\x06serial\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1b\n\x0bUnitRetired\x12\x0c\n\x04unit\x18\x01 \x01(\t\"P\n\x17UnitCertificatesRevoked\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x17\n\x0frevocation_list\x18\x03 \x01(\x0c\"\x1b\n\x0bUnitRevoked\x12\x0c\n\x04unit\x18\x01 \x01(\t*^\n\x0bMemberState\x12\x1c\n\x18MEMBER_STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07INVITED\x10\x01\x12\n\n\x06\x41\x43TIVE\x10\x02\x12\x0b\n\x07REVOKED\x10\x03\x12\x0b\n\x07RETIRED\x10\x04\x32\x9b\x05\n\x11MembershipService\x12\x63\n\nInviteUnit\x12-.hanse_protos.federation.v1.InviteUnitRequest\x1a&.hanse_protos.federation.v1.Invitation\x12]\n\tAdmitUnit\x12,.hanse_protos.federation.v1.AdmitUnitRequest\x1a\".hanse_protos.federation.v1.Member\x12_\n\nRevokeUnit\x12-.hanse_protos.federation.v1.RevokeUnitRequest\x1a\".hanse_protos.federation.v1.Member\x12k\n\nRetireUnit\x12-.hanse_protos.federation.v1.RetireUnitRequest\x1a..hanse_protos.federation.v1.RetireUnitResponse\x12\x83\x01\n\x12PublishRevocations\x12\x35.hanse_protos.federation.v1.PublishRevocationsRequest\x1a\x36.hanse_protos.federation.v1.PublishRevocationsResponse\x12n\n\x0bListMembers\x12..hanse_protos.federation.v1.ListMembersRequest\x1a/.hanse_protos.federation.v1.ListMembersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -76,12 +76,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETIREUNITREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
   _globals['_RETIREUNITREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_RETIREUNITREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\002\272H\007r\005\020\001\030\364\003'
+  _globals['_PUBLISHREVOCATIONSREQUEST'].fields_by_name['revocation_list']._loaded_options = None
+  _globals['_PUBLISHREVOCATIONSREQUEST'].fields_by_name['revocation_list']._serialized_options = b'\342A\001\002\272H\010z\006\020\001\030\300\204='
+  _globals['_PUBLISHREVOCATIONSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_PUBLISHREVOCATIONSREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
   _globals['_LISTMEMBERSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTMEMBERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\007\032\005\030\350\007(\000'
   _globals['_LISTMEMBERSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTMEMBERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\005r\003\030\364\003'
-  _globals['_MEMBERSTATE']._serialized_start=1904
-  _globals['_MEMBERSTATE']._serialized_end=1998
+  _globals['_MEMBERSTATE']._serialized_start=2097
+  _globals['_MEMBERSTATE']._serialized_end=2191
   _globals['_MEMBER']._serialized_start=171
   _globals['_MEMBER']._serialized_end=581
   _globals['_INVITATION']._serialized_start=583
@@ -96,22 +100,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETIREUNITREQUEST']._serialized_end=1179
   _globals['_RETIREUNITRESPONSE']._serialized_start=1182
   _globals['_RETIREUNITRESPONSE']._serialized_end=1366
-  _globals['_LISTMEMBERSREQUEST']._serialized_start=1368
-  _globals['_LISTMEMBERSREQUEST']._serialized_end=1457
-  _globals['_LISTMEMBERSRESPONSE']._serialized_start=1459
-  _globals['_LISTMEMBERSRESPONSE']._serialized_end=1558
-  _globals['_UNITADMITTED']._serialized_start=1560
-  _globals['_UNITADMITTED']._serialized_end=1588
-  _globals['_UNITINVITED']._serialized_start=1590
-  _globals['_UNITINVITED']._serialized_end=1666
-  _globals['_UNITCERTIFIED']._serialized_start=1668
-  _globals['_UNITCERTIFIED']._serialized_end=1762
-  _globals['_UNITRETIRED']._serialized_start=1764
-  _globals['_UNITRETIRED']._serialized_end=1791
-  _globals['_UNITCERTIFICATESREVOKED']._serialized_start=1793
-  _globals['_UNITCERTIFICATESREVOKED']._serialized_end=1873
-  _globals['_UNITREVOKED']._serialized_start=1875
-  _globals['_UNITREVOKED']._serialized_end=1902
-  _globals['_MEMBERSHIPSERVICE']._serialized_start=2001
-  _globals['_MEMBERSHIPSERVICE']._serialized_end=2534
+  _globals['_PUBLISHREVOCATIONSREQUEST']._serialized_start=1368
+  _globals['_PUBLISHREVOCATIONSREQUEST']._serialized_end=1471
+  _globals['_PUBLISHREVOCATIONSRESPONSE']._serialized_start=1473
+  _globals['_PUBLISHREVOCATIONSRESPONSE']._serialized_end=1559
+  _globals['_LISTMEMBERSREQUEST']._serialized_start=1561
+  _globals['_LISTMEMBERSREQUEST']._serialized_end=1650
+  _globals['_LISTMEMBERSRESPONSE']._serialized_start=1652
+  _globals['_LISTMEMBERSRESPONSE']._serialized_end=1751
+  _globals['_UNITADMITTED']._serialized_start=1753
+  _globals['_UNITADMITTED']._serialized_end=1781
+  _globals['_UNITINVITED']._serialized_start=1783
+  _globals['_UNITINVITED']._serialized_end=1859
+  _globals['_UNITCERTIFIED']._serialized_start=1861
+  _globals['_UNITCERTIFIED']._serialized_end=1955
+  _globals['_UNITRETIRED']._serialized_start=1957
+  _globals['_UNITRETIRED']._serialized_end=1984
+  _globals['_UNITCERTIFICATESREVOKED']._serialized_start=1986
+  _globals['_UNITCERTIFICATESREVOKED']._serialized_end=2066
+  _globals['_UNITREVOKED']._serialized_start=2068
+  _globals['_UNITREVOKED']._serialized_end=2095
+  _globals['_MEMBERSHIPSERVICE']._serialized_start=2194
+  _globals['_MEMBERSHIPSERVICE']._serialized_end=2861
 # @@protoc_insertion_point(module_scope)

@@ -301,6 +301,64 @@ class RetireUnitResponse(_message.Message):
 Global___RetireUnitResponse: _TypeAlias = RetireUnitResponse  # noqa: Y015
 
 @_typing.final
+class PublishRevocationsRequest(_message.Message):
+    """Request for PublishRevocations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVOCATION_LIST_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    revocation_list: _builtins.bytes
+    """All certificates of the group that are void: an X.509 revocation list (RFC 5280), DER, signed by the authority."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    def __init__(
+        self,
+        *,
+        revocation_list: _builtins.bytes = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "revocation_list", b"revocation_list"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublishRevocationsRequest: _TypeAlias = PublishRevocationsRequest  # noqa: Y015
+
+@_typing.final
+class PublishRevocationsResponse(_message.Message):
+    """Response for PublishRevocations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_COUNT_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """The list's CRL number."""
+    certificate_count: _builtins.int
+    """How many certificates it names."""
+    @_builtins.property
+    def units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The units that had a certificate that stood until now, as far as headquarters has seen it."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        certificate_count: _builtins.int = ...,
+        units: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_count", b"certificate_count", "number", b"number", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublishRevocationsResponse: _TypeAlias = PublishRevocationsResponse  # noqa: Y015
+
+@_typing.final
 class ListMembersRequest(_message.Message):
     """Request for ListMembers."""
 
@@ -460,8 +518,8 @@ Global___UnitRetired: _TypeAlias = UnitRetired  # noqa: Y015
 
 @_typing.final
 class UnitCertificatesRevoked(_message.Message):
-    """Certificates of a unit are void: it was shut out, has left, or has newer ones. Goes to every unit, so that peers refuse
-    them also while headquarters is out of reach.
+    """Certificates of a unit are void: it was shut out, has left, or has newer ones, or the group's authority says so. Goes to
+    every unit, so that peers refuse them also while headquarters is out of reach.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -470,7 +528,7 @@ class UnitCertificatesRevoked(_message.Message):
     NUMBER_FIELD_NUMBER: _builtins.int
     REVOCATION_LIST_FIELD_NUMBER: _builtins.int
     unit: _builtins.str
-    """The unit."""
+    """The unit; headquarters for a list that was signed elsewhere and names no certificate that headquarters has seen."""
     number: _builtins.int
     """The number of the list: a greater one is newer."""
     revocation_list: _builtins.bytes

@@ -55,6 +55,11 @@ class MembershipServiceStub:
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.RetireUnitRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.RetireUnitResponse.FromString,
                 _registered_method=True)
+        self.PublishRevocations = channel.unary_unary(
+                '/hanse_protos.federation.v1.MembershipService/PublishRevocations',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.PublishRevocationsRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.PublishRevocationsResponse.FromString,
+                _registered_method=True)
         self.ListMembers = channel.unary_unary(
                 '/hanse_protos.federation.v1.MembershipService/ListMembers',
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.ListMembersRequest.SerializeToString,
@@ -94,6 +99,15 @@ class MembershipServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PublishRevocations(self, request, context):
+        """Tells every unit a list of void certificates that the group's authority has signed elsewhere. Links of units whose
+        certificates it names close within seconds. A list that is not newer than the one before is refused, and one that
+        leaves out a certificate that is void; publishing a list twice is publishing it once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListMembers(self, request, context):
         """Lists the units that are or were members, by name.
         """
@@ -123,6 +137,11 @@ def add_MembershipServiceServicer_to_server(servicer, server):
                     servicer.RetireUnit,
                     request_deserializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.RetireUnitRequest.FromString,
                     response_serializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.RetireUnitResponse.SerializeToString,
+            ),
+            'PublishRevocations': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishRevocations,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.PublishRevocationsRequest.FromString,
+                    response_serializer=hanse__protos_dot_federation_dot_v1_dot_membership__pb2.PublishRevocationsResponse.SerializeToString,
             ),
             'ListMembers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMembers,
@@ -239,6 +258,33 @@ class MembershipService:
             '/hanse_protos.federation.v1.MembershipService/RetireUnit',
             hanse__protos_dot_federation_dot_v1_dot_membership__pb2.RetireUnitRequest.SerializeToString,
             hanse__protos_dot_federation_dot_v1_dot_membership__pb2.RetireUnitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishRevocations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.MembershipService/PublishRevocations',
+            hanse__protos_dot_federation_dot_v1_dot_membership__pb2.PublishRevocationsRequest.SerializeToString,
+            hanse__protos_dot_federation_dot_v1_dot_membership__pb2.PublishRevocationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

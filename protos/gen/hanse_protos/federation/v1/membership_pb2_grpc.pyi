@@ -41,6 +41,11 @@ class MembershipServiceStub:
     """Shuts a unit out: its link closes within seconds, its certificates are void, and coming back takes a new invitation."""
     RetireUnit: _grpc.UnaryUnaryMultiCallable[_membership_pb2.RetireUnitRequest, _membership_pb2.RetireUnitResponse]
     """Lets a unit leave in good order: it gets no more work, what it worked on is offered to others, its link closes."""
+    PublishRevocations: _grpc.UnaryUnaryMultiCallable[_membership_pb2.PublishRevocationsRequest, _membership_pb2.PublishRevocationsResponse]
+    """Tells every unit a list of void certificates that the group's authority has signed elsewhere. Links of units whose
+    certificates it names close within seconds. A list that is not newer than the one before is refused, and one that
+    leaves out a certificate that is void; publishing a list twice is publishing it once.
+    """
     ListMembers: _grpc.UnaryUnaryMultiCallable[_membership_pb2.ListMembersRequest, _membership_pb2.ListMembersResponse]
     """Lists the units that are or were members, by name."""
 
@@ -57,6 +62,11 @@ class MembershipServiceAsyncStub(MembershipServiceStub):
     """Shuts a unit out: its link closes within seconds, its certificates are void, and coming back takes a new invitation."""
     RetireUnit: _aio.UnaryUnaryMultiCallable[_membership_pb2.RetireUnitRequest, _membership_pb2.RetireUnitResponse]  # type: ignore[assignment]
     """Lets a unit leave in good order: it gets no more work, what it worked on is offered to others, its link closes."""
+    PublishRevocations: _aio.UnaryUnaryMultiCallable[_membership_pb2.PublishRevocationsRequest, _membership_pb2.PublishRevocationsResponse]  # type: ignore[assignment]
+    """Tells every unit a list of void certificates that the group's authority has signed elsewhere. Links of units whose
+    certificates it names close within seconds. A list that is not newer than the one before is refused, and one that
+    leaves out a certificate that is void; publishing a list twice is publishing it once.
+    """
     ListMembers: _aio.UnaryUnaryMultiCallable[_membership_pb2.ListMembersRequest, _membership_pb2.ListMembersResponse]  # type: ignore[assignment]
     """Lists the units that are or were members, by name."""
 
@@ -94,6 +104,17 @@ class MembershipServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_membership_pb2.RetireUnitResponse, _abc.Awaitable[_membership_pb2.RetireUnitResponse]]:
         """Lets a unit leave in good order: it gets no more work, what it worked on is offered to others, its link closes."""
+
+    @_abc_1.abstractmethod
+    def PublishRevocations(
+        self,
+        request: _membership_pb2.PublishRevocationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_membership_pb2.PublishRevocationsResponse, _abc.Awaitable[_membership_pb2.PublishRevocationsResponse]]:
+        """Tells every unit a list of void certificates that the group's authority has signed elsewhere. Links of units whose
+        certificates it names close within seconds. A list that is not newer than the one before is refused, and one that
+        leaves out a certificate that is void; publishing a list twice is publishing it once.
+        """
 
     @_abc_1.abstractmethod
     def ListMembers(
