@@ -57,9 +57,11 @@ def _print(summary: pb.ComplaintSummary) -> None:
     for clock in summary.clocks:
         times = f"due {output.when(clock.due_time)} UTC, {_word(Clock.State, clock.state)}"
         kind = _word(pb.ComplaintClock.Kind, clock.kind)
-        output.console.print(f"{kind} by {_level(clock.level)}: {times}", markup=False)
+        whose = "the customer" if clock.kind == pb.ComplaintClock.REPLY else _level(clock.level)
+        output.console.print(f"{kind} by {whose}: {times}", markup=False)
     if summary.outcome:
-        output.console.print(f"outcome: {_word(pb.ComplaintOutcome, summary.outcome)}")
+        silently = ", accepted by silence" if summary.accepted_by_silence else ""
+        output.console.print(f"outcome: {_word(pb.ComplaintOutcome, summary.outcome)}{silently}")
 
 
 def _show(complaint: pb.Complaint, as_json: bool) -> None:

@@ -8,6 +8,7 @@ that try the conditions out are in `hanse.policy.rehearsal`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from itertools import combinations
 from typing import Any, TypeAlias
 
@@ -20,6 +21,7 @@ from hanse.errors import PolicyInvalid
 from hanse.names import HEADQUARTERS
 from hanse.policy.calendar import exception_date, local_stretch, time_zone
 from hanse.policy.clock_checks import clock_problems
+from hanse.policy.complaints import close_after_of
 from hanse.policy.conditions import is_unconditional, mentions
 from hanse.policy.findings import EVERYTHING, MAX_PROBLEMS, Finding, repeated
 from hanse.policy.notation import NANOS_PER_UNIT
@@ -213,6 +215,11 @@ def _complaints(document: PolicyDocument) -> Iterator[Finding]:
             yield (
                 f"complaints[{i}].acknowledge_within",
                 "it has to be shorter than answer_within, which counts from the same moment",
+            )
+        if timedelta(0) < close_after_of(rule) < rule.acknowledge_within.ToTimedelta():
+            yield (
+                f"complaints[{i}].close_after",
+                "the customer would have less time to reject an answer than the desk has to take the complaint up",
             )
     if document.complaints and not any(is_unconditional(rule.when) for rule in document.complaints):
         yield (

@@ -17,7 +17,7 @@ from hanse.errors import RoleMissing
 from hanse.names import HEADQUARTERS
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.ticket.v1 import events_pb2, ticket_pb2
-from hanse_protos.ticket.v1.complaint_pb2 import COMPLAINT_ANSWERED
+from hanse_protos.ticket.v1.complaint_pb2 import COMPLAINT_ANSWERED, COMPLAINT_CLOSED
 from hanse_workflows.processes import complaint_of, escalation_of, sla_of
 from tests.support import MakeRuntime
 from tests.workflows.fake_complaints import FakeComplaint
@@ -69,13 +69,24 @@ async def test_a_complaint_is_watched_beside_its_ticket_and_its_time_met_within_
     assert timedelta() <= done.lateness <= PUNCTUAL
 
 
-async def test_an_answered_complaint_has_no_process(unit: Unit) -> None:
+async def test_an_answered_complaint_has_a_process_that_closes_it_by_itself(unit: Unit) -> None:
+    complaint = unit.complaints.complaints[COMPLAINT] = FakeComplaint({"overdue": in_seconds(3600)})
+    async with unit.waiting():
+        await unit.tell(complained(), COMPLAINT)
+        await unit.begin_time_of(complaint_of(COMPLAINT))
+        complaint.deadlines = {"close": in_seconds(2)}
+        await unit.tell(complained(COMPLAINT_ANSWERED), COMPLAINT)
+        await eventually(lambda: complaint.done)
+    assert [done.what for done in complaint.done] == ["close"]
+
+
+async def test_a_closed_complaint_has_no_process(unit: Unit) -> None:
     complaint = unit.complaints.complaints[COMPLAINT] = FakeComplaint({"overdue": in_seconds(3600)})
     async with unit.waiting():
         await unit.tell(complained(), COMPLAINT)
         await unit.begin_time_of(complaint_of(COMPLAINT))
         complaint.deadlines = {}
-        await unit.tell(complained(COMPLAINT_ANSWERED), COMPLAINT)
+        await unit.tell(complained(COMPLAINT_CLOSED), COMPLAINT)
         await unit.sees_it_ended(complaint_of(COMPLAINT))
 
 

@@ -12,7 +12,7 @@ from hanse.log.events import payload_of, short_type
 from hanse.log.follow import StoredRecord
 from hanse.names import TicketName, home_of, ticket_in
 from hanse_protos.ticket.v1 import events_pb2, ticket_pb2
-from hanse_protos.ticket.v1.complaint_pb2 import COMPLAINT_ACKNOWLEDGED, COMPLAINT_OPEN
+from hanse_protos.ticket.v1.complaint_pb2 import COMPLAINT_CLOSED
 from hanse_workflows.processes import Process, complaint_of, escalation_of, sla_of
 
 COMPLAINTS = "/complaints/"
@@ -23,9 +23,6 @@ _OWN_DOING = frozenset({"SlaWarned", "SlaBreached", "TicketEscalationRaised"})
 
 _COMPLAINT_DOING = frozenset({"ComplaintWarned", "ComplaintOverdue"})
 """What the evaluation of a complaint tells, and what moves no deadline."""
-
-_UNDER_WAY = frozenset({COMPLAINT_OPEN, COMPLAINT_ACKNOWLEDGED})
-"""The states in which a complaint has times that run."""
 
 _OVER = frozenset({ticket_pb2.RESOLVED, ticket_pb2.CLOSED})
 """The states in which a ticket's clocks have stopped: no process is needed."""
@@ -78,7 +75,7 @@ def complaint_hint(record: StoredRecord, unit: str) -> Hint | None:
     payload: Any = payload_of(event)
     if payload is None or short_type(record.type) in _COMPLAINT_DOING:
         return None
-    return Hint(complaint_of(record.resource), payload.complaint.state in _UNDER_WAY, event.trace_context)
+    return Hint(complaint_of(record.resource), payload.complaint.state != COMPLAINT_CLOSED, event.trace_context)
 
 
 def own_hint(record: StoredRecord, unit: str) -> Hint | None:

@@ -202,6 +202,8 @@ class StepAction(StrEnum):
     CLIMB = "CLIMB"
     REQUEST_ENGAGEMENT = "REQUEST_ENGAGEMENT"
     REVIEW = "REVIEW"
+    CLOSE = "CLOSE"
+    """On a complaint's clock only: the answered complaint closes by itself."""
     TELL_DESK_LEAD = "TELL_DESK_LEAD"
     TELL_UNIT_MANAGER = "TELL_UNIT_MANAGER"
     TELL_HEADQUARTERS = "TELL_HEADQUARTERS"

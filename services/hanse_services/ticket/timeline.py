@@ -212,6 +212,8 @@ def _complaint_answered(payload: Any) -> str:
 
 
 def _complaint_closed(payload: Any) -> str:
+    if payload.complaint.accepted_by_silence:
+        return "complaint closed by itself: nothing was said against the answer in time"
     taken_back = payload.complaint.outcome == ComplaintOutcome.TAKEN_BACK
     return "complaint was taken back" if taken_back else "complaint was closed"
 

@@ -86,11 +86,9 @@ def test_an_event_of_a_later_version_is_passed_over() -> None:
 
 @pytest.mark.parametrize(
     ("state", "awaited"),
-    [(COMPLAINT_OPEN, True), (COMPLAINT_ACKNOWLEDGED, True), (COMPLAINT_ANSWERED, False), (COMPLAINT_CLOSED, False)],
+    [(COMPLAINT_OPEN, True), (COMPLAINT_ACKNOWLEDGED, True), (COMPLAINT_ANSWERED, True), (COMPLAINT_CLOSED, False)],
 )
-def test_a_complaint_needs_its_process_while_a_level_owes_an_answer(
-    state: ComplaintState.ValueType, awaited: bool
-) -> None:
+def test_a_complaint_may_need_its_process_until_it_is_closed(state: ComplaintState.ValueType, awaited: bool) -> None:
     payload = events.ComplaintAcknowledged(complaint=ComplaintSummary(name=COMPLAINT, state=state))
     assert own_hint(stored(payload, COMPLAINT), UNIT) == Hint(complaint_of(COMPLAINT), awaited, "")
 

@@ -11,14 +11,16 @@ headquarters at the latest.
 
 Each level has it anew: OPEN, with a time to acknowledge and a time to answer that both begin when it comes there, on
 the calendar of the level's unit. When either runs out, the next level has it; above headquarters there is nobody, and
-there it stays overdue. Clocks are rows with steps, as a ticket's are; the ticket's own clocks know nothing of it.
+there it stays overdue. An answer starts a third clock, the customer's time to reject it; when that runs out the
+complaint closes by itself, accepted by silence. Clocks are rows with steps, as a ticket's are; the ticket's own clocks
+know nothing of it.
 
 | Who | may |
 |---|---|
 | customer, by way of a partner or the desk | file, reject an answer, withdraw |
 | a lead who did not work on the ticket, while a level of the unit has it | acknowledge, note, answer, escalate, close |
 | headquarters, once it has come there | acknowledge, answer (`hanse_federation.headquarters.complaints`) |
-| the waiting process `complaint` | evaluate: warn, note that a time ran out, take it to the next level |
+| the waiting process `complaint` | evaluate: warn, note that a time ran out, take it to the next level, close it |
 
 The home unit writes the complaint. What headquarters does with it there is headquarters' own fact, `ComplaintSeen` and
 `ComplaintDecided`; it comes down like every other, and the complaint follows it, at the time at which it happened.

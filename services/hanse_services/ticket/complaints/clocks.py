@@ -28,20 +28,32 @@ def start_clocks(standards: Standards, complaint: Complaint, at: datetime) -> No
     }
     calendar = _calendar_of(standards, complaint, rule)
     for kind, duration in promised.items():
-        due_time = _reached(standards, calendar, at, duration)
-        row = ComplaintClock(
-            complaint=complaint.name,
-            stage=complaint.stage,
-            kind=kind,
-            level=complaint.level,
-            target_duration=duration,
-            calendar=calendar,
-            start_time=at,
-            due_time=due_time,
-            cancelled=False,
-        )
+        row = _new_clock(complaint, kind, at, duration)
+        row.calendar, row.due_time = calendar, _reached(standards, calendar, at, duration)
         row.keep_steps(steps_of(standards, rule, row))
-        complaint.clocks.append(row)
+
+
+def await_reply(complaint: Complaint, close_after: timedelta, at: datetime) -> None:
+    """Give the customer the time from an instant on in which an answer may be rejected: every hour counts."""
+    row = _new_clock(complaint, pb.ComplaintClock.REPLY, at, close_after)
+    row.calendar, row.due_time = ELAPSED_ID, at + close_after
+    row.keep_steps([last_step(row)])
+
+
+def _new_clock(
+    complaint: Complaint, kind: pb.ComplaintClock.Kind.ValueType, at: datetime, duration: timedelta
+) -> ComplaintClock:
+    row = ComplaintClock(
+        complaint=complaint.name,
+        stage=complaint.stage,
+        kind=kind,
+        level=complaint.level,
+        target_duration=duration,
+        start_time=at,
+        cancelled=False,
+    )
+    complaint.clocks.append(row)
+    return row
 
 
 def rule_of(standards: Standards, rule: str) -> ComplaintRule | None:
@@ -51,7 +63,7 @@ def rule_of(standards: Standards, rule: str) -> ComplaintRule | None:
 
 def steps_of(standards: Standards, rule: ComplaintRule | None, row: ComplaintClock) -> list[Step]:
     """Return all that is due on a clock, in order; without the rule that it began under, only its end."""
-    percents = sorted(rule.warn_percents) if rule else []
+    percents = sorted(rule.warn_percents) if rule and row.kind != pb.ComplaintClock.REPLY else []
     warnings = [
         Step(
             StepAction.WARN,
@@ -60,7 +72,13 @@ def steps_of(standards: Standards, rule: ComplaintRule | None, row: ComplaintClo
         )
         for percent in percents
     ]
-    return [*warnings, Step(StepAction.BREACH, FULL_PERCENT, row.due_time.isoformat())]
+    return [*warnings, last_step(row)]
+
+
+def last_step(row: ComplaintClock) -> Step:
+    """Return what happens when a clock runs out."""
+    action = StepAction.CLOSE if row.kind == pb.ComplaintClock.REPLY else StepAction.BREACH
+    return Step(action, FULL_PERCENT, row.due_time.isoformat())
 
 
 def _reached(standards: Standards, calendar: str, start: datetime, amount: timedelta) -> datetime:
@@ -94,6 +112,12 @@ def meet_clock(complaint: Complaint, kind: pb.ComplaintClock.Kind.ValueType, at:
     row.breach_time = row.due_time if at > row.due_time else None
     row.stop_time = at
     return row if unnoticed else None
+
+
+def end_clocks(complaint: Complaint, at: datetime) -> None:
+    """Stop the clocks that run: the complaint is closed in good order."""
+    for row in complaint.running():
+        row.stop_time = at
 
 
 def cancel_clocks(complaint: Complaint, at: datetime) -> None:

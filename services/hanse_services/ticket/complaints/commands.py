@@ -1,15 +1,16 @@
 """What people may do with complaints. Each command changes one and tells what it did, in one transaction."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from sqlalchemy import select
 
 from hanse.erasing import erased_among
-from hanse.errors import IllegalTransition, ResourceNotFound
+from hanse.errors import IllegalTransition, PolicyMissing, ResourceNotFound
 from hanse.etags import check_etag
 from hanse.names import home_of, new_id
+from hanse.policy.complaints import CLOSE_AFTER, close_after_of
 from hanse.policy.errors import CategoryUnknown
 from hanse.policy.facts import facts_of
 from hanse.policy.standards import Standards
@@ -17,7 +18,14 @@ from hanse.work import Work
 from hanse_protos.policy.v1.policy_pb2 import ComplaintRule, HierarchyStep, TicketFacts
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
 from hanse_protos.ticket.v1 import events_pb2 as told
-from hanse_services.ticket.complaints.clocks import cancel_clocks, meet_clock, start_clocks
+from hanse_services.ticket.complaints.clocks import (
+    await_reply,
+    cancel_clocks,
+    end_clocks,
+    meet_clock,
+    rule_of,
+    start_clocks,
+)
 from hanse_services.ticket.complaints.handlers import check_handler, check_not_involved, involved_in
 from hanse_services.ticket.complaints.messages import complaint_to_proto, summary_of
 from hanse_services.ticket.complaints.model import FIRST_LEVEL, LEVELS, Complaint
@@ -79,6 +87,7 @@ def _filed(work: Work, standards: Standards, ticket: Ticket, text: str) -> Compl
         open_time=work.now,
         level_time=work.now,
         update_time=work.now,
+        accepted_by_silence=False,
         rule=rule.id if rule else "",
         policy_version=standards.version,
         policy_override=standards.override,
@@ -156,10 +165,28 @@ def answered(
     *,
     text: str = "",
 ) -> None:
-    """Take note that the customer is answered. `text` is told where this unit wrote it."""
+    """Take note that the customer is answered. `text` is told where this unit wrote it.
+
+    The customer's time to reject the answer begins now, when this unit can give it, also where it was written earlier.
+    """
     complaint.handler, complaint.outcome, complaint.answer_time = handler, outcome, at
     _meet(work, complaint, pb.ComplaintClock.ANSWER, at)
+    if close_after := _close_after(work, complaint):
+        await_reply(complaint, close_after, work.now)
     work.tell(complaint.name, told.ComplaintAnswered(complaint=summary_of(complaint)), text=text)
+
+
+def _close_after(work: Work, complaint: Complaint) -> timedelta | None:
+    """Return how long an answer waits for the customer; None where the policy promises nothing on complaints.
+
+    The policy of a complaint that was restored may be missing here; the answer must not be lost for that.
+    """
+    if not complaint.rule:
+        return None
+    try:
+        return close_after_of(rule_of(standards_of(work, complaint), complaint.rule))
+    except PolicyMissing:
+        return CLOSE_AFTER
 
 
 def reject_answer(work: Work, request: pb.RejectComplaintAnswerRequest) -> pb.Complaint:
@@ -224,9 +251,15 @@ def close_complaint(work: Work, request: pb.CloseComplaintRequest) -> pb.Complai
     complaint = own_complaint(work, request.name, request.etag)
     check_handler(work, complaint, "CloseComplaint")
     complaint.move("CloseComplaint")
+    closed(work, complaint)
+    return kept(work, complaint)
+
+
+def closed(work: Work, complaint: Complaint) -> None:
+    """Take note that an answered complaint is over."""
+    end_clocks(complaint, work.now)
     complaint.close_time = work.now
     work.tell(complaint.name, told.ComplaintClosed(complaint=summary_of(complaint)))
-    return kept(work, complaint)
 
 
 def withdraw_complaint(work: Work, request: pb.WithdrawComplaintRequest) -> pb.Complaint:

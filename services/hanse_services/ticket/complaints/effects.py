@@ -18,11 +18,11 @@ from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
-from hanse_services.ticket.complaints.clocks import rule_of, steps_of
+from hanse_services.ticket.complaints.clocks import last_step, rule_of, steps_of
 from hanse_services.ticket.complaints.commands import acknowledged, answered, find_complaint, kept, standards_of
 from hanse_services.ticket.complaints.model import Complaint, ComplaintClock
 from hanse_services.ticket.loading import find_ticket
-from hanse_services.ticket.model import SCHEMA, Step, StepAction
+from hanse_services.ticket.model import SCHEMA, Step
 
 
 def complaint_seen(work: Work, fact: Fact) -> None:
@@ -94,7 +94,7 @@ def _answer_of_headquarters(work: Work, complaint: Complaint) -> str:
 def _as_told(complaint: Complaint, summary: pb.ComplaintSummary) -> None:
     for field in (
         "state", "level", "stage", "outcome", "customer", "partner", "handler",
-        "rule", "policy_version", "policy_override",
+        "rule", "policy_version", "policy_override", "accepted_by_silence",
     ):  # fmt: skip
         setattr(complaint, field, getattr(summary, field))
     complaint.open_time, complaint.level_time = instant(summary.open_time), instant(summary.level_time)
@@ -139,7 +139,7 @@ def _steps(work: Work, complaint: Complaint, row: ComplaintClock) -> list[Step]:
     try:
         standards: Standards = standards_of(work, complaint)
     except PolicyMissing:
-        return [Step(StepAction.BREACH, 100, row.due_time.isoformat())]
+        return [last_step(row)]
     return steps_of(standards, rule_of(standards, complaint.rule), row)
 
 

@@ -1,4 +1,4 @@
-"""What is due on a complaint: warn, note that a time ran out, and take it to the next level.
+"""What is due on a complaint: warn, note that a time ran out, take it to the next level, close what was answered.
 
 A waiting process asks again and again; each step is done once, because it is marked as done in the transaction that
 does it. What comes late is done late: the next level's times begin when the complaint really comes there.
@@ -12,7 +12,7 @@ from hanse.work import Work
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_services.ticket.complaints.clocks import next_due_time, next_step
-from hanse_services.ticket.complaints.commands import kept, next_level, own_complaint, take_further
+from hanse_services.ticket.complaints.commands import closed, kept, next_level, own_complaint, take_further
 from hanse_services.ticket.complaints.messages import summary_of
 from hanse_services.ticket.complaints.model import Complaint, ComplaintClock
 from hanse_services.ticket.model import Step, StepAction
@@ -25,10 +25,13 @@ def evaluate_complaint(work: Work, request: pb.EvaluateComplaintRequest) -> pb.E
     while due := _take_due(complaint, work.now):
         clock, step = due
         actions.append(_named(clock, step))
-        if step.action == StepAction.BREACH:
-            _overdue(work, complaint, clock)
-        else:
-            _warn(work, complaint, clock, step)
+        match StepAction(step.action):
+            case StepAction.BREACH:
+                _overdue(work, complaint, clock)
+            case StepAction.CLOSE:
+                _accept_by_silence(work, complaint)
+            case _:
+                _warn(work, complaint, clock, step)
     if actions:
         kept(work, complaint)
     response = pb.EvaluateComplaintResponse(actions=actions)
@@ -63,6 +66,13 @@ def _overdue(work: Work, complaint: Complaint, clock: ComplaintClock) -> None:
     work.tell(complaint.name, overdue)
     if next_level(work, complaint) is not None:
         take_further(work, complaint, "EscalateComplaint", told.ComplaintEscalated.OVERDUE, "")
+
+
+def _accept_by_silence(work: Work, complaint: Complaint) -> None:
+    """Close a complaint whose answer nobody has said anything against in time."""
+    complaint.move("CloseComplaint")
+    complaint.accepted_by_silence = True
+    closed(work, complaint)
 
 
 def skip_step(work: Work, request: pb.SkipComplaintStepRequest) -> pb.SkipComplaintStepResponse:

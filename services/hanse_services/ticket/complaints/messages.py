@@ -30,6 +30,7 @@ def summary_of(complaint: Complaint, involved: Iterable[str] = ()) -> pb.Complai
         policy_override=complaint.policy_override,
         involved=involved,
         clocks=map(_clock_to_proto, complaint.clocks),
+        accepted_by_silence=complaint.accepted_by_silence,
     )
     put_time(message.acknowledge_time, complaint.acknowledge_time)
     put_time(message.answer_time, complaint.answer_time)

@@ -63,6 +63,8 @@ class Complaint(Base):
     answer_time: Mapped[datetime | None]
     close_time: Mapped[datetime | None]
     update_time: Mapped[datetime]
+    accepted_by_silence: Mapped[bool]
+    """Whether it closed by itself, since the customer said nothing against the answer in time."""
     rule: Mapped[str]
     """The id of the policy's rule, or empty where the policy promises nothing."""
     policy_version: Mapped[int]

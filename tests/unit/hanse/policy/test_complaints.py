@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from hanse.errors import PolicyInvalid
 from hanse.policy import Standards, dump_yaml, lint, load_yaml
+from hanse.policy.complaints import close_after_of
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, PolicyDocument, TicketFacts
 from tests.unit.hanse.policy.test_promises import POLICY
 
@@ -39,6 +42,12 @@ def test_a_policy_may_promise_nothing() -> None:
     assert Standards(1, policy()).complaint_rule(facts("P1")) is None
 
 
+@pytest.mark.parametrize(("written", "days"), [("", 14), (", close_after: 7d", 7)])
+def test_an_answer_waits_as_long_as_the_rule_says_or_two_weeks(written: str, days: int) -> None:
+    [rule] = policy(EVERY.replace("}", f"{written}}}")).complaints
+    assert close_after_of(rule) == timedelta(days=days)
+
+
 def test_a_rule_is_written_and_read_back() -> None:
     document = policy(EVERY.replace("}", ", first_level: DESK_LEAD, time: ELAPSED, warn_percents: [50]}"))
     assert document.complaints[0].first_level == HierarchyStep.DESK_LEAD
@@ -50,6 +59,9 @@ def test_a_rule_is_written_and_read_back() -> None:
     [
         ([EVERY.replace("8h", "0s")], "complaints[0].acknowledge_within", "greater than 0"),
         ([EVERY.replace("40h", "8h")], "complaints[0].acknowledge_within", "shorter than answer_within"),
+        ([EVERY.replace("}", ", close_after: 2h}")], "complaints[0].close_after", "less time to reject"),
+        ([EVERY.replace("}", ", close_after: 0s}")], "complaints[0].close_after", "greater than 0"),
+        ([EVERY.replace("}", ", close_after: 400d}")], "complaints[0].close_after", "less than or equal to 31536000s"),
         ([EVERY, URGENT], "complaints[1].when", "complaints[0] always comes first"),
         ([URGENT], "complaints", "no rule always applies"),
         ([URGENT, URGENT.replace("P1", "P2"), EVERY], "complaints[1].id", "here twice"),

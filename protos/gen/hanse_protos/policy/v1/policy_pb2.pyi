@@ -1024,6 +1024,7 @@ class ComplaintRule(_message.Message):
     ANSWER_WITHIN_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     WARN_PERCENTS_FIELD_NUMBER: _builtins.int
+    CLOSE_AFTER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The rule's id, "every"."""
     when: _builtins.str
@@ -1044,6 +1045,10 @@ class ComplaintRule(_message.Message):
     def warn_percents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Where to warn, in percent of each of the two used up."""
 
+    @_builtins.property
+    def close_after(self) -> _duration_pb2.Duration:
+        """How long an answer waits for the customer to reject it, elapsed time; then the complaint closes by itself. Unset: 14 days."""
+
     def __init__(
         self,
         *,
@@ -1054,10 +1059,11 @@ class ComplaintRule(_message.Message):
         answer_within: _duration_pb2.Duration | None = ...,
         time: Global___ClockRule.Time.ValueType = ...,
         warn_percents: _abc.Iterable[_builtins.int] | None = ...,
+        close_after: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge_within", b"acknowledge_within", "answer_within", b"answer_within"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge_within", b"acknowledge_within", "answer_within", b"answer_within", "close_after", b"close_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_within", b"acknowledge_within", "answer_within", b"answer_within", "first_level", b"first_level", "id", b"id", "time", b"time", "warn_percents", b"warn_percents", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_within", b"acknowledge_within", "answer_within", b"answer_within", "close_after", b"close_after", "first_level", b"first_level", "id", b"id", "time", b"time", "warn_percents", b"warn_percents", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -163,6 +163,7 @@ class ComplaintSummary(_message.Message):
     POLICY_OVERRIDE_FIELD_NUMBER: _builtins.int
     INVOLVED_FIELD_NUMBER: _builtins.int
     CLOCKS_FIELD_NUMBER: _builtins.int
+    ACCEPTED_BY_SILENCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The complaint's name."""
     state: Global___ComplaintState.ValueType
@@ -185,6 +186,8 @@ class ComplaintSummary(_message.Message):
     """The version of the policy that it was filed under, 0 for none."""
     policy_override: _builtins.int
     """The version of its unit's override that is laid over the policy, 0 for none."""
+    accepted_by_silence: _builtins.bool
+    """Whether it closed by itself, since the customer said nothing against the answer in time."""
     @_builtins.property
     def open_time(self) -> _timestamp_pb2.Timestamp:
         """When it was filed."""
@@ -234,10 +237,11 @@ class ComplaintSummary(_message.Message):
         policy_override: _builtins.int = ...,
         involved: _abc.Iterable[_builtins.str] | None = ...,
         clocks: _abc.Iterable[Global___ComplaintClock] | None = ...,
+        accepted_by_silence: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "answer_time", b"answer_time", "close_time", b"close_time", "level_time", b"level_time", "open_time", b"open_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "answer_time", b"answer_time", "clocks", b"clocks", "close_time", b"close_time", "customer", b"customer", "handler", b"handler", "involved", b"involved", "level", b"level", "level_time", b"level_time", "name", b"name", "open_time", b"open_time", "outcome", b"outcome", "partner", b"partner", "policy_override", b"policy_override", "policy_version", b"policy_version", "rule", b"rule", "stage", b"stage", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_by_silence", b"accepted_by_silence", "acknowledge_time", b"acknowledge_time", "answer_time", b"answer_time", "clocks", b"clocks", "close_time", b"close_time", "customer", b"customer", "handler", b"handler", "involved", b"involved", "level", b"level", "level_time", b"level_time", "name", b"name", "open_time", b"open_time", "outcome", b"outcome", "partner", b"partner", "policy_override", b"policy_override", "policy_version", b"policy_version", "rule", b"rule", "stage", b"stage", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -261,6 +265,8 @@ class ComplaintClock(_message.Message):
         """That somebody takes it up."""
         ANSWER: ComplaintClock._Kind.ValueType  # 2
         """The answer."""
+        REPLY: ComplaintClock._Kind.ValueType  # 3
+        """That the customer may still reject the answer. When it runs out nothing is broken: the complaint closes by itself."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What is promised."""
@@ -271,6 +277,8 @@ class ComplaintClock(_message.Message):
     """That somebody takes it up."""
     ANSWER: ComplaintClock.Kind.ValueType  # 2
     """The answer."""
+    REPLY: ComplaintClock.Kind.ValueType  # 3
+    """That the customer may still reject the answer. When it runs out nothing is broken: the complaint closes by itself."""
 
     KIND_FIELD_NUMBER: _builtins.int
     STAGE_FIELD_NUMBER: _builtins.int

@@ -177,7 +177,7 @@ class ComplaintServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EvaluateComplaint(self, request, context):
-        """Does what is due on a complaint now (warn, note that a time ran out, take it to the next level), and says when to ask again. Doing it twice is doing it once.
+        """Does what is due on a complaint now (warn, note that a time ran out, take it to the next level, close what was answered), and says when to ask again. Doing it twice is doing it once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -54,7 +54,7 @@ class ComplaintServiceStub:
     WithdrawComplaint: _grpc.UnaryUnaryMultiCallable[_complaint_pb2.WithdrawComplaintRequest, _complaint_pb2.Complaint]
     """The customer takes the complaint back."""
     EvaluateComplaint: _grpc.UnaryUnaryMultiCallable[_complaint_pb2.EvaluateComplaintRequest, _complaint_pb2.EvaluateComplaintResponse]
-    """Does what is due on a complaint now (warn, note that a time ran out, take it to the next level), and says when to ask again. Doing it twice is doing it once."""
+    """Does what is due on a complaint now (warn, note that a time ran out, take it to the next level, close what was answered), and says when to ask again. Doing it twice is doing it once."""
     SkipComplaintStep: _grpc.UnaryUnaryMultiCallable[_complaint_pb2.SkipComplaintStepRequest, _complaint_pb2.SkipComplaintStepResponse]
     """Marks the step that is due next on a complaint as skipped: it is never done, and its clocks go on."""
     ListOpenComplaints: _grpc.UnaryUnaryMultiCallable[_complaint_pb2.ListOpenComplaintsRequest, _complaint_pb2.ListOpenComplaintsResponse]
@@ -86,7 +86,7 @@ class ComplaintServiceAsyncStub(ComplaintServiceStub):
     WithdrawComplaint: _aio.UnaryUnaryMultiCallable[_complaint_pb2.WithdrawComplaintRequest, _complaint_pb2.Complaint]  # type: ignore[assignment]
     """The customer takes the complaint back."""
     EvaluateComplaint: _aio.UnaryUnaryMultiCallable[_complaint_pb2.EvaluateComplaintRequest, _complaint_pb2.EvaluateComplaintResponse]  # type: ignore[assignment]
-    """Does what is due on a complaint now (warn, note that a time ran out, take it to the next level), and says when to ask again. Doing it twice is doing it once."""
+    """Does what is due on a complaint now (warn, note that a time ran out, take it to the next level, close what was answered), and says when to ask again. Doing it twice is doing it once."""
     SkipComplaintStep: _aio.UnaryUnaryMultiCallable[_complaint_pb2.SkipComplaintStepRequest, _complaint_pb2.SkipComplaintStepResponse]  # type: ignore[assignment]
     """Marks the step that is due next on a complaint as skipped: it is never done, and its clocks go on."""
     ListOpenComplaints: _aio.UnaryUnaryMultiCallable[_complaint_pb2.ListOpenComplaintsRequest, _complaint_pb2.ListOpenComplaintsResponse]  # type: ignore[assignment]
@@ -181,7 +181,7 @@ class ComplaintServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _complaint_pb2.EvaluateComplaintRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_complaint_pb2.EvaluateComplaintResponse, _abc.Awaitable[_complaint_pb2.EvaluateComplaintResponse]]:
-        """Does what is due on a complaint now (warn, note that a time ran out, take it to the next level), and says when to ask again. Doing it twice is doing it once."""
+        """Does what is due on a complaint now (warn, note that a time ran out, take it to the next level, close what was answered), and says when to ask again. Doing it twice is doing it once."""
 
     @_abc_1.abstractmethod
     def SkipComplaintStep(

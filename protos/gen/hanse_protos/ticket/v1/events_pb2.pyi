@@ -1200,7 +1200,7 @@ Global___ComplaintStepSkipped: _TypeAlias = ComplaintStepSkipped  # noqa: Y015
 
 @_typing.final
 class ComplaintClosed(_message.Message):
-    """A complaint is over; where the customer took it back, with why. Resource: the complaint. Sealed: text."""
+    """A complaint is over; where the customer took it back, with why. It may have closed by itself: its summary says so. Resource: the complaint. Sealed: text."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

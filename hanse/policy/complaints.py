@@ -1,0 +1,13 @@
+"""What the policy says on complaints besides what each rule writes down."""
+
+from datetime import timedelta
+
+from hanse_protos.policy.v1.policy_pb2 import ComplaintRule
+
+CLOSE_AFTER = timedelta(days=14)
+"""How long an answer waits for the customer where the policy doesn't say."""
+
+
+def close_after_of(rule: ComplaintRule | None) -> timedelta:
+    """Return how long an answer waits for the customer to reject it before the complaint closes, in elapsed time."""
+    return rule.close_after.ToTimedelta() if rule and rule.HasField("close_after") else CLOSE_AFTER
