@@ -56,7 +56,10 @@ def report(
     The query's columns: those of `DIMENSIONS`; `decided_time`; `is_breached`; `used_share`, of which 1 is the whole
     target, NULL before the clock has stopped.
     """
-    table = outcomes.where(*_within(outcomes, period)).subquery()
+    decided: ColumnElement[datetime] = outcomes.selected_columns.decided_time
+    # SQLAlchemy gives a labelled column; PostgreSQL wants what the label stands for.
+    decided = getattr(decided, "element", decided)
+    table = outcomes.where(decided.is_not(None), *within(decided, period)).subquery()
     dimensions = [DIMENSIONS[dimension] for dimension in group_by or USUAL]
     columns = [table.c[dimension.column] for dimension in dimensions]
     found = session.execute(select(*columns, *_counts(table)).group_by(*columns).order_by(*columns))
@@ -64,15 +67,13 @@ def report(
     return pb.AttainmentReport(rows=[_row(row, dimensions) for row in found], total=_row(total, ()))
 
 
-def _within(outcomes: Select[Any], period: pb.AttainmentPeriod) -> list[ColumnElement[bool]]:
-    decided: ColumnElement[datetime] = outcomes.selected_columns.decided_time
-    # SQLAlchemy gives a labelled column; PostgreSQL wants what the label stands for.
-    decided = getattr(decided, "element", decided)
-    conditions = [decided.is_not(None)]
+def within(time: ColumnElement[datetime], period: pb.AttainmentPeriod) -> list[ColumnElement[bool]]:
+    """Return the conditions for a time to lie in a period."""
+    conditions = []
     if period.HasField("start_time"):
-        conditions.append(decided >= instant(period.start_time))
+        conditions.append(time >= instant(period.start_time))
     if period.HasField("end_time"):
-        conditions.append(decided < instant(period.end_time))
+        conditions.append(time < instant(period.end_time))
     return conditions
 
 

@@ -9,6 +9,7 @@ what its agent receives, it has already.
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -25,6 +26,7 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from hanse.columns import ProtoEnum
@@ -312,6 +314,8 @@ class GroupComplaint(Base):
     """When the level that has it owes the next step."""
     summary: Mapped[bytes] = mapped_column(LargeBinary)
     """What its home said last."""
+    stages: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    """How each level that it has come to dealt with it, to be counted."""
 
     __table_args__ = (Index("group_complaint_by_open_time", open_time, name),)
 

@@ -116,6 +116,11 @@ class GroupComplaintServicer(complaints_rpc.GroupComplaintServiceServicer):
     ) -> complaints_pb.GroupComplaint:
         return await self._database.read(complaints.get_group_complaint, request)
 
+    async def GetGroupComplaintAttainment(
+        self, request: complaints_pb.GetGroupComplaintAttainmentRequest, context: Context
+    ) -> attainment_pb2.ComplaintAttainmentReport:
+        return await self._database.read(complaints.get_group_complaint_attainment, request)
+
     async def AcknowledgeGroupComplaint(
         self, request: complaints_pb.AcknowledgeGroupComplaintRequest, context: Context
     ) -> complaints_pb.GroupComplaint:

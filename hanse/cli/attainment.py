@@ -11,7 +11,9 @@ from hanse.cli import output
 from hanse.cli.connection import At, command
 from hanse.names import HEADQUARTERS
 from hanse.times import timestamp
+from hanse_protos.federation.v1.complaints_pb2 import GetGroupComplaintAttainmentRequest
 from hanse_protos.federation.v1.group_pb2 import GetGroupAttainmentRequest
+from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import attainment_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
@@ -32,17 +34,19 @@ def attainment(
     since: Instant = None,
     until: Instant = None,
     everywhere: Annotated[bool, typer.Option("--everywhere", help="Ask headquarters for all units.")] = False,
+    complaints: Annotated[bool, typer.Option("--complaints", help="Count complaints, by level.")] = False,
 ) -> None:
     """Count the promises that were kept and those that were not, and how much of them was used up."""
-    period = rpc.AttainmentPeriod()
-    for field, time in ((period.start_time, since), (period.end_time, until)):
-        if time is not None:
-            field.CopyFrom(timestamp(time.replace(tzinfo=UTC)))
+    period = _period(since, until)
+    if complaints:
+        if by:
+            raise typer.BadParameter("complaints are counted by unit and level: leave --by out")
+        complaint_attainment(at, period, everywhere)
+        return
     dimensions = [_dimension(text) for text in by or (["unit", "kind"] if everywhere else ["kind"])]
     if everywhere:
         question = GetGroupAttainmentRequest(parent=ANY_UNIT, period=period, group_by=dimensions)
-        headquarters = At(HEADQUARTERS, at.person, at.group, at.as_json)
-        report = headquarters.ask(lambda desk: desk.group.GetGroupAttainment(question))
+        report = _headquarters(at).ask(lambda desk: desk.group.GetGroupAttainment(question))
     else:
         request = rpc.GetAttainmentRequest(parent=at.parent, period=period, group_by=dimensions)
         report = at.ask(lambda desk: desk.attainment.GetAttainment(request))
@@ -50,6 +54,54 @@ def attainment(
         output.print_json(report)
     else:
         show(report, dimensions)
+
+
+def _period(since: datetime | None, until: datetime | None) -> rpc.AttainmentPeriod:
+    period = rpc.AttainmentPeriod()
+    for field, time in ((period.start_time, since), (period.end_time, until)):
+        if time is not None:
+            field.CopyFrom(timestamp(time.replace(tzinfo=UTC)))
+    return period
+
+
+def _headquarters(at: At) -> At:
+    return At(HEADQUARTERS, at.person, at.group, at.as_json)
+
+
+def complaint_attainment(at: At, period: rpc.AttainmentPeriod, everywhere: bool) -> None:
+    """Count the complaints that were filed in a period, at a unit or everywhere."""
+    report: rpc.ComplaintAttainmentReport
+    if everywhere:
+        question = GetGroupComplaintAttainmentRequest(parent=ANY_UNIT, period=period)
+        report = _headquarters(at).ask(lambda desk: desk.group_complaints.GetGroupComplaintAttainment(question))
+    else:
+        request = rpc.GetComplaintAttainmentRequest(parent=at.parent, period=period)
+        report = at.ask(lambda desk: desk.attainment.GetComplaintAttainment(request))
+    if at.as_json:
+        output.print_json(report)
+        return
+    rows = [[output.unit(row.unit), _level(row.level), *_complaint_figures(row)] for row in report.rows]
+    rows.append(["all", "", *_complaint_figures(report.total)])
+    heads = ["opened", "escalated to it", "acknowledged in time", "answered in time", "answers rejected"]
+    output.table("Complaints", ["unit", "level", *heads], rows)
+
+
+def _level(level: HierarchyStep.Level.ValueType) -> str:
+    return HierarchyStep.Level.Name(level).lower().replace("_", " ")
+
+
+def _complaint_figures(row: rpc.ComplaintAttainmentRow) -> list[str]:
+    return [
+        str(row.opened),
+        str(row.escalated),
+        _share(row.acknowledgement_met, row.acknowledgement_breached),
+        _share(row.answer_met, row.answer_breached),
+        str(row.rejected),
+    ]
+
+
+def _share(met: int, breached: int) -> str:
+    return f"{met} of {met + breached}" if met + breached else "–"
 
 
 def _dimension(text: str) -> rpc.AttainmentDimension.ValueType:

@@ -101,7 +101,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "ClassifyCustomer": LEADS,
     },
     "hanse_protos.ticket.v1.QueueService": {"ListQueueEntries": READERS},
-    "hanse_protos.ticket.v1.AttainmentService": {"GetAttainment": READERS},
+    "hanse_protos.ticket.v1.AttainmentService": {"GetAttainment": READERS, "GetComplaintAttainment": READERS},
     "hanse_protos.ticket.v1.RepairService": {
         "CorrectTicket": LEADS,
         "RepairTickets": LEADS | STANDARDS,
@@ -198,6 +198,7 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "GetGroupComplaint": HEADQUARTERS,
         "AcknowledgeGroupComplaint": LEADS,
         "AnswerGroupComplaint": LEADS,
+        "GetGroupComplaintAttainment": HEADQUARTERS,
     },
     "hanse_protos.federation.v1.WhatIfService": {"ComparePolicy": STANDARDS},
     "hanse_protos.federation.v1.MembershipService": {

@@ -11,9 +11,11 @@ erases them there takes them from here.
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import Boolean, Text, column, func, literal, select
 from sqlalchemy.orm import Session
 
+from hanse.attainment import within
+from hanse.complaint_attainment import report
 from hanse.errors import ComplaintHandlerInvolved, IllegalTransition, ResourceNotFound
 from hanse.log.events import payload_of
 from hanse.log.sealing import texts_of
@@ -28,6 +30,7 @@ from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
 from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1.attainment_pb2 import ComplaintAttainmentReport
 
 TRANSITIONS: dict[str, dict[pb.ComplaintState.ValueType, pb.ComplaintState.ValueType]] = {
     "AcknowledgeGroupComplaint": {pb.COMPLAINT_OPEN: pb.COMPLAINT_ACKNOWLEDGED},
@@ -134,6 +137,25 @@ def _told(
     summary.ClearField("clocks")
     work.tell(row.name, kind(complaint=summary), text=text)
     return group.GroupComplaint(complaint=complaint)
+
+
+def get_group_complaint_attainment(
+    session: Session, request: group.GetGroupComplaintAttainmentRequest
+) -> ComplaintAttainmentReport:
+    """Return how the complaints of the units were dealt with, as far as they have told."""
+    columns = (
+        column("level", Text),
+        column("is_first", Boolean),
+        column("acknowledgement", Text),
+        column("answer", Text),
+        column("is_rejected", Boolean),
+    )
+    stage = func.jsonb_to_recordset(GroupComplaint.stages).table_valued(*columns).render_derived(with_types=True)
+    query: Any = select(GroupComplaint.home.label("unit"), *stage.c).select_from(GroupComplaint)
+    query = query.join(stage, literal(True)).where(*within(GroupComplaint.open_time.expression, request.period))
+    if request.parent != ANY_UNIT:
+        query = query.where(GroupComplaint.home == request.parent)
+    return report(session, query)
 
 
 def _known(session: Session, row: GroupComplaint) -> pb.ComplaintSummary:

@@ -37,6 +37,7 @@ from hanse_services.ticket import (
 from hanse_services.ticket.clocks import attainment, bulk_repair, evaluation, explaining, repair, skipping
 from hanse_services.ticket.clocks.queue import Queue
 from hanse_services.ticket.complaints import servicer as complaints
+from hanse_services.ticket.complaints.attainment import get_complaint_attainment
 from hanse_services.ticket.partner_events import list_partner_events
 from hanse_services.ticket.partners import check_partner
 from hanse_services.ticket.queries import TicketQueries, list_escalations, list_teams
@@ -250,6 +251,11 @@ class AttainmentServicer(attainment_pb2_grpc.AttainmentServiceServicer):
         self, request: attainment_pb2.GetAttainmentRequest, context: Context
     ) -> attainment_pb2.AttainmentReport:
         return await self._database.read(attainment.get_attainment, self._unit, request)
+
+    async def GetComplaintAttainment(
+        self, request: attainment_pb2.GetComplaintAttainmentRequest, context: Context
+    ) -> attainment_pb2.ComplaintAttainmentReport:
+        return await self._database.read(get_complaint_attainment, self._unit, request)
 
 
 class RepairServicer(repair_pb2_grpc.RepairServiceServicer):

@@ -16,6 +16,7 @@ from hanse_federation.headquarters.complaints import (
     acknowledge_group_complaint,
     answer_group_complaint,
     get_group_complaint,
+    get_group_complaint_attainment,
     list_group_complaints,
 )
 from hanse_protos.federation.v1 import complaints_pb2 as group_pb
@@ -23,6 +24,7 @@ from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, Policy
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
+from hanse_protos.ticket.v1.ticket_pb2 import Clock
 from tests.integration.hanse_federation.group import Group, Unit, summary
 from tests.support import OCCUR_TIME, POLICY_YAML
 
@@ -182,3 +184,40 @@ def holds(group: Group, *texts: str) -> bool:
         tables = ("log_record", "request", "group_complaint", "complaint_decision")
         rows = [str(row) for table in tables for row in connection.execute(f"SELECT * FROM federation.{table}")]  # noqa: S608
     return any(text in row for text in texts for row in rows)
+
+
+def told_at(name: str, level: Any, stage: int, *clocks: tuple[int, Any, Any]) -> tuple[str, told.ComplaintNoted]:
+    """Return what a unit tells of a complaint: its level, and how the clocks of its levels ended."""
+    known = pb.ComplaintSummary(name=name, state=pb.COMPLAINT_OPEN, level=level, stage=stage)
+    known.open_time.CopyFrom(timestamp(OCCUR_TIME))
+    for number, kind, state in clocks:
+        known.clocks.add(kind=kind, stage=number, state=state)
+    return name, told.ComplaintNoted(complaint=known)
+
+
+async def test_how_the_units_dealt_with_complaints_is_counted_by_unit_and_level(
+    group: Group, shanghai: Unit, munich: Unit
+) -> None:
+    taken_up, answered, reply = pb.ComplaintClock.ACKNOWLEDGEMENT, pb.ComplaintClock.ANSWER, pb.ComplaintClock.REPLY
+    rejected = ((1, taken_up, Clock.MET), (1, answered, Clock.MET), (1, reply, Clock.CANCELLED))
+    await shanghai.tell(told_at(NAME, TOP, 2, *rejected, (2, taken_up, Clock.BREACHED)))
+    await shanghai.tell(told_at(f"{TICKET}/complaints/c2", MANAGER, 1, (1, taken_up, Clock.RUNNING)))
+    await munich.tell(told_at("units/munich/tickets/t1/complaints/c1", TOP, 1, (1, answered, Clock.MET)))
+    await shanghai.caught_up()
+    await munich.caught_up()
+    request = group_pb.GetGroupComplaintAttainmentRequest(parent="units/-")
+    report = await group.hq.database.read(get_group_complaint_attainment, request)
+    assert [(row.unit, row.level, row.opened, row.escalated, row.rejected) for row in report.rows] == [
+        ("units/munich", TOP, 1, 0, 0), ("units/shanghai", MANAGER, 2, 0, 1), ("units/shanghai", TOP, 0, 1, 0),
+    ]  # fmt: skip
+    total = report.total
+    assert (total.acknowledgement_met, total.acknowledgement_breached, total.answer_met) == (1, 1, 2)
+    request.parent = munich.name
+    assert (await group.hq.database.read(get_group_complaint_attainment, request)).total.opened == 1
+
+
+async def test_a_level_that_there_is_not_stops_nothing(group: Group, shanghai: Unit) -> None:
+    await shanghai.tell(told_at(NAME, HierarchyStep.LEVEL_UNSPECIFIED, 1_000_000))
+    await shanghai.caught_up()
+    request = group_pb.GetGroupComplaintAttainmentRequest(parent="units/-")
+    assert not (await group.hq.database.read(get_group_complaint_attainment, request)).rows

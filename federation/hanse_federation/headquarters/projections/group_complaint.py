@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from hanse.names import home_of
 from hanse.times import instant
-from hanse_federation.headquarters.complaint_states import due_time_of, laid_together
+from hanse_federation.headquarters.complaint_states import due_time_of, laid_together, stages_of
 from hanse_federation.link.receiving import Arrival
 from hanse_federation.model import ComplaintDecision, GroupComplaint
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
@@ -41,6 +41,7 @@ def project(session: Session, facts: Sequence[Arrival]) -> None:
             "open_time": instant(summary.open_time),
             "due_time": due_time_of(known),
             "summary": summary.SerializeToString(),
+            "stages": stages_of(summary),
         }
         statement = upsert(GroupComplaint).values(name=summary.name, **values)
         session.execute(statement.on_conflict_do_update(index_elements=[GroupComplaint.name], set_=values))

@@ -33,5 +33,5 @@ a person with a complaint that is not over can't be erased.
 
 - `model`: the tables, states, transitions. `clocks`: what is promised at a level.
 - `commands`: what people may do. `evaluation`: what is due. `effects`: what headquarters told, and restoring.
-- `handlers`: who may not handle it. `queries`, `messages`, `servicer`: the way out.
+- `handlers`: who may not handle it. `queries`, `attainment`, `messages`, `servicer`: the way out.
 """

@@ -10,7 +10,7 @@ from hanse.erasing import erased_among
 from hanse.errors import IllegalTransition, PolicyMissing, ResourceNotFound
 from hanse.etags import check_etag
 from hanse.names import home_of, new_id
-from hanse.policy.complaints import CLOSE_AFTER, close_after_of
+from hanse.policy.complaints import CLOSE_AFTER, FIRST_LEVEL, LEVELS, close_after_of
 from hanse.policy.errors import CategoryUnknown
 from hanse.policy.facts import facts_of
 from hanse.policy.standards import Standards
@@ -28,7 +28,7 @@ from hanse_services.ticket.complaints.clocks import (
 )
 from hanse_services.ticket.complaints.handlers import check_handler, check_not_involved, involved_in
 from hanse_services.ticket.complaints.messages import complaint_to_proto, summary_of
-from hanse_services.ticket.complaints.model import FIRST_LEVEL, LEVELS, Complaint
+from hanse_services.ticket.complaints.model import Complaint
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.model import SCHEMA, Ticket, etag_of
 
@@ -171,18 +171,15 @@ def answered(
     """
     complaint.handler, complaint.outcome, complaint.answer_time = handler, outcome, at
     _meet(work, complaint, pb.ComplaintClock.ANSWER, at)
-    if close_after := _close_after(work, complaint):
-        await_reply(complaint, close_after, work.now)
+    await_reply(complaint, _close_after(work, complaint), work.now)
     work.tell(complaint.name, told.ComplaintAnswered(complaint=summary_of(complaint)), text=text)
 
 
-def _close_after(work: Work, complaint: Complaint) -> timedelta | None:
-    """Return how long an answer waits for the customer; None where the policy promises nothing on complaints.
+def _close_after(work: Work, complaint: Complaint) -> timedelta:
+    """Return how long an answer waits for the customer.
 
     The policy of a complaint that was restored may be missing here; the answer must not be lost for that.
     """
-    if not complaint.rule:
-        return None
     try:
         return close_after_of(rule_of(standards_of(work, complaint), complaint.rule))
     except PolicyMissing:

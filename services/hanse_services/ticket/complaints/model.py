@@ -27,11 +27,6 @@ TRANSITIONS: dict[str, dict[pb.ComplaintState.ValueType, pb.ComplaintState.Value
 }
 """For each verb: from which state it leads to which. Escalated and rejected, it is open at the next level."""
 
-LEVELS = (HierarchyStep.DESK_LEAD, HierarchyStep.UNIT_MANAGER, HierarchyStep.HEADQUARTERS)
-"""From the lowest to the highest: a complaint only ever goes up."""
-FIRST_LEVEL = HierarchyStep.UNIT_MANAGER
-"""Where it begins unless the policy says otherwise: at the top of the unit."""
-
 
 class Complaint(Base):
     """A complaint, in the unit whose ticket it is about."""

@@ -45,7 +45,7 @@ async def commands_and_name(make_runtime: MakeRuntime, serve: Serve, tmp_path: P
 async def test_a_complaint_goes_through_its_life(commands_and_name: tuple[CommandLine, str]) -> None:
     commands, name = commands_and_name
     at = ("--unit", "hq", "--as", "wang")
-    early, _, noted, answered, shown, rejected, above, listed, _, ended = await commands.run_all(
+    early, _, noted, answered, shown, rejected, above, counted, listed, _, ended = await commands.run_all(
         ("complaint", "answer", name, "Sorry", "--outcome", "upheld", *at),
         ("complaint", "acknowledge", name, *at),
         ("complaint", "note", name, "It was never scheduled", *at),
@@ -53,6 +53,7 @@ async def test_a_complaint_goes_through_its_life(commands_and_name: tuple[Comman
         ("complaint", "show", name, *at),
         ("complaint", "reject", name, "Still nobody", *at),
         ("complaint", "escalate", name, "Beyond me", *at),
+        ("attainment", "--complaints", *at),
         ("complaint", "list", "--everywhere", "--json", *at),
         ("complaint", "withdraw", name, *at),
         ("complaint", "close", name, *at),
@@ -63,6 +64,8 @@ async def test_a_complaint_goes_through_its_life(commands_and_name: tuple[Comman
     assert all(word in shown.printed for word in ("Nobody called", "We call today", "noted something"))
     assert "open, with headquarters" in rejected.printed
     assert "nobody is above" in above.complained
+    assert "unit manager" in counted.printed
+    assert counted.printed.splitlines()[-1].split() == ["all", "1", "1", "–", "–", "1"]
     # What is everywhere comes over the link, and there is none here.
     assert listed.status == 0
     assert "Possible now: nothing, it is over." in ended.complained

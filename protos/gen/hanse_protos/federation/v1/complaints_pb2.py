@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from hanse_protos.policy.v1 import policy_pb2 as hanse__protos_dot_policy_dot_v1_dot_policy__pb2
+from hanse_protos.ticket.v1 import attainment_pb2 as hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2
 from hanse_protos.ticket.v1 import complaint_pb2 as hanse__protos_dot_ticket_dot_v1_dot_complaint__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+hanse_protos/federation/v1/complaints.proto\x12\x1ahanse_protos.federation.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a#hanse_protos/policy/v1/policy.proto\x1a&hanse_protos/ticket/v1/complaint.proto\"\x93\x01\n\x0eGroupComplaint\x12\x41\n\tcomplaint\x18\x01 \x01(\x0b\x32(.hanse_protos.ticket.v1.ComplaintSummaryB\x04\xe2\x41\x01\x03\x12\x12\n\x04text\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x61nswer\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\"\xb5\x02\n\x1aListGroupComplaintsRequest\x12;\n\x06parent\x18\x01 \x01(\tB+\xe2\x41\x01\x02\xbaH$r\"2 ^units/(-|[a-z][a-z0-9-]{0,38})$\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12 \n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xf4\x03\x12K\n\x06states\x18\x04 \x03(\x0e\x32&.hanse_protos.ticket.v1.ComplaintStateB\x13\xe2\x41\x01\x01\xbaH\x0c\x92\x01\t\x10\n\"\x05\x82\x01\x02\x10\x01\x12H\n\x05level\x18\x05 \x01(\x0e\x32+.hanse_protos.policy.v1.HierarchyStep.LevelB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\"\x8b\x01\n\x1bListGroupComplaintsResponse\x12>\n\ncomplaints\x18\x01 \x03(\x0b\x32*.hanse_protos.federation.v1.GroupComplaint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0bunreachable\x18\x03 \x03(\t\"\x94\x01\n\x18GetGroupComplaintRequest\x12x\n\x04name\x18\x01 \x01(\tBj\xe2\x41\x01\x02\xbaHcra2_^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}/complaints/[a-z0-9][a-z0-9-]{0,63}$\"\xbe\x01\n AcknowledgeGroupComplaintRequest\x12x\n\x04name\x18\x01 \x01(\tBj\xe2\x41\x01\x02\xbaHcra2_^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}/complaints/[a-z0-9][a-z0-9-]{0,63}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"\xa5\x02\n\x1b\x41nswerGroupComplaintRequest\x12x\n\x04name\x18\x01 \x01(\tBj\xe2\x41\x01\x02\xbaHcra2_^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}/complaints/[a-z0-9][a-z0-9-]{0,63}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x04text\x18\x03 \x01(\tB\x0f\xe2\x41\x01\x02\xbaH\x08r\x06\x10\x01\x18\xa0\x9c\x01\x12K\n\x07outcome\x18\x04 \x01(\x0e\x32(.hanse_protos.ticket.v1.ComplaintOutcomeB\x10\xe2\x41\x01\x02\xbaH\t\x82\x01\x06\x18\x01\x18\x02\x18\x03\x32\x9c\x04\n\x15GroupComplaintService\x12\x86\x01\n\x13ListGroupComplaints\x12\x36.hanse_protos.federation.v1.ListGroupComplaintsRequest\x1a\x37.hanse_protos.federation.v1.ListGroupComplaintsResponse\x12u\n\x11GetGroupComplaint\x12\x34.hanse_protos.federation.v1.GetGroupComplaintRequest\x1a*.hanse_protos.federation.v1.GroupComplaint\x12\x85\x01\n\x19\x41\x63knowledgeGroupComplaint\x12<.hanse_protos.federation.v1.AcknowledgeGroupComplaintRequest\x1a*.hanse_protos.federation.v1.GroupComplaint\x12{\n\x14\x41nswerGroupComplaint\x12\x37.hanse_protos.federation.v1.AnswerGroupComplaintRequest\x1a*.hanse_protos.federation.v1.GroupComplaintb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+hanse_protos/federation/v1/complaints.proto\x12\x1ahanse_protos.federation.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a#hanse_protos/policy/v1/policy.proto\x1a\'hanse_protos/ticket/v1/attainment.proto\x1a&hanse_protos/ticket/v1/complaint.proto\"\x93\x01\n\x0eGroupComplaint\x12\x41\n\tcomplaint\x18\x01 \x01(\x0b\x32(.hanse_protos.ticket.v1.ComplaintSummaryB\x04\xe2\x41\x01\x03\x12\x12\n\x04text\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x61nswer\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\"\xb5\x02\n\x1aListGroupComplaintsRequest\x12;\n\x06parent\x18\x01 \x01(\tB+\xe2\x41\x01\x02\xbaH$r\"2 ^units/(-|[a-z][a-z0-9-]{0,38})$\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12 \n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xf4\x03\x12K\n\x06states\x18\x04 \x03(\x0e\x32&.hanse_protos.ticket.v1.ComplaintStateB\x13\xe2\x41\x01\x01\xbaH\x0c\x92\x01\t\x10\n\"\x05\x82\x01\x02\x10\x01\x12H\n\x05level\x18\x05 \x01(\x0e\x32+.hanse_protos.policy.v1.HierarchyStep.LevelB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01\"\x8b\x01\n\x1bListGroupComplaintsResponse\x12>\n\ncomplaints\x18\x01 \x03(\x0b\x32*.hanse_protos.federation.v1.GroupComplaint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0bunreachable\x18\x03 \x03(\t\"\x94\x01\n\x18GetGroupComplaintRequest\x12x\n\x04name\x18\x01 \x01(\tBj\xe2\x41\x01\x02\xbaHcra2_^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}/complaints/[a-z0-9][a-z0-9-]{0,63}$\"\xbe\x01\n AcknowledgeGroupComplaintRequest\x12x\n\x04name\x18\x01 \x01(\tBj\xe2\x41\x01\x02\xbaHcra2_^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}/complaints/[a-z0-9][a-z0-9-]{0,63}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"\xa5\x02\n\x1b\x41nswerGroupComplaintRequest\x12x\n\x04name\x18\x01 \x01(\tBj\xe2\x41\x01\x02\xbaHcra2_^units/[a-z][a-z0-9-]{0,38}/tickets/[a-z0-9][a-z0-9-]{0,63}/complaints/[a-z0-9][a-z0-9-]{0,63}$\x12 \n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x04text\x18\x03 \x01(\tB\x0f\xe2\x41\x01\x02\xbaH\x08r\x06\x10\x01\x18\xa0\x9c\x01\x12K\n\x07outcome\x18\x04 \x01(\x0e\x32(.hanse_protos.ticket.v1.ComplaintOutcomeB\x10\xe2\x41\x01\x02\xbaH\t\x82\x01\x06\x18\x01\x18\x02\x18\x03\"\xa1\x01\n\"GetGroupComplaintAttainmentRequest\x12;\n\x06parent\x18\x01 \x01(\tB+\xe2\x41\x01\x02\xbaH$r\"2 ^units/(-|[a-z][a-z0-9-]{0,38})$\x12>\n\x06period\x18\x02 \x01(\x0b\x32(.hanse_protos.ticket.v1.AttainmentPeriodB\x04\xe2\x41\x01\x01\x32\xaf\x05\n\x15GroupComplaintService\x12\x86\x01\n\x13ListGroupComplaints\x12\x36.hanse_protos.federation.v1.ListGroupComplaintsRequest\x1a\x37.hanse_protos.federation.v1.ListGroupComplaintsResponse\x12u\n\x11GetGroupComplaint\x12\x34.hanse_protos.federation.v1.GetGroupComplaintRequest\x1a*.hanse_protos.federation.v1.GroupComplaint\x12\x85\x01\n\x19\x41\x63knowledgeGroupComplaint\x12<.hanse_protos.federation.v1.AcknowledgeGroupComplaintRequest\x1a*.hanse_protos.federation.v1.GroupComplaint\x12{\n\x14\x41nswerGroupComplaint\x12\x37.hanse_protos.federation.v1.AnswerGroupComplaintRequest\x1a*.hanse_protos.federation.v1.GroupComplaint\x12\x90\x01\n\x1bGetGroupComplaintAttainment\x12>.hanse_protos.federation.v1.GetGroupComplaintAttainmentRequest\x1a\x31.hanse_protos.ticket.v1.ComplaintAttainmentReportb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -67,18 +68,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANSWERGROUPCOMPLAINTREQUEST'].fields_by_name['text']._serialized_options = b'\342A\001\002\272H\010r\006\020\001\030\240\234\001'
   _globals['_ANSWERGROUPCOMPLAINTREQUEST'].fields_by_name['outcome']._loaded_options = None
   _globals['_ANSWERGROUPCOMPLAINTREQUEST'].fields_by_name['outcome']._serialized_options = b'\342A\001\002\272H\t\202\001\006\030\001\030\002\030\003'
-  _globals['_GROUPCOMPLAINT']._serialized_start=215
-  _globals['_GROUPCOMPLAINT']._serialized_end=362
-  _globals['_LISTGROUPCOMPLAINTSREQUEST']._serialized_start=365
-  _globals['_LISTGROUPCOMPLAINTSREQUEST']._serialized_end=674
-  _globals['_LISTGROUPCOMPLAINTSRESPONSE']._serialized_start=677
-  _globals['_LISTGROUPCOMPLAINTSRESPONSE']._serialized_end=816
-  _globals['_GETGROUPCOMPLAINTREQUEST']._serialized_start=819
-  _globals['_GETGROUPCOMPLAINTREQUEST']._serialized_end=967
-  _globals['_ACKNOWLEDGEGROUPCOMPLAINTREQUEST']._serialized_start=970
-  _globals['_ACKNOWLEDGEGROUPCOMPLAINTREQUEST']._serialized_end=1160
-  _globals['_ANSWERGROUPCOMPLAINTREQUEST']._serialized_start=1163
-  _globals['_ANSWERGROUPCOMPLAINTREQUEST']._serialized_end=1456
-  _globals['_GROUPCOMPLAINTSERVICE']._serialized_start=1459
-  _globals['_GROUPCOMPLAINTSERVICE']._serialized_end=1999
+  _globals['_GETGROUPCOMPLAINTATTAINMENTREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_GETGROUPCOMPLAINTATTAINMENTREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\272H$r\"2 ^units/(-|[a-z][a-z0-9-]{0,38})$'
+  _globals['_GETGROUPCOMPLAINTATTAINMENTREQUEST'].fields_by_name['period']._loaded_options = None
+  _globals['_GETGROUPCOMPLAINTATTAINMENTREQUEST'].fields_by_name['period']._serialized_options = b'\342A\001\001'
+  _globals['_GROUPCOMPLAINT']._serialized_start=256
+  _globals['_GROUPCOMPLAINT']._serialized_end=403
+  _globals['_LISTGROUPCOMPLAINTSREQUEST']._serialized_start=406
+  _globals['_LISTGROUPCOMPLAINTSREQUEST']._serialized_end=715
+  _globals['_LISTGROUPCOMPLAINTSRESPONSE']._serialized_start=718
+  _globals['_LISTGROUPCOMPLAINTSRESPONSE']._serialized_end=857
+  _globals['_GETGROUPCOMPLAINTREQUEST']._serialized_start=860
+  _globals['_GETGROUPCOMPLAINTREQUEST']._serialized_end=1008
+  _globals['_ACKNOWLEDGEGROUPCOMPLAINTREQUEST']._serialized_start=1011
+  _globals['_ACKNOWLEDGEGROUPCOMPLAINTREQUEST']._serialized_end=1201
+  _globals['_ANSWERGROUPCOMPLAINTREQUEST']._serialized_start=1204
+  _globals['_ANSWERGROUPCOMPLAINTREQUEST']._serialized_end=1497
+  _globals['_GETGROUPCOMPLAINTATTAINMENTREQUEST']._serialized_start=1500
+  _globals['_GETGROUPCOMPLAINTATTAINMENTREQUEST']._serialized_end=1661
+  _globals['_GROUPCOMPLAINTSERVICE']._serialized_start=1664
+  _globals['_GROUPCOMPLAINTSERVICE']._serialized_end=2351
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from hanse_protos.policy.v1 import policy_pb2 as _policy_pb2
+from hanse_protos.ticket.v1 import attainment_pb2 as _attainment_pb2
 from hanse_protos.ticket.v1 import complaint_pb2 as _complaint_pb2
 import builtins as _builtins
 import sys
@@ -211,3 +212,31 @@ class AnswerGroupComplaintRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AnswerGroupComplaintRequest: _TypeAlias = AnswerGroupComplaintRequest  # noqa: Y015
+
+@_typing.final
+class GetGroupComplaintAttainmentRequest(_message.Message):
+    """Request for GetGroupComplaintAttainment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """"units/-" for every unit, or one home unit."""
+    @_builtins.property
+    def period(self) -> _attainment_pb2.AttainmentPeriod:
+        """The period in which the complaints were filed."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        period: _attainment_pb2.AttainmentPeriod | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetGroupComplaintAttainmentRequest: _TypeAlias = GetGroupComplaintAttainmentRequest  # noqa: Y015

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from hanse_protos.federation.v1 import complaints_pb2 as hanse__protos_dot_federation_dot_v1_dot_complaints__pb2
+from hanse_protos.ticket.v1 import attainment_pb2 as hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -55,6 +56,11 @@ class GroupComplaintServiceStub:
                 request_serializer=hanse__protos_dot_federation_dot_v1_dot_complaints__pb2.AnswerGroupComplaintRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_federation_dot_v1_dot_complaints__pb2.GroupComplaint.FromString,
                 _registered_method=True)
+        self.GetGroupComplaintAttainment = channel.unary_unary(
+                '/hanse_protos.federation.v1.GroupComplaintService/GetGroupComplaintAttainment',
+                request_serializer=hanse__protos_dot_federation_dot_v1_dot_complaints__pb2.GetGroupComplaintAttainmentRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.ComplaintAttainmentReport.FromString,
+                _registered_method=True)
 
 
 class GroupComplaintServiceServicer:
@@ -89,6 +95,13 @@ class GroupComplaintServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetGroupComplaintAttainment(self, request, context):
+        """Counts the complaints of every unit that were filed in a period, by unit and level, as far as the units have told.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GroupComplaintServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +124,11 @@ def add_GroupComplaintServiceServicer_to_server(servicer, server):
                     servicer.AnswerGroupComplaint,
                     request_deserializer=hanse__protos_dot_federation_dot_v1_dot_complaints__pb2.AnswerGroupComplaintRequest.FromString,
                     response_serializer=hanse__protos_dot_federation_dot_v1_dot_complaints__pb2.GroupComplaint.SerializeToString,
+            ),
+            'GetGroupComplaintAttainment': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGroupComplaintAttainment,
+                    request_deserializer=hanse__protos_dot_federation_dot_v1_dot_complaints__pb2.GetGroupComplaintAttainmentRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.ComplaintAttainmentReport.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +240,33 @@ class GroupComplaintService:
             '/hanse_protos.federation.v1.GroupComplaintService/AnswerGroupComplaint',
             hanse__protos_dot_federation_dot_v1_dot_complaints__pb2.AnswerGroupComplaintRequest.SerializeToString,
             hanse__protos_dot_federation_dot_v1_dot_complaints__pb2.GroupComplaint.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGroupComplaintAttainment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.federation.v1.GroupComplaintService/GetGroupComplaintAttainment',
+            hanse__protos_dot_federation_dot_v1_dot_complaints__pb2.GetGroupComplaintAttainmentRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.ComplaintAttainmentReport.FromString,
             options,
             channel_credentials,
             insecure,

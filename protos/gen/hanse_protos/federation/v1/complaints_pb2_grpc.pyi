@@ -6,6 +6,7 @@ Complaints of the whole group, and those that have come to headquarters: it take
 from collections import abc as _abc
 from grpc import aio as _aio
 from hanse_protos.federation.v1 import complaints_pb2 as _complaints_pb2
+from hanse_protos.ticket.v1 import attainment_pb2 as _attainment_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -41,6 +42,8 @@ class GroupComplaintServiceStub:
     """Takes up a complaint that has come to headquarters; its home is told. Refused to whoever worked on the ticket."""
     AnswerGroupComplaint: _grpc.UnaryUnaryMultiCallable[_complaints_pb2.AnswerGroupComplaintRequest, _complaints_pb2.GroupComplaint]
     """Answers a complaint that has come to headquarters; its home is told, and tells the customer."""
+    GetGroupComplaintAttainment: _grpc.UnaryUnaryMultiCallable[_complaints_pb2.GetGroupComplaintAttainmentRequest, _attainment_pb2.ComplaintAttainmentReport]
+    """Counts the complaints of every unit that were filed in a period, by unit and level, as far as the units have told."""
 
 @_typing.type_check_only
 class GroupComplaintServiceAsyncStub(GroupComplaintServiceStub):
@@ -55,6 +58,8 @@ class GroupComplaintServiceAsyncStub(GroupComplaintServiceStub):
     """Takes up a complaint that has come to headquarters; its home is told. Refused to whoever worked on the ticket."""
     AnswerGroupComplaint: _aio.UnaryUnaryMultiCallable[_complaints_pb2.AnswerGroupComplaintRequest, _complaints_pb2.GroupComplaint]  # type: ignore[assignment]
     """Answers a complaint that has come to headquarters; its home is told, and tells the customer."""
+    GetGroupComplaintAttainment: _aio.UnaryUnaryMultiCallable[_complaints_pb2.GetGroupComplaintAttainmentRequest, _attainment_pb2.ComplaintAttainmentReport]  # type: ignore[assignment]
+    """Counts the complaints of every unit that were filed in a period, by unit and level, as far as the units have told."""
 
 class GroupComplaintServiceServicer(metaclass=_abc_1.ABCMeta):
     """Headquarters' view of complaints, and what it does with those that have come to it."""
@@ -90,5 +95,13 @@ class GroupComplaintServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_complaints_pb2.GroupComplaint, _abc.Awaitable[_complaints_pb2.GroupComplaint]]:
         """Answers a complaint that has come to headquarters; its home is told, and tells the customer."""
+
+    @_abc_1.abstractmethod
+    def GetGroupComplaintAttainment(
+        self,
+        request: _complaints_pb2.GetGroupComplaintAttainmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attainment_pb2.ComplaintAttainmentReport, _abc.Awaitable[_attainment_pb2.ComplaintAttainmentReport]]:
+        """Counts the complaints of every unit that were filed in a period, by unit and level, as far as the units have told."""
 
 def add_GroupComplaintServiceServicer_to_server(servicer: GroupComplaintServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

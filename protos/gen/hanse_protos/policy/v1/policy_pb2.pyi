@@ -168,7 +168,7 @@ class PolicyDocument(_message.Message):
 
     @_builtins.property
     def complaints(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComplaintRule]:
-        """What is promised to somebody who complains about how a ticket was handled: the first whose condition holds applies. None: complaints have no deadlines, and begin with the unit's manager."""
+        """What is promised to somebody who complains about how a ticket was handled: the first whose condition holds applies. None: nobody has to take them up or answer them by a time, and they begin with the unit's manager."""
 
     @_builtins.property
     def return_limit(self) -> Global___ReturnLimit:

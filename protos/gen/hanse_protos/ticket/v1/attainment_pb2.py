@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from hanse_protos.policy.v1 import policy_pb2 as hanse__protos_dot_policy_dot_v1_dot_policy__pb2
 from hanse_protos.ticket.v1 import ticket_pb2 as hanse__protos_dot_ticket_dot_v1_dot_ticket__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'hanse_protos/ticket/v1/attainment.proto\x12\x16hanse_protos.ticket.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hanse_protos/ticket/v1/ticket.proto\"\xe7\x01\n\x14GetAttainmentRequest\x12\x37\n\x06parent\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12>\n\x06period\x18\x02 \x01(\x0b\x32(.hanse_protos.ticket.v1.AttainmentPeriodB\x04\xe2\x41\x01\x01\x12V\n\x08group_by\x18\x03 \x03(\x0e\x32+.hanse_protos.ticket.v1.AttainmentDimensionB\x17\xe2\x41\x01\x01\xbaH\x10\x92\x01\r\x10\n\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\"|\n\x10\x41ttainmentPeriod\x12\x34\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"}\n\x10\x41ttainmentReport\x12\x33\n\x04rows\x18\x01 \x03(\x0b\x32%.hanse_protos.ticket.v1.AttainmentRow\x12\x34\n\x05total\x18\x02 \x01(\x0b\x32%.hanse_protos.ticket.v1.AttainmentRow\"\x8f\x04\n\rAttainmentRow\x12\x12\n\x04unit\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x36\n\x04kind\x18\x02 \x01(\x0e\x32\".hanse_protos.ticket.v1.Clock.KindB\x04\xe2\x41\x01\x03\x12\x12\n\x04tier\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08\x63\x61tegory\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x38\n\x08priority\x18\x05 \x01(\x0e\x32 .hanse_protos.ticket.v1.PriorityB\x04\xe2\x41\x01\x03\x12\x14\n\x06target\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0epolicy_version\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x11\n\x03met\x18\x08 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08\x62reached\x18\t \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1e\n\x10\x61ttained_percent\x18\n \x01(\x01\x42\x04\xe2\x41\x01\x03\x12&\n\x13median_used_percent\x18\x0b \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12#\n\x10p90_used_percent\x18\x0c \x01(\x01\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x12<\n\x07towards\x18\r \x01(\x0e\x32%.hanse_protos.ticket.v1.Clock.TowardsB\x04\xe2\x41\x01\x03\x12\x15\n\x07service\x18\x0e \x01(\tB\x04\xe2\x41\x01\x03\x42\x16\n\x14_median_used_percentB\x13\n\x11_p90_used_percent*\xca\x01\n\x13\x41ttainmentDimension\x12$\n ATTAINMENT_DIMENSION_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x42Y_UNIT\x10\x01\x12\x0b\n\x07\x42Y_KIND\x10\x02\x12\x0b\n\x07\x42Y_TIER\x10\x03\x12\x0f\n\x0b\x42Y_CATEGORY\x10\x04\x12\x0f\n\x0b\x42Y_PRIORITY\x10\x05\x12\r\n\tBY_TARGET\x10\x06\x12\x15\n\x11\x42Y_POLICY_VERSION\x10\x07\x12\x0e\n\nBY_TOWARDS\x10\x08\x12\x0e\n\nBY_SERVICE\x10\t2|\n\x11\x41ttainmentService\x12g\n\rGetAttainment\x12,.hanse_protos.ticket.v1.GetAttainmentRequest\x1a(.hanse_protos.ticket.v1.AttainmentReportb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'hanse_protos/ticket/v1/attainment.proto\x12\x16hanse_protos.ticket.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#hanse_protos/policy/v1/policy.proto\x1a#hanse_protos/ticket/v1/ticket.proto\"\xe7\x01\n\x14GetAttainmentRequest\x12\x37\n\x06parent\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12>\n\x06period\x18\x02 \x01(\x0b\x32(.hanse_protos.ticket.v1.AttainmentPeriodB\x04\xe2\x41\x01\x01\x12V\n\x08group_by\x18\x03 \x03(\x0e\x32+.hanse_protos.ticket.v1.AttainmentDimensionB\x17\xe2\x41\x01\x01\xbaH\x10\x92\x01\r\x10\n\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\"|\n\x10\x41ttainmentPeriod\x12\x34\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"}\n\x10\x41ttainmentReport\x12\x33\n\x04rows\x18\x01 \x03(\x0b\x32%.hanse_protos.ticket.v1.AttainmentRow\x12\x34\n\x05total\x18\x02 \x01(\x0b\x32%.hanse_protos.ticket.v1.AttainmentRow\"\x8f\x04\n\rAttainmentRow\x12\x12\n\x04unit\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x36\n\x04kind\x18\x02 \x01(\x0e\x32\".hanse_protos.ticket.v1.Clock.KindB\x04\xe2\x41\x01\x03\x12\x12\n\x04tier\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08\x63\x61tegory\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x38\n\x08priority\x18\x05 \x01(\x0e\x32 .hanse_protos.ticket.v1.PriorityB\x04\xe2\x41\x01\x03\x12\x14\n\x06target\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0epolicy_version\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x11\n\x03met\x18\x08 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08\x62reached\x18\t \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1e\n\x10\x61ttained_percent\x18\n \x01(\x01\x42\x04\xe2\x41\x01\x03\x12&\n\x13median_used_percent\x18\x0b \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12#\n\x10p90_used_percent\x18\x0c \x01(\x01\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x12<\n\x07towards\x18\r \x01(\x0e\x32%.hanse_protos.ticket.v1.Clock.TowardsB\x04\xe2\x41\x01\x03\x12\x15\n\x07service\x18\x0e \x01(\tB\x04\xe2\x41\x01\x03\x42\x16\n\x14_median_used_percentB\x13\n\x11_p90_used_percent\"\x98\x01\n\x1dGetComplaintAttainmentRequest\x12\x37\n\x06parent\x18\x01 \x01(\tB\'\xe2\x41\x01\x02\xbaH r\x1e\x32\x1c^units/[a-z][a-z0-9-]{0,38}$\x12>\n\x06period\x18\x02 \x01(\x0b\x32(.hanse_protos.ticket.v1.AttainmentPeriodB\x04\xe2\x41\x01\x01\"\x98\x01\n\x19\x43omplaintAttainmentReport\x12<\n\x04rows\x18\x01 \x03(\x0b\x32..hanse_protos.ticket.v1.ComplaintAttainmentRow\x12=\n\x05total\x18\x02 \x01(\x0b\x32..hanse_protos.ticket.v1.ComplaintAttainmentRow\"\xb9\x02\n\x16\x43omplaintAttainmentRow\x12\x12\n\x04unit\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12@\n\x05level\x18\x02 \x01(\x0e\x32+.hanse_protos.policy.v1.HierarchyStep.LevelB\x04\xe2\x41\x01\x03\x12\x14\n\x06opened\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x17\n\tescalated\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12!\n\x13\x61\x63knowledgement_met\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12&\n\x18\x61\x63knowledgement_breached\x18\x06 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x18\n\nanswer_met\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1d\n\x0f\x61nswer_breached\x18\x08 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08rejected\x18\t \x01(\x03\x42\x04\xe2\x41\x01\x03*\xca\x01\n\x13\x41ttainmentDimension\x12$\n ATTAINMENT_DIMENSION_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x42Y_UNIT\x10\x01\x12\x0b\n\x07\x42Y_KIND\x10\x02\x12\x0b\n\x07\x42Y_TIER\x10\x03\x12\x0f\n\x0b\x42Y_CATEGORY\x10\x04\x12\x0f\n\x0b\x42Y_PRIORITY\x10\x05\x12\r\n\tBY_TARGET\x10\x06\x12\x15\n\x11\x42Y_POLICY_VERSION\x10\x07\x12\x0e\n\nBY_TOWARDS\x10\x08\x12\x0e\n\nBY_SERVICE\x10\t2\x81\x02\n\x11\x41ttainmentService\x12g\n\rGetAttainment\x12,.hanse_protos.ticket.v1.GetAttainmentRequest\x1a(.hanse_protos.ticket.v1.AttainmentReport\x12\x82\x01\n\x16GetComplaintAttainment\x12\x35.hanse_protos.ticket.v1.GetComplaintAttainmentRequest\x1a\x31.hanse_protos.ticket.v1.ComplaintAttainmentReportb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -73,16 +74,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATTAINMENTROW'].fields_by_name['towards']._serialized_options = b'\342A\001\003'
   _globals['_ATTAINMENTROW'].fields_by_name['service']._loaded_options = None
   _globals['_ATTAINMENTROW'].fields_by_name['service']._serialized_options = b'\342A\001\003'
-  _globals['_ATTAINMENTDIMENSION']._serialized_start=1217
-  _globals['_ATTAINMENTDIMENSION']._serialized_end=1419
-  _globals['_GETATTAINMENTREQUEST']._serialized_start=200
-  _globals['_GETATTAINMENTREQUEST']._serialized_end=431
-  _globals['_ATTAINMENTPERIOD']._serialized_start=433
-  _globals['_ATTAINMENTPERIOD']._serialized_end=557
-  _globals['_ATTAINMENTREPORT']._serialized_start=559
-  _globals['_ATTAINMENTREPORT']._serialized_end=684
-  _globals['_ATTAINMENTROW']._serialized_start=687
-  _globals['_ATTAINMENTROW']._serialized_end=1214
-  _globals['_ATTAINMENTSERVICE']._serialized_start=1421
-  _globals['_ATTAINMENTSERVICE']._serialized_end=1545
+  _globals['_GETCOMPLAINTATTAINMENTREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_GETCOMPLAINTATTAINMENTREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\272H r\0362\034^units/[a-z][a-z0-9-]{0,38}$'
+  _globals['_GETCOMPLAINTATTAINMENTREQUEST'].fields_by_name['period']._loaded_options = None
+  _globals['_GETCOMPLAINTATTAINMENTREQUEST'].fields_by_name['period']._serialized_options = b'\342A\001\001'
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['unit']._loaded_options = None
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['unit']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['level']._loaded_options = None
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['level']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['opened']._loaded_options = None
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['opened']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['escalated']._loaded_options = None
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['escalated']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['acknowledgement_met']._loaded_options = None
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['acknowledgement_met']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['acknowledgement_breached']._loaded_options = None
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['acknowledgement_breached']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['answer_met']._loaded_options = None
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['answer_met']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['answer_breached']._loaded_options = None
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['answer_breached']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['rejected']._loaded_options = None
+  _globals['_COMPLAINTATTAINMENTROW'].fields_by_name['rejected']._serialized_options = b'\342A\001\003'
+  _globals['_ATTAINMENTDIMENSION']._serialized_start=1880
+  _globals['_ATTAINMENTDIMENSION']._serialized_end=2082
+  _globals['_GETATTAINMENTREQUEST']._serialized_start=237
+  _globals['_GETATTAINMENTREQUEST']._serialized_end=468
+  _globals['_ATTAINMENTPERIOD']._serialized_start=470
+  _globals['_ATTAINMENTPERIOD']._serialized_end=594
+  _globals['_ATTAINMENTREPORT']._serialized_start=596
+  _globals['_ATTAINMENTREPORT']._serialized_end=721
+  _globals['_ATTAINMENTROW']._serialized_start=724
+  _globals['_ATTAINMENTROW']._serialized_end=1251
+  _globals['_GETCOMPLAINTATTAINMENTREQUEST']._serialized_start=1254
+  _globals['_GETCOMPLAINTATTAINMENTREQUEST']._serialized_end=1406
+  _globals['_COMPLAINTATTAINMENTREPORT']._serialized_start=1409
+  _globals['_COMPLAINTATTAINMENTREPORT']._serialized_end=1561
+  _globals['_COMPLAINTATTAINMENTROW']._serialized_start=1564
+  _globals['_COMPLAINTATTAINMENTROW']._serialized_end=1877
+  _globals['_ATTAINMENTSERVICE']._serialized_start=2085
+  _globals['_ATTAINMENTSERVICE']._serialized_end=2342
 # @@protoc_insertion_point(module_scope)

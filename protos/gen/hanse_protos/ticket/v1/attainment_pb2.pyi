@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from hanse_protos.policy.v1 import policy_pb2 as _policy_pb2
 from hanse_protos.ticket.v1 import ticket_pb2 as _ticket_pb2
 import builtins as _builtins
 import sys
@@ -247,3 +248,115 @@ class AttainmentRow(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__p90_used_percent) -> _WhichOneofReturnType__p90_used_percent | None: ...
 
 Global___AttainmentRow: _TypeAlias = AttainmentRow  # noqa: Y015
+
+@_typing.final
+class GetComplaintAttainmentRequest(_message.Message):
+    """Request for GetComplaintAttainment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """The unit, "units/shanghai"."""
+    @_builtins.property
+    def period(self) -> Global___AttainmentPeriod:
+        """The period in which the complaints were filed."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        period: Global___AttainmentPeriod | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetComplaintAttainmentRequest: _TypeAlias = GetComplaintAttainmentRequest  # noqa: Y015
+
+@_typing.final
+class ComplaintAttainmentReport(_message.Message):
+    """How complaints were dealt with. No text, no person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComplaintAttainmentRow]:
+        """A row for each unit and level that has or had a complaint, in that order."""
+
+    @_builtins.property
+    def total(self) -> Global___ComplaintAttainmentRow:
+        """All of them together."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___ComplaintAttainmentRow] | None = ...,
+        total: Global___ComplaintAttainmentRow | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComplaintAttainmentReport: _TypeAlias = ComplaintAttainmentReport  # noqa: Y015
+
+@_typing.final
+class ComplaintAttainmentRow(_message.Message):
+    """What came to one level, and how the level dealt with it. What is under way is neither met nor breached."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    OPENED_FIELD_NUMBER: _builtins.int
+    ESCALATED_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGEMENT_MET_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGEMENT_BREACHED_FIELD_NUMBER: _builtins.int
+    ANSWER_MET_FIELD_NUMBER: _builtins.int
+    ANSWER_BREACHED_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    """The home unit of the tickets; unset in the total."""
+    level: _policy_pb2.HierarchyStep.Level.ValueType
+    """The level; unset in the total."""
+    opened: _builtins.int
+    """Complaints that began at this level."""
+    escalated: _builtins.int
+    """Complaints that came to this level from the one below."""
+    acknowledgement_met: _builtins.int
+    """Those that this level took up in time."""
+    acknowledgement_breached: _builtins.int
+    """Those that it did not take up in time."""
+    answer_met: _builtins.int
+    """Those that it answered in time."""
+    answer_breached: _builtins.int
+    """Those that it did not answer in time."""
+    rejected: _builtins.int
+    """Those of its answers that the customer rejected."""
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        level: _policy_pb2.HierarchyStep.Level.ValueType = ...,
+        opened: _builtins.int = ...,
+        escalated: _builtins.int = ...,
+        acknowledgement_met: _builtins.int = ...,
+        acknowledgement_breached: _builtins.int = ...,
+        answer_met: _builtins.int = ...,
+        answer_breached: _builtins.int = ...,
+        rejected: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledgement_breached", b"acknowledgement_breached", "acknowledgement_met", b"acknowledgement_met", "answer_breached", b"answer_breached", "answer_met", b"answer_met", "escalated", b"escalated", "level", b"level", "opened", b"opened", "rejected", b"rejected", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComplaintAttainmentRow: _TypeAlias = ComplaintAttainmentRow  # noqa: Y015

@@ -40,6 +40,11 @@ class AttainmentServiceStub:
                 request_serializer=hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.GetAttainmentRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.AttainmentReport.FromString,
                 _registered_method=True)
+        self.GetComplaintAttainment = channel.unary_unary(
+                '/hanse_protos.ticket.v1.AttainmentService/GetComplaintAttainment',
+                request_serializer=hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.GetComplaintAttainmentRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.ComplaintAttainmentReport.FromString,
+                _registered_method=True)
 
 
 class AttainmentServiceServicer:
@@ -53,6 +58,13 @@ class AttainmentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetComplaintAttainment(self, request, context):
+        """Counts the complaints that were filed in a period, by level: how many were taken up and answered in time, went on to the next level, and had their answers rejected.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AttainmentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +72,11 @@ def add_AttainmentServiceServicer_to_server(servicer, server):
                     servicer.GetAttainment,
                     request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.GetAttainmentRequest.FromString,
                     response_serializer=hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.AttainmentReport.SerializeToString,
+            ),
+            'GetComplaintAttainment': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetComplaintAttainment,
+                    request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.GetComplaintAttainmentRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.ComplaintAttainmentReport.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +107,33 @@ class AttainmentService:
             '/hanse_protos.ticket.v1.AttainmentService/GetAttainment',
             hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.GetAttainmentRequest.SerializeToString,
             hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.AttainmentReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetComplaintAttainment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.ticket.v1.AttainmentService/GetComplaintAttainment',
+            hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.GetComplaintAttainmentRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_attainment__pb2.ComplaintAttainmentReport.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,8 @@ class AttainmentServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AttainmentServiceAsyncStub: ...
     GetAttainment: _grpc.UnaryUnaryMultiCallable[_attainment_pb2.GetAttainmentRequest, _attainment_pb2.AttainmentReport]
     """Counts the clocks whose outcome was decided in a period: met when they stopped in time, breached when they ran out."""
+    GetComplaintAttainment: _grpc.UnaryUnaryMultiCallable[_attainment_pb2.GetComplaintAttainmentRequest, _attainment_pb2.ComplaintAttainmentReport]
+    """Counts the complaints that were filed in a period, by level: how many were taken up and answered in time, went on to the next level, and had their answers rejected."""
 
 @_typing.type_check_only
 class AttainmentServiceAsyncStub(AttainmentServiceStub):
@@ -43,6 +45,8 @@ class AttainmentServiceAsyncStub(AttainmentServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetAttainment: _aio.UnaryUnaryMultiCallable[_attainment_pb2.GetAttainmentRequest, _attainment_pb2.AttainmentReport]  # type: ignore[assignment]
     """Counts the clocks whose outcome was decided in a period: met when they stopped in time, breached when they ran out."""
+    GetComplaintAttainment: _aio.UnaryUnaryMultiCallable[_attainment_pb2.GetComplaintAttainmentRequest, _attainment_pb2.ComplaintAttainmentReport]  # type: ignore[assignment]
+    """Counts the complaints that were filed in a period, by level: how many were taken up and answered in time, went on to the next level, and had their answers rejected."""
 
 class AttainmentServiceServicer(metaclass=_abc_1.ABCMeta):
     """How a unit has kept its promises."""
@@ -54,5 +58,13 @@ class AttainmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_attainment_pb2.AttainmentReport, _abc.Awaitable[_attainment_pb2.AttainmentReport]]:
         """Counts the clocks whose outcome was decided in a period: met when they stopped in time, breached when they ran out."""
+
+    @_abc_1.abstractmethod
+    def GetComplaintAttainment(
+        self,
+        request: _attainment_pb2.GetComplaintAttainmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attainment_pb2.ComplaintAttainmentReport, _abc.Awaitable[_attainment_pb2.ComplaintAttainmentReport]]:
+        """Counts the complaints that were filed in a period, by level: how many were taken up and answered in time, went on to the next level, and had their answers rejected."""
 
 def add_AttainmentServiceServicer_to_server(servicer: AttainmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -103,9 +103,7 @@ async def test_a_restored_complaint_closes_at_its_old_time(desk: Desk, complaint
     assert (await complaints.get(name)).summary == before
 
 
-async def test_where_nothing_is_promised_whoever_handles_it_closes_it(desk: Desk) -> None:
+async def test_where_nothing_is_promised_an_answer_waits_two_weeks_all_the_same(desk: Desk) -> None:
     complaints = await promising(desk, "")
     name = (await complaints.answered((await desk.open()).name)).name
-    desk.clock.advance(hours=100 * 24)
-    await complaints.evaluate(name)
-    assert (await complaints.get(name)).summary.state == pb.COMPLAINT_ANSWERED
+    assert instant((await complaints.evaluate(name)).next_due_time) == MONDAY + timedelta(days=14)
