@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -45,7 +46,8 @@ class Known:
 
 def requests(message_class: type[Message], known: Known) -> st.SearchStrategy[Message]:
     """Return a strategy for messages of a class."""
-    tame, wild = (_messages(message_class, known, MAX_DEPTH, wild) for wild in (False, True))
+    name = message_class.DESCRIPTOR.full_name
+    tame, wild = (_messages(name, known, MAX_DEPTH, wild) for wild in (False, True))
     return st.one_of(tame, tame, wild)
 
 
@@ -60,16 +62,12 @@ _WELL_KNOWN: Mapping[str, Callable[[type[Message]], st.SearchStrategy[Message]]]
 
 
 @lru_cache(maxsize=4096)
-def _messages(
-    message_class: type[Message],
-    known: Known,
-    depth: int,
-    wild: bool,
-) -> st.SearchStrategy[Message]:
-    descriptor: Descriptor = message_class.DESCRIPTOR
+def _messages(name: str, known: Known, depth: int, wild: bool) -> st.SearchStrategy[Message]:
+    descriptor = descriptor_pool.Default().FindMessageTypeByName(name)
+    message_class = GetMessageClass(descriptor)
     maker = _Maker(known, depth, wild)
-    if not wild and descriptor.full_name in _WELL_KNOWN:
-        return _WELL_KNOWN[descriptor.full_name](message_class)
+    if not wild and name in _WELL_KNOWN:
+        return _WELL_KNOWN[name](message_class)
 
     @st.composite
     def build(draw: Draw) -> Message:
@@ -123,14 +121,14 @@ class _Maker:
                     items.append(draw(self._values(field, rules.repeated.items)))
 
     def _fill_map(self, draw: Draw, message: Message, field: FieldDescriptor) -> None:
-        key, value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
+        key, value = (_message_type(field).fields_by_name[name] for name in ("key", "value"))
         if value.cpp_type != FieldDescriptor.CPPTYPE_MESSAGE:
             for _ in range(draw(st.integers(0, MAX_ITEMS))):
                 drawn = draw(self._values(key, _rules(key)))
                 getattr(message, field.name)[drawn] = draw(self._values(value, _rules(value)))
 
     def _inner(self, field: FieldDescriptor) -> st.SearchStrategy[Message]:
-        return _messages(GetMessageClass(field.message_type), self.known, max(self.depth - 1, 0), self.wild)
+        return _messages(_message_type(field).full_name, self.known, max(self.depth - 1, 0), self.wild)
 
     def _values(self, field: FieldDescriptor, rules: validate_pb2.FieldRules) -> st.SearchStrategy[Any]:
         tame = _tame(field, rules, self.known)
@@ -138,6 +136,11 @@ class _Maker:
             return tame
         wild = _wild(field)
         return st.integers(1, WILD_ONE_IN).flatmap(lambda number: wild if number == 1 else tame)
+
+
+def _message_type(field: FieldDescriptor) -> Descriptor:
+    assert field.message_type is not None
+    return field.message_type
 
 
 def _is_required(field: FieldDescriptor) -> bool:
@@ -159,6 +162,7 @@ def _tame(field: FieldDescriptor, rules: validate_pb2.FieldRules, known: Known) 
         case FieldDescriptor.CPPTYPE_STRING:
             return _texts(field.name, rules.string, known)
         case FieldDescriptor.CPPTYPE_ENUM:
+            assert field.enum_type is not None
             refused = set(rules.enum.not_in)
             return st.sampled_from([value.number for value in field.enum_type.values if value.number not in refused])
         case FieldDescriptor.CPPTYPE_BOOL:

@@ -16,6 +16,7 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from grpc.aio import UnaryStreamMultiCallable, UnaryUnaryMultiCallable
 
 import hanse_protos
 from hanse.cli.roles import services_of
@@ -71,7 +72,7 @@ answers: defaultdict[str, Counter[str]] = defaultdict(Counter)
 def rpcs() -> dict[str, MethodDescriptor]:
     """Return every rpc of the contracts that is called with a token or a key, by its full name."""
     [root] = hanse_protos.__path__
-    found = {}
+    found: dict[str, MethodDescriptor] = {}
     for path in sorted(Path(root).rglob("*_pb2.py")):
         module = import_module(".".join(path.relative_to(Path(root).parent).with_suffix("").parts))
         for service in module.DESCRIPTOR.services_by_name.values():
@@ -110,8 +111,8 @@ class Target:
             if method.server_streaming:
                 outcome = await self._listen(rpc, content)
             else:
-                call = self.channels[_door(rpc)].unary_unary(rpc)(content, timeout=ANSWER_SECONDS)
-                answer_class.FromString(await call)
+                send: UnaryUnaryMultiCallable[bytes, bytes] = self.channels[_door(rpc)].unary_unary(rpc)
+                answer_class.FromString(await send(content, timeout=ANSWER_SECONDS))
                 outcome = "OK"
         except grpc.aio.AioRpcError as error:
             outcome = checked(rpc, remote_error(error))
@@ -119,7 +120,8 @@ class Target:
         return outcome
 
     async def _listen(self, rpc: str, content: bytes) -> str:
-        call = self.channels[_door(rpc)].unary_stream(rpc)(content)
+        send: UnaryStreamMultiCallable[bytes, bytes] = self.channels[_door(rpc)].unary_stream(rpc)
+        call = send(content)
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(STREAM_SECONDS):
@@ -199,8 +201,8 @@ def _channels(runtime: Runtime) -> Iterator[tuple[str, grpc.aio.Channel]]:
 
 
 async def _ask(target: Target, rpc: str, request: Message, answer_class: type[Message]) -> Any:
-    call = target.channels[rpc].unary_unary(rpc, response_deserializer=answer_class.FromString)
-    return await call(request.SerializeToString())
+    send: UnaryUnaryMultiCallable[bytes, bytes] = target.channels[rpc].unary_unary(rpc)
+    return answer_class.FromString(await send(request.SerializeToString()))
 
 
 async def _partner(target: Target) -> grpc.aio.Channel:

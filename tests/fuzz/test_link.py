@@ -48,7 +48,7 @@ def conversations(
     """Return what an end may say: mostly a proper beginning, then frames of all kinds, sound, odd and broken."""
     odd = requests(frame_class, KNOWN).map(lambda frame: frame.SerializeToString())
     frames = st.one_of(odd, odd, mutated(frame_class, KNOWN), st.just(wrap(sound)), tampered(sound).map(wrap))
-    beginning = st.one_of(st.just([first]), st.just([first]), st.just([]))
+    beginning: st.SearchStrategy[list[bytes]] = st.one_of(st.just([first]), st.just([first]), st.just([]))
     return st.tuples(beginning, st.lists(frames, max_size=MAX_FRAMES)).map(lambda parts: [*parts[0], *parts[1]])
 
 

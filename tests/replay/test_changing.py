@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio import activity, workflow
@@ -87,14 +88,14 @@ async def test_a_process_that_runs_while_the_patched_code_is_deployed_ends_the_o
     assert markers == []
 
 
-async def _until_it_waits(handle: WorkflowHandle[object, object]) -> None:
+async def _until_it_waits(handle: WorkflowHandle[Any, Any]) -> None:
     """Return once the process has asked its service: a task that is under way when its worker ends is lost for long."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not any(event.HasField("timer_started_event_attributes") for event in await _events(handle)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
-async def _events(handle: WorkflowHandle[object, object]) -> Sequence[HistoryEvent]:
+async def _events(handle: WorkflowHandle[Any, Any]) -> Sequence[HistoryEvent]:
     return (await handle.fetch_history()).events
 
 
@@ -117,6 +118,6 @@ def working(temporal: WorkflowEnvironment, code: type, *, waits: bool = False) -
     )
 
 
-async def started(temporal: WorkflowEnvironment, name: str) -> WorkflowHandle[object, object]:
+async def started(temporal: WorkflowEnvironment, name: str) -> WorkflowHandle[Any, Any]:
     process = SlaInput(f"units/hq/tickets/{name}")
     return await temporal.client.start_workflow("sla", process, id=name, task_queue=QUEUE)

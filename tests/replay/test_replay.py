@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from temporalio import workflow
@@ -142,7 +142,7 @@ class _Outbound(WorkflowOutboundInterceptor):
         workflow.extern_functions()["see_question"](input.activity, *input.args)
         return super().start_activity(input)
 
-    def continue_as_new(self, input: ContinueAsNewInput) -> None:  # noqa: A002
+    def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:  # noqa: A002
         workflow.extern_functions()["see_result"](*input.args)
         super().continue_as_new(input)
 

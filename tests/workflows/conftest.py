@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -70,7 +71,7 @@ class Stage:
     def processes(self) -> Processes:
         return Processes(self.environment.client, UNIT)
 
-    def handle(self, process: Process) -> WorkflowHandle[object, object]:
+    def handle(self, process: Process) -> WorkflowHandle[Any, Any]:
         return self.environment.client.get_workflow_handle(process.id)
 
     async def result_of(self, process: Process) -> object:

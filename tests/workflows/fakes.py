@@ -155,7 +155,7 @@ class FakeEngagement:
             self.offers.append(self._next(now))
         return group_pb2.OfferEngagementResponse(offer=self.open_offer)
 
-    def answer(self, state: group_pb2.OfferState) -> None:
+    def answer(self, state: group_pb2.OfferState.ValueType) -> None:
         """Take what the provider says to the offer that stands."""
         offer = self.open_offer
         assert offer is not None
@@ -173,9 +173,9 @@ class FakeEngagement:
     def _next(self, now: datetime) -> group_pb2.Offer:
         number = len(self.offers) + 1
         final = number == len(self.candidates)
-        offer = group_pb2.Offer(
-            number=number, provider=self.candidates[number - 1], offer_time=now, state=group_pb2.OPEN, final=final
-        )
+        provider = self.candidates[number - 1]
+        offer = group_pb2.Offer(number=number, provider=provider, state=group_pb2.OPEN, final=final)
+        offer.offer_time.FromDatetime(now)
         if not final:
             offer.expire_time.FromDatetime(now + self.timeout)
         return offer
@@ -230,7 +230,7 @@ class FakeRouting(RoutingServiceServicer):
         return self.engagements[request.name]
 
 
-async def _as_system(_metadata: Metadata) -> Caller:
+async def _as_system(metadata: Metadata) -> Caller:
     return Caller("units/hq/services/waiting", "units/hq", frozenset({Role.SYSTEM}), datetime.max.replace(tzinfo=UTC))
 
 

@@ -45,4 +45,5 @@ async def test_people_can_ask_where_it_is(stage: Stage) -> None:
         await eventually(lambda: stage.complaints.request_ids)
         await stage.environment.sleep(PUNCTUAL)
         state = await stage.handle(process).query(ComplaintWorkflow.state)
+    assert state.last is not None
     assert (state.complaint, state.last.next_due_time) == (stage.complaint, due_time)

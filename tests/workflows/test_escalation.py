@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from hanse.errors import PolicyMissing, Unavailable
+from hanse.errors import HanseError, PolicyMissing, Unavailable
 from hanse_protos.federation.v1 import group_pb2
 from hanse_workflows.escalation.types import EscalationState
 from hanse_workflows.escalation.workflow import EscalationWorkflow
@@ -55,7 +55,7 @@ async def test_after_a_refusal_the_next_candidate_is_asked(stage: Stage, engagem
         engagement.answer(group_pb2.DECLINED)
         await stage.processes.release(escalation_of(stage.engagement))
         await offers(engagement, 2)
-    assert engagement.open_offer.provider == "units/porto"
+    assert engagement.offers[-1].provider == "units/porto"
 
 
 async def test_an_offer_expires_within_a_second_of_its_time_and_the_next_candidate_is_asked(
@@ -78,7 +78,7 @@ async def test_when_nobody_answers_the_final_owner_is_waited_for(stage: Stage, e
             await stage.environment.sleep(engagement.timeout + PUNCTUAL)
         await offers(engagement, 3)
         await stage.environment.sleep(timedelta(days=30))
-        assert engagement.open_offer.final
+        assert engagement.offers[-1].final
         engagement.answer(group_pb2.ACCEPTED)
         await stage.processes.release(escalation_of(stage.engagement))
         assert await result_of(stage) == {"engagement": stage.engagement, "offers": 3, "expired": 2}
@@ -121,6 +121,7 @@ async def test_people_can_ask_whom_it_waits_for(stage: Stage, engagement: FakeEn
         await stage.environment.sleep(PUNCTUAL)
         state = await state_of(stage)
     assert state.engagement == stage.engagement
+    assert state.offer is not None
     assert state.offer.provider == "units/munich"
 
 
@@ -139,7 +140,7 @@ async def test_a_routing_that_is_down_is_asked_again_with_the_same_request(
     ("failures", "reason"), [([], "RESOURCE_NOT_FOUND"), ([PolicyMissing()], "POLICY_MISSING")], ids=str
 )
 async def test_what_no_repetition_can_help_ends_it_with_the_reason(
-    stage: Stage, failures: list[Exception], reason: str
+    stage: Stage, failures: list[HanseError], reason: str
 ) -> None:
     stage.routing.failures = list(failures)
     async with stage.working():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
-import grpc
 import pytest
 
 from hanse.errors import ResourceNotFound, Unavailable
@@ -36,12 +36,15 @@ from tests.workflows.unit import (
     requested,
 )
 
+if TYPE_CHECKING:
+    from hanse_protos.waiting.v1.processes_pb2_grpc import ProcessServiceAsyncStub
+
 SLA_ID, ESCALATION_ID = sla_of(TICKET).id, escalation_of(ENGAGEMENT).id
 REASON = "The customer is at the fair until Friday."
 LEAD = "units/hq/agents/li"
 
 
-def processes_at(unit: Unit, role: Role = Role.LEAD) -> ProcessServiceStub:
+def processes_at(unit: Unit, role: Role = Role.LEAD) -> ProcessServiceAsyncStub:
     return ProcessServiceStub(unit.caller.channel(role))
 
 
@@ -57,7 +60,7 @@ def retry(process_id: str = SLA_ID) -> pb.RetryProcessRequest:
     return pb.RetryProcessRequest(id=process_id, request_id=str(uuid4()))
 
 
-async def reason_of(call: grpc.aio.UnaryUnaryCall) -> str:
+async def reason_of(call: Awaitable[object]) -> str:
     """Return the reason for which a call is refused."""
     with pytest.raises(RemoteError) as refusal, remote_errors():
         await call

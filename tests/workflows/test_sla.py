@@ -105,6 +105,7 @@ async def test_people_can_ask_where_it_is(stage: Stage) -> None:
         await stage.environment.sleep(PUNCTUAL)
         state = await state_of(stage)
     assert state.ticket == stage.ticket
+    assert state.last is not None
     assert state.last.next_due_time == due_time
 
 

@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 
 from hanse.database import with_driver
 from hanse.local.temporal import EmbeddedTemporal
-from hanse.log.append import append
+from hanse.log.append import Entry, append
 from hanse.log.events import Origin, new_event
 from hanse.names import HEADQUARTERS, stream_name
 from hanse.runtime import Runtime
@@ -118,7 +118,7 @@ class Unit:
                 pass
 
 
-def _append(session: Session, schema: ServiceSchema, stream: str, entry: object) -> None:
+def _append(session: Session, schema: ServiceSchema, stream: str, entry: Entry) -> None:
     append(session, schema.log, stream, [entry])
 
 
@@ -135,7 +135,7 @@ def in_seconds(seconds: float) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
-def opened(state: ticket_pb2.TicketState = ticket_pb2.NEW, name: str = TICKET) -> events_pb2.TicketOpened:
+def opened(state: ticket_pb2.TicketState.ValueType = ticket_pb2.NEW, name: str = TICKET) -> events_pb2.TicketOpened:
     return events_pb2.TicketOpened(ticket=ticket_pb2.TicketSummary(name=name, state=state))
 
 
@@ -143,7 +143,9 @@ def commented() -> events_pb2.TicketCommented:
     return events_pb2.TicketCommented(ticket=ticket_pb2.TicketSummary(name=TICKET, state=ticket_pb2.IN_PROGRESS))
 
 
-def complained(state: complaint_pb2.ComplaintState = complaint_pb2.COMPLAINT_OPEN) -> events_pb2.ComplaintOpened:
+def complained(
+    state: complaint_pb2.ComplaintState.ValueType = complaint_pb2.COMPLAINT_OPEN,
+) -> events_pb2.ComplaintOpened:
     return events_pb2.ComplaintOpened(complaint=complaint_pb2.ComplaintSummary(name=COMPLAINT, state=state))
 
 
