@@ -17,10 +17,17 @@ from hanse.clock import utc_now
 from hanse.errors import PolicyMissing
 from hanse.names import home_of
 from hanse.policy import Standards
-from hanse.policy.explanation import Explanation, Outcome, ProviderExplained, RuleExplained, explain
+from hanse.policy.explanation import (
+    Explanation,
+    Outcome,
+    ProviderExplained,
+    RuleExplained,
+    explain,
+    explain_complaints,
+)
 from hanse.policy.tuning import tuned
 from hanse.times import put_time
-from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, Policy, PolicyDocument
+from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, Policy
 from hanse_protos.policy.v1.tuning_pb2 import GetPolicyOverrideRequest, PolicyOverride
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
@@ -35,6 +42,8 @@ class Answer:
     """None where no policy governs it, or the unit does not know what it was: at a provider, or without its history."""
     clocks: Sequence[pb.Clock]
     """The clocks as they stand now; none for an instant that is past."""
+    complaints: Sequence[RuleExplained] = ()
+    """The rules for a complaint that is filed then, by what was in force, whatever governs the ticket's clocks."""
 
 
 def explain_ticket(at: At, ticket: str, time: datetime | None) -> Answer:
@@ -44,10 +53,19 @@ def explain_ticket(at: At, ticket: str, time: datetime | None) -> Answer:
         raise PolicyMissing(f"{governance.ticket} was opened under no policy", resource=governance.ticket)
     if not governance.HasField("facts"):
         return Answer(governance, None, [])
-    policy: Policy = at.ask(lambda desk: desk.policies.GetPolicy(GetPolicyRequest(name=governance.policy)))
-    standards = Standards(policy.version, _governing_document(at, governance, policy))
+    home = home_of(governance.ticket)
+    standards = _standards(at, governance.policy, governance.override, home)
     explanation = explain(standards, governance.facts, governance.current, time or utc_now())
-    return Answer(governance, explanation, [] if time else _clocks_of(at, governance.ticket))
+    clocks = [] if time else _clocks_of(at, governance.ticket)
+    return Answer(governance, explanation, clocks, _complaints(at, governance, home))
+
+
+def _complaints(at: At, governance: rpc.Governance, home: str) -> Sequence[RuleExplained]:
+    """Explain what would be promised to somebody who complains then; nothing where no policy was in force."""
+    if not governance.policy_in_force:
+        return []
+    in_force = _standards(at, governance.policy_in_force, governance.override_in_force, home)
+    return explain_complaints(in_force, governance.facts)
 
 
 def _clocks_of(at: At, ticket: str) -> Sequence[pb.Clock]:
@@ -79,13 +97,14 @@ def _show_governance(governance: rpc.Governance) -> None:
     output.table(title, ["what", "governed by"], ((what, value or "–") for what, value in rows))
 
 
-def _governing_document(at: At, governance: rpc.Governance, policy: Policy) -> PolicyDocument:
-    """Return what governs a ticket: the policy, with what its home unit has tuned laid over it."""
-    if not governance.override:
-        return policy.document
-    request = GetPolicyOverrideRequest(name=governance.override)
+def _standards(at: At, policy_name: str, override_name: str, home: str) -> Standards:
+    """Return a version of the policy, with what a ticket's home unit has tuned laid over it, where it has."""
+    policy: Policy = at.ask(lambda desk: desk.policies.GetPolicy(GetPolicyRequest(name=policy_name)))
+    if not override_name:
+        return Standards(policy.version, policy.document)
+    request = GetPolicyOverrideRequest(name=override_name)
     override: PolicyOverride = at.ask(lambda desk: desk.policy_tuning.GetPolicyOverride(request))
-    return tuned(policy.document, override.document, home_of(governance.ticket))
+    return Standards(policy.version, tuned(policy.document, override.document, home))
 
 
 def as_dict(answer: Answer) -> dict[str, Any]:
@@ -98,6 +117,7 @@ def as_dict(answer: Answer) -> dict[str, Any]:
     return governance | {
         "service": output.as_dict(explanation.service) if explanation.service else None,
         **rules,
+        "complaints": [asdict(rule) for rule in answer.complaints],
         "providers": [asdict(provider) for provider in explanation.providers],
         "clocks": [output.as_dict(clock) for clock in answer.clocks],
     }
@@ -119,6 +139,7 @@ _TITLES = {
     "ladder": "Ladder",
     "hierarchy": "Hierarchy",
 }
+_COMPLAINTS_TITLE = "Complaints filed then: the first that holds; handled by leads who did not work on the ticket"
 
 
 def show(answer: Answer) -> None:
@@ -126,6 +147,7 @@ def show(answer: Answer) -> None:
     _show_governance(answer.governance)
     if answer.explanation:
         _show_rules(answer.governance, answer.explanation)
+        _show_table(_COMPLAINTS_TITLE, answer.complaints)
     for clock in answer.clocks:
         _show_clock(clock)
     if answer.explanation:
@@ -142,8 +164,12 @@ def _show_rules(governance: rpc.Governance, explanation: Explanation) -> None:
         price = f", costs {output.money(service.cost)}" if service.HasField("cost") else ""
         output.console.print(f"service {service.id}, which {output.unit(service.owner)} answers for{price}")
     for name, rules in _rules(explanation):
-        rows = ((rule.path, rule.says, rule.condition or "always", _marked(rule.outcome)) for rule in rules)
-        output.table(_TITLES[name], ["rule", "says", "when", "here"], rows)
+        _show_table(_TITLES[name], rules)
+
+
+def _show_table(title: str, rules: Sequence[RuleExplained]) -> None:
+    rows = ((rule.path, rule.says, rule.condition or "always", _marked(rule.outcome)) for rule in rules)
+    output.table(title, ["rule", "says", "when", "here"], rows)
 
 
 def _show_providers(providers: Sequence[ProviderExplained]) -> None:

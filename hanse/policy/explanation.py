@@ -12,7 +12,9 @@ from enum import StrEnum
 
 from google.protobuf.duration_pb2 import Duration
 
+from hanse.policy.complaints import calendar_of, close_after_of, levels_of
 from hanse.policy.conditions import CLOCK_SCOPE, TICKET_SCOPE, Condition, Scope, Situation
+from hanse.policy.errors import CategoryUnknown
 from hanse.policy.notation import SECONDS_PER_SUFFIX, duration_to_text
 from hanse.policy.promises import Promise
 from hanse.policy.standards import Standards, kind_of
@@ -20,6 +22,7 @@ from hanse.times import duration
 from hanse_protos.policy.v1.policy_pb2 import (
     Agreement,
     ClockSituation,
+    ComplaintRule,
     HierarchyStep,
     LadderStep,
     ServiceOffering,
@@ -163,6 +166,52 @@ def _hierarchy(standards: Standards, situation: Situation) -> Iterator[RuleExpla
         if step.HasField("acknowledge_within"):
             says += f", and the level above where nobody acknowledges in {_time(step.acknowledge_within)}"
         yield RuleExplained(path, says, step.when, _outcome(TICKET_SCOPE, step.when, path, situation))
+
+
+def explain_complaints(standards: Standards, known: TicketFacts) -> list[RuleExplained]:
+    """Explain which rule would apply to a complaint about a ticket that was filed while this version is in force.
+
+    The ticket's clocks may follow another version, under which its facts are known. Of a category that this version
+    does not have it knows nothing: then rules without a condition apply. Raises `ConditionFailed` and `UnitUnknown`.
+    """
+    facts = _facts_under(standards, known)
+    applying = standards.complaint_rule(facts)
+    explained: list[RuleExplained] = []
+    for rule in standards.document.complaints:
+        is_past = any(each.outcome == Outcome.APPLIES for each in explained)
+        outcome = Outcome.NOT_ASKED if is_past else Outcome.DOES_NOT_HOLD
+        outcome = Outcome.APPLIES if applying and rule.id == applying.id else outcome
+        path, says = f"complaints[{rule.id}]", _complaint_rule(standards, rule, known.home)
+        explained.append(RuleExplained(path, says, rule.when, outcome))
+    return explained
+
+
+def _facts_under(standards: Standards, known: TicketFacts) -> TicketFacts | None:
+    """Return the facts of a ticket as another version of the policy sees them; None where it lacks the category."""
+    try:
+        return standards.facts(
+            priority=known.priority,
+            category=known.category,
+            language=known.language,
+            tier=known.tier,
+            home=known.home,
+            product=known.product,
+            service=known.service,
+            customer_class=known.customer_class,
+            returns=known.returns,
+        )
+    except CategoryUnknown:
+        return None
+
+
+def _complaint_rule(standards: Standards, rule: ComplaintRule, home: str) -> str:
+    levels = ", then ".join(
+        f"{HierarchyStep.Level.Name(level)} ({calendar_of(standards, rule, level, home)})"
+        for level in levels_of(standards, home, rule)
+    )
+    times = f"taken up in {_time(rule.acknowledge_within)}, answered in {_time(rule.answer_within)}"
+    warned = f", warned at {', '.join(map(str, sorted(rule.warn_percents)))} %" if rule.warn_percents else ""
+    return f"{levels}: {times}{warned}; closes {_time(duration(close_after_of(rule)))} after an answer"
 
 
 def _time(value: Duration) -> str:

@@ -2,13 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from hanse.names import HEADQUARTERS, home_of
+from hanse.names import home_of
 from hanse.policy import clock as arithmetic
 from hanse.policy.calendar import ELAPSED_ID
 from hanse.policy.clock import Segment
-from hanse.policy.errors import UnitUnknown
+from hanse.policy.complaints import calendar_of
 from hanse.policy.standards import Standards
-from hanse_protos.policy.v1.policy_pb2 import ClockRule, ComplaintRule, HierarchyStep
+from hanse_protos.policy.v1.policy_pb2 import ComplaintRule
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
 from hanse_services.ticket.complaints.model import Complaint, ComplaintClock
@@ -26,7 +26,7 @@ def start_clocks(standards: Standards, complaint: Complaint, at: datetime) -> No
         pb.ComplaintClock.ACKNOWLEDGEMENT: rule.acknowledge_within.ToTimedelta(),
         pb.ComplaintClock.ANSWER: rule.answer_within.ToTimedelta(),
     }
-    calendar = _calendar_of(standards, complaint, rule)
+    calendar = calendar_of(standards, rule, complaint.level, home_of(complaint.name))
     for kind, duration in promised.items():
         row = _new_clock(complaint, kind, at, duration)
         row.calendar, row.due_time = calendar, _reached(standards, calendar, at, duration)
@@ -87,17 +87,6 @@ def _reached(standards: Standards, calendar: str, start: datetime, amount: timed
     due = arithmetic.due([segment], standards.calendars, amount)
     assert due is not None, "It never stands."  # noqa: S101
     return due
-
-
-def _calendar_of(standards: Standards, complaint: Complaint, rule: ComplaintRule) -> str:
-    """Return the calendar of the unit whose level has it: the home unit's where the policy lists no headquarters."""
-    if rule.time == ClockRule.ELAPSED:
-        return ELAPSED_ID
-    home = home_of(complaint.name)
-    try:
-        return standards.calendar_of(HEADQUARTERS if complaint.level == HierarchyStep.HEADQUARTERS else home)
-    except UnitUnknown:
-        return standards.calendar_of(home)
 
 
 def meet_clock(complaint: Complaint, kind: pb.ComplaintClock.Kind.ValueType, at: datetime) -> ComplaintClock | None:

@@ -10,12 +10,12 @@ from hanse.erasing import erased_among
 from hanse.errors import IllegalTransition, PolicyMissing, ResourceNotFound
 from hanse.etags import check_etag
 from hanse.names import home_of, new_id
-from hanse.policy.complaints import CLOSE_AFTER, FIRST_LEVEL, LEVELS, close_after_of
+from hanse.policy.complaints import CLOSE_AFTER, LEVELS, close_after_of, levels_of
 from hanse.policy.errors import CategoryUnknown
 from hanse.policy.facts import facts_of
 from hanse.policy.standards import Standards
 from hanse.work import Work
-from hanse_protos.policy.v1.policy_pb2 import ComplaintRule, HierarchyStep, TicketFacts
+from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, TicketFacts
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_services.ticket.complaints.clocks import (
@@ -76,7 +76,7 @@ def _filed(work: Work, standards: Standards, ticket: Ticket, text: str) -> Compl
         ticket=ticket.name,
         version=1,
         state=pb.COMPLAINT_OPEN,
-        level=_first_level(standards, work.unit, rule),
+        level=levels_of(standards, work.unit, rule)[0],
         stage=1,
         outcome=pb.COMPLAINT_OUTCOME_UNSPECIFIED,
         customer=ticket.customer or "",
@@ -106,12 +106,6 @@ def _facts(standards: Standards, ticket: Ticket) -> TicketFacts | None:
         return facts_of(standards, ticket, home_of(ticket.name))
     except CategoryUnknown:
         return None
-
-
-def _first_level(standards: Standards, unit: str, rule: ComplaintRule | None) -> HierarchyStep.Level.ValueType:
-    """Return the level that a complaint begins at. An independent unit has no headquarters: its manager is the top."""
-    level = (rule.first_level if rule else HierarchyStep.LEVEL_UNSPECIFIED) or FIRST_LEVEL
-    return level if level != HierarchyStep.HEADQUARTERS or standards.lists_others(unit) else FIRST_LEVEL
 
 
 def acknowledge_complaint(work: Work, request: pb.AcknowledgeComplaintRequest) -> pb.Complaint:

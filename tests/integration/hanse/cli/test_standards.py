@@ -96,6 +96,7 @@ async def test_what_governs_a_ticket_is_explained_rule_by_rule(desk: Desk) -> No
         r"agreements\[acme-panels\] +UC of acme-panels in 72h elapsed +always +applies",
         r"soft +suspended with a review every 14d, 90d in all .* applies",
         r"hierarchy\[3\] +tell HEADQUARTERS at 200 % of the resolution +always +applies",
+        r"complaints\[every\] +UNIT_MANAGER \(shanghai-office\), then HEADQUARTERS .* in 8h.* always +applies",
         r"Response: 4:00:00 by p3",
         r"hq +yes +110",
     ):
@@ -106,6 +107,7 @@ async def test_what_governs_a_ticket_is_explained_rule_by_rule(desk: Desk) -> No
         "displays",
         "NEW",
     )
+    assert [rule["path"] for rule in answer["complaints"]] == ["complaints[key-customer]", "complaints[every]"]
     assert {rule["outcome"] for rule in answer["agreements"]} == {"applies", "does not hold"}
     assert (too_early.status, "the ticket was opened at" in too_early.complained) == (1, True)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hanse.policy import Standards, load_yaml
-from hanse.policy.explanation import Explanation, Outcome, explain
+from hanse.policy.explanation import Explanation, Outcome, explain, explain_complaints
 from hanse_protos.policy.v1.policy_pb2 import ClockSituation, TicketFacts
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -80,3 +80,22 @@ def test_the_rule_for_suspended_work_and_the_hierarchy_are_explained() -> None:
     assert found.hierarchy[0].says == (
         "tell DESK_LEAD at 90 % of the resolution, and the level above where nobody acknowledges in 1h"
     )
+
+
+def test_of_the_rules_for_complaints_the_first_that_holds_says_levels_calendars_and_times() -> None:
+    [important, every] = explain_complaints(standards, facts("P2"))
+    assert (important.outcome, every.outcome) == (Outcome.DOES_NOT_HOLD, Outcome.APPLIES)
+    assert every.says == (
+        "UNIT_MANAGER (shanghai-office), then HEADQUARTERS (hq-always): taken up in 8h, answered in 40h, "
+        "warned at 75 %; closes 14d after an answer"
+    )
+    vip = facts("P2")
+    vip.customer_class = "VIP"
+    assert [rule.outcome for rule in explain_complaints(standards, vip)] == [Outcome.APPLIES, Outcome.NOT_ASKED]
+
+
+def test_of_a_category_that_the_version_in_force_lacks_no_condition_on_complaints_holds() -> None:
+    foreign = facts("P1")
+    foreign.category, foreign.customer_class = "telex", "VIP"
+    outcomes = [rule.outcome for rule in explain_complaints(standards, foreign)]
+    assert outcomes == [Outcome.DOES_NOT_HOLD, Outcome.APPLIES]
