@@ -36,7 +36,8 @@ from hanse.work import Cause, CommandExecutor, Work
 from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_protos.ticket.v1.repair_pb2 import RepairOpenClocksRequest, RepairOpenClocksResponse
-from hanse_services.ticket.clocks.bulk_repair import read_page, repair_open_clocks, store
+from hanse_services.ticket.clocks.bulk_repair import read_page, repair_open_clocks
+from hanse_services.ticket.clocks.bulk_rows import store
 from hanse_services.ticket.clocks.rows import schedule_steps, steps_of
 from hanse_services.ticket.clocks.segments import segments_of
 from hanse_services.ticket.commands import create_ticket

@@ -8,39 +8,21 @@ A page is one command, and so one transaction: the desk works on between pages. 
 already are passed over. So whoever was interrupted begins again, and it goes on where it ended.
 """
 
-import json
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    Select,
-    Text,
-    TextClause,
-    any_,
-    bindparam,
-    cast,
-    func,
-    literal,
-    select,
-    text,
-)
-from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from hanse.errors import HanseError, PolicyMissing, ResourceNotFound
 from hanse.policy.standards import Standards
 from hanse.policy.store import InForce, PolicyStore
 from hanse.rpc.paging import decode_token, encode_token
-from hanse.session import plain
 from hanse.work import Work
-from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import repair_pb2 as pb
-from hanse_protos.ticket.v1 import ticket_pb2 as nouns
+from hanse_services.ticket.clocks.bulk_rows import changed_on_the_way, read_tickets, store
 from hanse_services.ticket.clocks.recomputing import Recomputation, Recomputed
 from hanse_services.ticket.clocks.repair import (
     breaches_of,
@@ -52,18 +34,12 @@ from hanse_services.ticket.clocks.repair import (
     tell_repair,
 )
 from hanse_services.ticket.loading import own_ticket
-from hanse_services.ticket.model import SCHEMA, Base, Clock, ClockSegment, Ticket
+from hanse_services.ticket.model import Clock, Ticket
 
-TICKETS_AT_ONCE = 250
+TICKETS_AT_ONCE = 500
 """How many tickets a page has where the caller does not say: a page of them takes a tenth of a second or two."""
 REPLAYED_AT_ONCE = 20
 """How many histories are replayed in a page at most: each takes as long as ten tickets that are not."""
-
-CHANGING = (told.TicketReclassified.DESCRIPTOR.full_name,)
-"""The events after which a ticket's rows do not say any more what was promised when."""
-
-TEXTS = ("title", "description", "solution")
-"""What no event says of a ticket: it need not be read."""
 
 
 @dataclass
@@ -183,8 +159,8 @@ def _names(request: pb.RepairOpenClocksRequest, limit: int) -> Select[str]:
 def _compute(session: Session, policies: PolicyStore, page: Page, now: datetime, *, lock: bool) -> None:
     """Compute the tickets of a page, as many as it has room for."""
     recomputations: dict[InForce, Recomputation | None] = {}
-    tickets = _tickets(session, page, lock=lock)
-    changed = _changed_on_the_way(session, [ticket.name for ticket in tickets])
+    tickets = read_tickets(session, page.names, page.standards, lock=lock)
+    changed = changed_on_the_way(session, tickets)
     for ticket in tickets:
         governing = InForce(ticket.policy_version, ticket.policy_override)
         if governing not in recomputations:
@@ -217,101 +193,3 @@ def _recomputed(recomputation: Recomputation | None, ticket: Ticket, now: dateti
         return recomputation.recomputed(ticket, max(now, ticket.update_time))
     except HanseError:
         return None
-
-
-def _changed_on_the_way(session: Session, names: Sequence[str]) -> set[str]:
-    columns = SCHEMA.log.record.c
-    query = select(columns.resource).where(columns.resource == any_(_asked(names)), columns.type.in_(CHANGING))
-    return set(session.scalars(query))
-
-
-def _asked(names: Sequence[str]) -> Any:
-    return bindparam("asked", list(names), ARRAY(Text))
-
-
-def _tickets(session: Session, page: Page, *, lock: bool) -> list[Ticket]:
-    """Return the tickets of a page that are not under its policy yet, by name, as plain rows with theirs."""
-    table = _table(Ticket)
-    is_elsewhere = (table.policy_version != page.standards.version) | (table.policy_override != page.standards.override)
-    query = select(*(column for column in table if column.name not in TEXTS))
-    query = query.where(table.name == any_(_asked(page.names)), is_elsewhere).order_by(table.name)
-    # Locked first: what is read of them then is how they stand until the end.
-    rows = _rows(session, query.with_for_update() if lock else query)
-    names = [row["name"] for row in rows]
-    clocks = _by_ticket(session, Clock, names, steps=DONE_STEPS)
-    segments = _by_ticket(session, ClockSegment, names)
-    return [plain(Ticket, {**row, "clocks": clocks[row["name"]], "segments": segments[row["name"]]}) for row in rows]
-
-
-def _by_ticket(
-    session: Session, kind: type[Base], names: Sequence[str], **instead: ColumnElement[Any]
-) -> dict[str, list[Any]]:
-    """Return rows by their tickets, in the order of their keys, with other expressions instead of some columns."""
-    columns = _table(kind)
-    found: dict[str, list[Any]] = defaultdict(list)
-    query = select(*(instead.get(column.name, column) for column in columns))
-    query = query.where(columns.ticket == any_(_asked(names))).order_by(*kind.__table__.primary_key)
-    for row in _rows(session, query):
-        found[row["ticket"]].append(plain(kind, row))
-    return found
-
-
-def _rows(session: Session, query: Select[Any]) -> list[dict[str, Any]]:
-    """Return rows by the names of their columns: SQLAlchemy's own mapping of a row takes as long as its deadline."""
-    result = session.execute(query)
-    names = tuple(result.keys())
-    return [dict(zip(names, row, strict=True)) for row in result]
-
-
-def _table(kind: type[Base]) -> Any:
-    """Return the columns of a table. Asked for by these, and not by the attributes, rows come past the ORM."""
-    return kind.__table__.columns
-
-
-DONE_STEPS = func.jsonb_path_query_array(
-    Clock.__table__.columns.steps,
-    cast(literal("$[*] ? (@.done_time != null || @.fixed == true)"), JSONPATH),
-    type_=JSONB,
-).label("steps")
-"""The steps of a clock that a repair carries over: what was done, and what is due at an instant of its own."""
-
-
-# Writing.
-
-TICKET_COLUMNS = {
-    "policy_version": "bigint", "policy_override": "bigint", "target": "text", "breached": "boolean",
-    "version": "integer", "update_time": "timestamptz",
-}  # fmt: skip
-CLOCK_COLUMNS = {
-    "target": "text", "target_duration": "interval", "elapsed": "boolean", "policy_version": "bigint",
-    "due_time": "timestamptz", "breach_time": "timestamptz", "used_duration": "interval", "steps": "jsonb",
-}  # fmt: skip
-"""What changes of each row, with its type."""
-
-
-def _update(table: str, key: Mapping[str, str], columns: Mapping[str, str]) -> TextClause:
-    """Return the statement that changes many rows at once."""
-    arrays = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in {**key, **columns}.items())
-    changes = ", ".join(f"{name} = new.{name}" for name in columns)
-    same = " AND ".join(f"old.{name} = new.{name}" for name in key)
-    return text(
-        f"UPDATE {SCHEMA.name}.{table} AS old SET {changes} "  # noqa: S608
-        f"FROM unnest({arrays}) AS new ({', '.join((*key, *columns))}) WHERE {same}"
-    )
-
-
-UPDATE_TICKETS = _update("ticket", {"name": "text"}, TICKET_COLUMNS)
-UPDATE_CLOCKS = _update("clock", {"ticket": "text", "kind": "text", "number": "integer"}, CLOCK_COLUMNS)
-
-
-def store(session: Session, recomputed: Sequence[Recomputed]) -> None:
-    """Store what a policy has made of tickets and of their clocks."""
-    if not recomputed:
-        return
-    tickets = [vars(each.ticket) for each in recomputed]
-    session.execute(UPDATE_TICKETS, {name: [row[name] for row in tickets] for name in ("name", *TICKET_COLUMNS)})
-    clocks = [vars(clock) for each in recomputed for clock in each.clocks]
-    values = {name: [row[name] for row in clocks] for name in ("ticket", "number", *CLOCK_COLUMNS)}
-    values["kind"] = [nouns.Clock.Kind.Name(row["kind"]) for row in clocks]
-    values["steps"] = [json.dumps(row["steps"]) for row in clocks]
-    session.execute(UPDATE_CLOCKS, values)

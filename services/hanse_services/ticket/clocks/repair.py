@@ -268,6 +268,8 @@ def breaches_of(ticket: Ticket) -> Breaches:
 def _tell_breaches(work: Work, ticket: Ticket, before: Breaches) -> None:
     """Tell the breaches that are new, and take back those that are none any more."""
     after = breaches_of(ticket)
+    if before.keys() == after.keys():
+        return
     towards = {key_of(clock): clock.towards for clock in ticket.clocks}
     for key in sorted(before.keys() ^ after.keys()):
         kind, number = key
