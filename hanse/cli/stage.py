@@ -10,14 +10,18 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 from uuid import uuid4
 
+import grpc
+
 from hanse.cli.connection import settings_of
 from hanse.cli.desk import Desk
 from hanse.cli.health import UnitHealth
 from hanse.cli.patience import eventually
 from hanse.errors import HanseError
 from hanse.local.group import Group
+from hanse.rpc.client import remote_error
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.settlement.v1 import settlement_pb2
+from hanse_protos.ticket.v1 import complaint_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
@@ -60,6 +64,7 @@ class StoryResult:
     article: str = ""
     timeline: list[pb.TimelineEntry] = field(default_factory=list)
     final_ticket: pb.Ticket = field(default_factory=pb.Ticket)
+    complaint: complaint_pb2.Complaint = field(default_factory=complaint_pb2.Complaint)
     statements: list[settlement_pb2.Statement] = field(default_factory=list)
     match: group_pb2.MatchedCharge = field(default_factory=group_pb2.MatchedCharge)
     health: list[UnitHealth] = field(default_factory=list)
@@ -84,6 +89,7 @@ class Stage:
     async def __aenter__(self) -> Self:
         """Sign everybody in."""
         self.wang = await self._desk(SHANGHAI, "wang")
+        self.chen = await self._desk(SHANGHAI, "chen")
         self.huber = await self._desk(MUNICH, "huber")
         self.keller = await self._desk(MUNICH, "keller")
         self.hq = await self._desk(HQ, "lindqvist")
@@ -128,6 +134,14 @@ class Stage:
         """Wait until a condition holds. Raises StoryFailed where it does not in time."""
         with self.narrator.waiting(what):
             await eventually(condition, what, patience_seconds, StoryFailed)
+
+    async def _refusal(self, call: Awaitable[object]) -> str:
+        """Return the reason for which a call is refused; empty where it is not."""
+        try:
+            await call
+        except grpc.aio.AioRpcError as error:
+            return remote_error(error).reason
+        return ""
 
     def _require(self, holds: bool, what: str) -> None:
         if not holds:

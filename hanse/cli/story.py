@@ -1,8 +1,9 @@
 """The main job, from end to end: what `hanse demo` shows and what the end-to-end test asserts.
 
 A customer of Shanghai reports a fault. Shanghai can't solve it in time; it climbs, crosses the border to Munich, is
-solved there while the line is cut, comes back, becomes knowledge, and is settled. Every step is done through the same
-rpcs that everybody calls, on a real group; what should follow is waited for, and `StoryFailed` says what did not.
+solved there while the line is cut, comes back, is complained about, becomes knowledge, and is settled. Every step is
+done through the same rpcs that everybody calls, on a real group; what should follow is waited for, and `StoryFailed`
+says what did not.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from hanse.cli.desk import Desk, PartnerSystem
 from hanse.cli.health import gather
 from hanse.cli.stage import HQ, LADDER_SECONDS, MUNICH, SHANGHAI, Stage, StoryFailed, StoryResult, request_id
 from hanse.policy import load_yaml
-from hanse_protos.federation.v1 import group_pb2
+from hanse_protos.federation.v1 import complaints_pb2, group_pb2
 from hanse_protos.gateway.v1 import gateway_pb2
 from hanse_protos.knowledge.v1 import knowledge_pb2
 from hanse_protos.policy.v1 import policy_pb2
 from hanse_protos.settlement.v1 import settlement_pb2
+from hanse_protos.ticket.v1 import complaint_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
@@ -33,6 +35,8 @@ TITLE = "门店显示屏间歇性黑屏"
 DESCRIPTION = "三号店的 OLED 显示屏每隔几分钟黑屏一次，重启后仍然出现。"
 SOLUTION = "Netzteil tauschen und Firmware auf 4.2 aktualisieren: der Regler schaltet bei Unterspannung ab."
 CHINESE_SUMMARY = "显示屏间歇性黑屏：更换电源模块，并将固件升级到 4.2。"
+COMPLAINT = "处理期间，没有人主动告知进展。"
+COMPLAINT_ANSWER = "您说得对：转交慕尼黑时我们应当通知您。今后每次转交都会通知。"
 
 
 class Story(Stage):
@@ -53,6 +57,7 @@ class Story(Stage):
         yield "Headquarters looks for a provider", self.find_provider
         yield "The line is cut, and both units work on", self.cut_line
         yield "Shanghai confirms, tells the customer, closes", self.close
+        yield "The customer complains, past the tiers", self.complain
         yield "The solution becomes knowledge for all", self.share_knowledge
         yield "The two units settle", self.settle
         yield "All is well", self.look_around
@@ -279,6 +284,50 @@ class Story(Stage):
 
     # 7
 
+    async def complain(self) -> None:
+        """Let the customer complain, somebody who did not work on the ticket answer, and headquarters see it end."""
+        filed = await self.partner.service.CreateComplaint(
+            gateway_pb2.PartnerCreateComplaintRequest(
+                parent=self.result.ticket, text=COMPLAINT, request_id=request_id()
+            )
+        )
+        name, desk = filed.name, self.chen.complaints
+        known = await desk.GetComplaint(complaint_pb2.GetComplaintRequest(name=name))
+        self._require(known.summary.level == policy_pb2.HierarchyStep.UNIT_MANAGER, "a complaint goes past the tiers")
+        self.narrator.say(f"“{COMPLAINT}” goes to Shanghai's manager, past the tiers")
+        acknowledge = complaint_pb2.AcknowledgeComplaintRequest(name=name, request_id=request_id())
+        self._require(
+            await self._refusal(self.wang.complaints.AcknowledgeComplaint(acknowledge)) == "COMPLAINT_HANDLER_INVOLVED",
+            "who worked on the ticket does not judge it",
+        )
+        self.narrator.say("Wang worked on the ticket, and may not look into it; Chen takes it up")
+        await desk.AcknowledgeComplaint(acknowledge)
+        await desk.AnswerComplaint(
+            complaint_pb2.AnswerComplaintRequest(
+                name=name, text=COMPLAINT_ANSWER, outcome=complaint_pb2.UPHELD, request_id=request_id()
+            )
+        )
+        read = await self.partner.service.GetComplaint(gateway_pb2.PartnerGetComplaintRequest(name=name))
+        self._require(read.answer == COMPLAINT_ANSWER, "the customer reads the answer")
+        self.narrator.say(f"The complaint is upheld; the customer reads: “{read.answer}”")
+        close = complaint_pb2.CloseComplaintRequest(name=name, request_id=request_id())
+        self.result.complaint = await desk.CloseComplaint(close)
+        await self._until_closed_at_headquarters(name)
+        seen = await self.hq.group_complaints.GetGroupComplaint(complaints_pb2.GetGroupComplaintRequest(name=name))
+        self._require(not seen.text + seen.answer, "no word of what headquarters does not have to answer goes there")
+        self.narrator.say("The customer is content, and Chen closes it; headquarters sees that, and none of the words")
+
+    async def _until_closed_at_headquarters(self, name: str) -> None:
+        request = complaints_pb2.ListGroupComplaintsRequest(parent=SHANGHAI, states=[complaint_pb2.COMPLAINT_CLOSED])
+
+        async def closed() -> bool:
+            reply = await self.hq.group_complaints.ListGroupComplaints(request)
+            return any(each.complaint.name == name for each in reply.complaints)
+
+        await self._eventually(closed, "headquarters sees that the complaint is closed")
+
+    # 8
+
     async def share_knowledge(self) -> None:
         """Review the draft that the delivery made, share it, and find it in Shanghai in two languages."""
         draft = await self._draft()
@@ -319,7 +368,7 @@ class Story(Stage):
 
         await self._eventually(found, f"“{query}” finds it in Shanghai")
 
-    # 8
+    # 9
 
     async def settle(self) -> None:
         """See one charge in both ledgers, and its match at headquarters."""
@@ -345,7 +394,7 @@ class Story(Stage):
         ticket = self.result.ticket.rsplit("/", 1)[-1]
         return f".{ticket}." in charge.charge
 
-    # 9
+    # 10
 
     async def look_around(self) -> None:
         """Wait until everything is green, with every hash chain recomputed at both ends."""

@@ -13,6 +13,7 @@ from hanse.cli.stage import HQ, MUNICH, SHANGHAI, StoryResult
 from hanse.cli.story import Story
 from hanse.local.group import Group
 from hanse_protos.federation.v1 import group_pb2
+from hanse_protos.ticket.v1 import complaint_pb2
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
 STEPS = [
@@ -100,6 +101,13 @@ async def test_customers_clock_is_the_sum_of_segments_on_both_units_calendars(re
 async def test_text_of_the_provider_crosses_the_border(result: StoryResult) -> None:
     notes = [entry.text for entry in result.timeline if entry.type == "EngagementWorkNoted"]
     assert notes == ["Netzteil gemessen: 11,2 V statt 12 V.", "Firmware 3.9, bekannter Fehler im Regler."]
+
+
+async def test_the_complaint_was_upheld_by_the_manager_and_closed_in_time(result: StoryResult) -> None:
+    summary = result.complaint.summary
+    assert (summary.state, summary.outcome) == (complaint_pb2.COMPLAINT_CLOSED, complaint_pb2.UPHELD)
+    assert (summary.stage, summary.handler) == (1, f"{SHANGHAI}/agents/chen")
+    assert {clock.state for clock in summary.clocks} == {pb.Clock.MET}
 
 
 async def test_charge_is_posted_in_both_ledgers_under_one_id_and_matches(result: StoryResult) -> None:
