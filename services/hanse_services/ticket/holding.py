@@ -75,12 +75,14 @@ def _tell(work: Work, ticket: Ticket, ruled: Iterable[Ruled], at: datetime) -> N
 def stop_clocks(work: Work, ticket: Ticket, *kinds: pb.Clock.Kind.ValueType) -> None:
     """Stop clocks, now: those of some kinds, or all. One that has run out breaches first.
 
-    Nobody may have asked since it ran out, but it was too late.
+    Nobody may have asked since it ran out, but it was too late. The review of suspended work may be open also where
+    nothing is promised any more.
     """
-    standards = standards_of(work, ticket)
-    for row in ticket.clocks:
-        if standards is None or (kinds and row.kind not in kinds) or row.stop_time is not None:
-            continue
+    running = [row for row in ticket.clocks if row.stop_time is None and (not kinds or row.kind in kinds)]
+    if not running:
+        return
+    standards = work.standards_of(ticket.policy_version, ticket.policy_override)
+    for row in running:
         if late := overrun(row, work.now):
             breach(work, ticket, row, late)
         stop_clock(standards, ticket, row, work.now)

@@ -2,8 +2,12 @@
 
 What is promised is chosen anew under the policy that the ticket was opened under, and as if it had been so from the
 opening: each clock that is still open counts from where it started. What was done on it stays done, a breach stays a
-breach, and clocks that have stopped are judged by what was promised then. A ticket that nothing was promised for gets
-its clocks from its history, as a repair would give them; an imported one stays without.
+breach, and clocks that have stopped are judged by what was promised then.
+
+Where nothing is promised any more the open clocks are cancelled. A ticket that nothing is promised for gets its clocks
+from its history once something is, as a repair would give them: new ones count from its opening, and those that were
+cancelled with the last target go on as if they had not been, so that nobody gains time this way. An imported ticket
+that nobody has put under a policy stays without.
 """
 
 from typing import TypeAlias
@@ -50,11 +54,12 @@ def reclassify_ticket(work: Work, request: rpc.ReclassifyTicketRequest) -> pb.Ti
 def _promised_from_the_opening(
     work: Work, standards: Standards, ticket: Ticket, was: Classified, reason: str
 ) -> pb.Ticket:
-    """Give a ticket that nothing was promised for what it would have had, if it had been opened as it is now."""
+    """Give a ticket that nothing is promised for what it would have had, if that had been promised before."""
     found = standards.target_for(facts_of(standards, ticket, home_of(ticket.name)))
     is_imported = history_of(work.session, ticket.name, told=work.not_yet_in_the_log).imported
-    target = found.id if found and not is_imported else ""
+    target = found.id if found and (ticket.clocks or not is_imported) else ""
     work.tell(ticket.name, _reclassified(summary_of(ticket), *was, target), text=reason)
+    ticket.target = target
     if target:
         repair_under(work, standards, ticket, history_of(work.session, ticket.name, told=work.not_yet_in_the_log))
     return kept(work, ticket)

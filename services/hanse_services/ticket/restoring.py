@@ -144,10 +144,9 @@ def _mark_done(ticket: Ticket, at: datetime) -> None:
 
 def _stop(work: Work, ticket: Ticket, at: datetime, *kinds: int) -> None:
     """Stop clocks of some kinds, or all. What a condition ended was settled before, and stays as it is."""
-    standards = standards_of(work, ticket)
     for row in ticket.clocks:
-        if standards and (not kinds or row.kind in kinds) and row.stop_time is None:
-            stop_clock(standards, ticket, row, at)
+        if (not kinds or row.kind in kinds) and row.stop_time is None:
+            stop_clock(work.standards_of(ticket.policy_version, ticket.policy_override), ticket, row, at)
 
 
 def _begin(work: Work, ticket: Ticket, kind: pb.Clock.Kind.ValueType, at: datetime) -> None:
@@ -182,6 +181,10 @@ def _escalated(work: Work, ticket: Ticket, fact: Fact) -> None:
 def _reclassified(work: Work, ticket: Ticket, fact: Fact) -> None:
     if standards := standards_of(work, ticket):
         retarget(standards, ticket, fact.occur_time)
+    else:
+        payload: Any = fact.payload
+        # The repair that follows gives it its clocks.
+        ticket.target = payload.target
 
 
 def _paused(work: Work, ticket: Ticket, fact: Fact) -> None:

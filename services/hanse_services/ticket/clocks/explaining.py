@@ -77,6 +77,8 @@ def _because(line: Line) -> str:
     ]
     if line.running and not line.started:
         effects.append(f"{_names(line.running)} ran")
+    if line.is_promised_later:
+        effects.insert(0, "nothing was promised for that, so it counts as what it turned out to be later")
     return "; ".join([_happened(line.moment), *effects])
 
 

@@ -5,6 +5,7 @@ under a policy. Repairs compare it with the ticket's own; explanations read it l
 the history, the policy and the present instant, so it comes out the same however often and wherever it is done.
 """
 
+from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from hanse.names import home_of
 from hanse.policy.facts import facts_of
 from hanse.policy.histories import Happening, Moment, TicketHistory
 from hanse.policy.standards import Standards
+from hanse_protos.policy.v1.policy_pb2 import ServiceTarget
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.rows import restart_clock, schedule, stop_clock
 from hanse_services.ticket.clocks.rules import ENDED_BY_AN_ANSWER, Ruling, retarget
@@ -22,6 +24,10 @@ from hanse_services.ticket.suspending import put_off, review_passed
 
 KEY = tuple[pb.Clock.Kind.ValueType, int]
 """Which of a ticket's clocks: its kind and its number."""
+
+
+ALWAYS_NOTED = (Happening.HANDED_OVER, Happening.RECLASSIFIED)
+"""What has a line also where it changes nothing about which clocks run."""
 
 
 def key_of(clock: Clock) -> KEY:
@@ -36,6 +42,8 @@ class Line:
     at: datetime
     moment: Moment | None
     """None for what a clock did by itself: it ran out."""
+    is_promised_later: bool = False
+    """Whether nothing was promised for what the ticket is from here on, until it turned out to be something else."""
     started: tuple[KEY, ...] = ()
     stopped: tuple[KEY, ...] = ()
     ran_out: tuple[KEY, ...] = ()
@@ -109,31 +117,43 @@ class Run:
         self.ticket = ticket
         self.lines: list[Line] = []
         self._standards = standards
-        self._passed_over: set[str] = set()
-        """The events of reclassifications that count as if they had been said at the opening."""
+        self._reclassified: deque[Moment] = deque()
+        """The reclassifications that are still to come."""
+        self._said_before = 0
+        """How many of the next ones count already, as if they had been said before."""
 
     def begin(self, opening: Moment, later: Iterable[Moment]) -> None:
-        """Start the clocks of the target that held when the ticket was opened.
-
-        Where none did, those of the first that held once it had turned out to be something else: they count from the
-        opening all the same.
-        """
-        ticket = self.ticket
-        for moment in (opening, *(each for each in later if each.change.what == Happening.RECLASSIFIED)):
-            self._classify(moment)
-            self._passed_over.add(moment.change.event_id)
-            if target := self._standards.target_for(facts_of(self._standards, ticket, home_of(ticket.name))):
-                ticket.target = target.id
-                break
-        else:
-            self._classify(opening)
+        """Start the clocks of the target that held when the ticket was opened."""
+        self._reclassified.extend(each for each in later if each.change.what == Happening.RECLASSIFIED)
+        target = self._classify(opening)
+        self.ticket.target = target.id if target else ""
         self._settle(opening.at)
-        self._note(opening, started=tuple(key_of(clock) for clock in ticket.clocks))
+        self._note(opening, started=tuple(key_of(clock) for clock in self.ticket.clocks))
 
-    def _classify(self, moment: Moment) -> None:
-        classified = moment.classification
-        self.ticket.priority, self.ticket.category = classified.priority, classified.category
-        self.ticket.service = classified.service
+    def _classify(self, moment: Moment) -> ServiceTarget | None:
+        """Let the ticket be what it turns out to be, and return the target that holds then.
+
+        Where none does, it counts as what it turns out to be the next time that one holds: what was not promised for a
+        while counts all the same once it is promised, from the opening on.
+        """
+        for ahead, each in enumerate((moment, *self._reclassified)):
+            if target := self._target_of(each):
+                self._said_before = ahead
+                return target
+        return self._target_of(moment)
+
+    def _target_of(self, moment: Moment) -> ServiceTarget | None:
+        ticket, classified = self.ticket, moment.classification
+        ticket.priority, ticket.category, ticket.service = classified.priority, classified.category, classified.service
+        return self._standards.target_for(facts_of(self._standards, ticket, home_of(ticket.name)))
+
+    def _reclassify(self, moment: Moment) -> None:
+        self._reclassified.popleft()
+        if self._said_before:
+            self._said_before -= 1
+            return
+        self._classify(moment)
+        retarget(self._standards, self.ticket, moment.at)
 
     def _settle(self, at: datetime) -> None:
         if self.ticket.target:
@@ -178,9 +198,8 @@ class Run:
             case Happening.RESUMED:
                 self._stop(at, (pb.Clock.REVIEW,))
                 end_wait(ticket, at)
-            case Happening.RECLASSIFIED if moment.change.event_id not in self._passed_over:
-                self._classify(moment)
-                retarget(self._standards, ticket, at)
+            case Happening.RECLASSIFIED:
+                self._reclassify(moment)
             case Happening.RESOLVED | Happening.CLOSED:
                 end_wait(ticket, at)
                 self._stop(at, None)
@@ -215,7 +234,7 @@ class Run:
         line = self._line(moment.at, moment, started=started, stopped=stopped)
         before = self.lines[-1] if self.lines else None
         is_news = before is None or (line.running, line.standing) != (before.running, before.standing)
-        if started or stopped or is_news or moment.change.noted or moment.change.what == Happening.HANDED_OVER:
+        if started or stopped or is_news or moment.change.noted or moment.change.what in ALWAYS_NOTED:
             self.lines.append(line)
 
     def _line(self, at: datetime, moment: Moment | None, **what: tuple[KEY, ...]) -> Line:
@@ -224,7 +243,10 @@ class Run:
         stands = set(current.standing) if current and current.end_time is None else set()
         is_open = frozenset(key_of(clock) for clock in self.ticket.clocks if clock.stop_time is None)
         standing = frozenset(key for key in is_open if pb.Clock.Kind.Name(key[0]) in stands)
-        return Line(at, moment, running=is_open - standing, standing=standing, **what)
+        is_said = moment is not None and moment.change.what in (Happening.OPENED, Happening.RECLASSIFIED)
+        return Line(
+            at, moment, is_said and self._said_before > 0, running=is_open - standing, standing=standing, **what
+        )
 
 
 def carry_over_steps(before: Ticket, replayed: Ticket) -> None:

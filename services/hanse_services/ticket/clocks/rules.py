@@ -80,11 +80,15 @@ class Ruling:
         return ruled
 
     def put_anew(self) -> None:
-        """Put the open clocks under what is promised for the ticket as it is now; end those that nothing promises."""
+        """Put the open clocks under what is promised for the ticket as it is now; end those that nothing promises.
+
+        Without a target nothing is, agreements included, as if the ticket had been opened as what it is now.
+        """
         for row in _open(self._ticket):
             if row.kind == pb.Clock.REVIEW:
                 continue
-            promise = self._first_agreed(row.kind, row.party) if row.kind in AGREED else self._promises.get(row.kind)
+            is_agreed = row.kind in AGREED and self._ticket.target
+            promise = self._first_agreed(row.kind, row.party) if is_agreed else self._promises.get(row.kind)
             if promise is None:
                 stop_clock(self._standards, self._ticket, row, self._at, cancelled=True)
             elif promise.id != row.target:
