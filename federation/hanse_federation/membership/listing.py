@@ -121,5 +121,6 @@ def _refuse_incomplete(work: Work, serials: Collection[str]) -> None:
     """Raise RevocationListIncomplete for a list by which peers would take again what is void."""
     missing = [f"{one.serial} of {one.unit}" for one in _void(work) if one.serial not in serials]
     if missing:
-        named = ", ".join(missing[:MAX_NAMED_CERTIFICATES])
-        raise RevocationListIncomplete(f"{len(missing)} certificates that are void are not on the list: {named}")
+        named, more = ", ".join(missing[:MAX_NAMED_CERTIFICATES]), len(missing) - MAX_NAMED_CERTIFICATES
+        and_more = f", and {more} more" if more > 0 else ""
+        raise RevocationListIncomplete(f"The list leaves out what is void at headquarters: {named}{and_more}.")
