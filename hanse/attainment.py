@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Row, Select, Subquery, func, select
 from sqlalchemy.orm import Session
 
-from hanse.times import instant
+from hanse.times import instant_in
 from hanse_protos.ticket.v1 import attainment_pb2 as pb
 
 MEDIAN, NINE_OF_TEN = 0.5, 0.9
@@ -68,12 +68,12 @@ def report(
 
 
 def within(time: ColumnElement[datetime], period: pb.AttainmentPeriod) -> list[ColumnElement[bool]]:
-    """Return the conditions for a time to lie in a period."""
+    """Return the conditions for a time to lie in a period. Raises ValidationFailed for a time that there is not."""
     conditions = []
     if period.HasField("start_time"):
-        conditions.append(time >= instant(period.start_time))
+        conditions.append(time >= instant_in("period.start_time", period.start_time))
     if period.HasField("end_time"):
-        conditions.append(time < instant(period.end_time))
+        conditions.append(time < instant_in("period.end_time", period.end_time))
     return conditions
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import strategies as st
 
 from buf.validate import validate_pb2
@@ -59,6 +61,11 @@ _WELL_KNOWN: Mapping[str, Callable[[type[Message]], st.SearchStrategy[Message]]]
     ),
 }
 """Times, lengths of time and masks as people send them."""
+_IMPOSSIBLE: Mapping[str, tuple[Message, ...]] = {
+    "google.protobuf.Timestamp": (Timestamp(nanos=-1), Timestamp(seconds=2**40), Timestamp(seconds=-(2**63))),
+    "google.protobuf.Duration": (Duration(seconds=1, nanos=-1), Duration(seconds=2**62), Duration(nanos=2**31 - 1)),
+}
+"""Times and lengths of time that there are not: those of a request that breaks its rules, half of the time."""
 
 
 @lru_cache(maxsize=4096)
@@ -77,7 +84,7 @@ def _messages(name: str, known: Known, depth: int, wild: bool) -> st.SearchStrat
                 maker.fill(draw, message, field)
         return message
 
-    return build()
+    return st.one_of(st.sampled_from(_IMPOSSIBLE[name]), build()) if name in _IMPOSSIBLE else build()
 
 
 def _chosen(draw: Draw, descriptor: Descriptor) -> list[FieldDescriptor]:

@@ -25,7 +25,7 @@ from hanse.policy.histories import Histories, TicketHistory
 from hanse.policy.store import PolicyStore
 from hanse.policy.tuning import tuned
 from hanse.policy.what_if import Judge, Verdict
-from hanse.times import instant, put_time
+from hanse.times import instant_in, put_time
 from hanse_federation.headquarters.overrides import overrides_of
 from hanse_federation.model import LOG, SCHEMA
 from hanse_protos.federation.v1 import what_if_pb2 as pb
@@ -44,8 +44,10 @@ News = pb.ComparePolicyResponse
 async def compare_policy(database: Database, request: pb.ComparePolicyRequest, judge: Judge) -> AsyncIterator[News]:
     """Yield progress while the logs are read, then what differs, then what it comes to, unit by unit.
 
-    Raises PolicyInvalid for a document that does not hold together, PolicyMissing where no policy was ever in force.
+    Raises PolicyInvalid for a document that does not hold together, PolicyMissing where no policy was ever in force,
+    ValidationFailed for a time that there is not.
     """
+    since = instant_in("since", request.since) if request.HasField("since") else None
     document = await asyncio.to_thread(_checked, request.document)
     before = await database.read(_load_standards)
     heads = await database.read(_ticket_streams, request.unit)
@@ -59,7 +61,7 @@ async def compare_policy(database: Database, request: pb.ComparePolicyRequest, j
         unit = home_of(stream)
         governing = Governing(before, await database.read(overrides_of, unit))
         comparison = Comparison(unit, governing, governing.newest_over(document), judge, utc_now())
-        tickets = _opened_since(histories, instant(request.since) if request.HasField("since") else None)
+        tickets = _opened_since(histories, since)
         for first in range(0, len(tickets), JUDGED_TICKETS):
             different = await asyncio.to_thread(comparison.judge_all, tickets[first : first + JUDGED_TICKETS])
             for difference in different:

@@ -12,7 +12,7 @@ from hanse.log.events import Fact
 from hanse.names import HEADQUARTERS, OWN_POLICIES, policy_name
 from hanse.policy.lint import lint
 from hanse.telling.inbox import Effect
-from hanse.times import instant, put_time
+from hanse.times import instant_in, put_time
 from hanse.work import Work
 from hanse_protos.policy.v1.draft_pb2 import PublishPolicyDraftRequest
 from hanse_protos.policy.v1.policy_pb2 import (
@@ -46,10 +46,7 @@ def effective_time_of(work: Work, request: PublishPolicyRequest | PublishPolicyD
     """Return from when a version is to be in force, None for at once. Raises ValidationFailed for what is past."""
     if not request.HasField("effective_time"):
         return None
-    try:
-        effective_time = instant(request.effective_time)
-    except (ValueError, OverflowError) as error:
-        raise ValidationFailed(f"effective_time: {error}", fields="effective_time") from error
+    effective_time = instant_in("effective_time", request.effective_time)
     if effective_time < work.now:
         raise ValidationFailed(
             f"effective_time: {effective_time.isoformat()} is past",

@@ -21,7 +21,7 @@ from hanse.names import home_of, override_name, policy_name
 from hanse.policy.facts import facts_of
 from hanse.policy.histories import Happening
 from hanse.policy.store import PolicyStore
-from hanse.times import instant, timestamp
+from hanse.times import instant, instant_in, timestamp
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.policy.v1.policy_pb2 import ClockSituation
 from hanse_protos.ticket.v1 import events_pb2 as told
@@ -59,10 +59,7 @@ def get_governance(
 
 
 def _instant_of(request: rpc.GetGovernanceRequest, now: datetime) -> datetime:
-    try:
-        at = instant(request.time) if request.HasField("time") else now
-    except (ValueError, OverflowError) as error:
-        raise ValidationFailed(f"time: {error}", fields="time") from error
+    at = instant_in("time", request.time) if request.HasField("time") else now
     if at > now:
         raise ValidationFailed(f"time: {at.isoformat()} is yet to come", fields="time")
     return at

@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Select, exists, select, tuple_
 from sqlalchemy.orm import Session, selectinload
 
-from hanse.errors import ResourceNotFound, ValidationFailed
+from hanse.errors import ResourceNotFound
 from hanse.names import home_of
 from hanse.policy.store import PolicyStore
 from hanse.rpc.paging import decode_token, encode_token, page_size
-from hanse.times import instant, put_time
+from hanse.times import instant_in, put_time
 from hanse_protos.ticket.v1 import escalation_pb2 as escalation_rpc
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import team_pb2 as team_rpc
@@ -124,7 +124,7 @@ class TicketQueries:
         if request.names:
             names = names.where(Clock.ticket.in_(request.names))
         if request.HasField("due_by"):
-            names = names.where(is_something_due(_due_by(request)))
+            names = names.where(is_something_due(instant_in("due_by", request.due_by)))
         page = names.distinct().order_by(Clock.ticket).limit(size + 1)
         found: dict[str, datetime | None] = {row[0]: row[1] for row in session.execute(next_due_times(page))}
         shown = list(found)[:size]
@@ -187,10 +187,3 @@ def page_of(session: Session, query: Select[Any], time: Any, name: Any, request:
         return rows, ""
     last = rows[size - 1]
     return rows[:size], encode_token(getattr(last, time.key), last.name)
-
-
-def _due_by(request: rpc.ListOpenClocksRequest) -> datetime:
-    try:
-        return instant(request.due_by)
-    except (ValueError, OverflowError) as error:
-        raise ValidationFailed(f"no calendar knows the time: {error}", fields="due_by") from error

@@ -13,7 +13,7 @@ from hanse.policy.facts import facts_of
 from hanse.policy.histories import UNTIL_A_REVIEW
 from hanse.policy.promises import Promise
 from hanse.policy.standards import Standards
-from hanse.times import instant, timestamp
+from hanse.times import instant_in, timestamp
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
@@ -37,7 +37,7 @@ def suspend_ticket(work: Work, request: rpc.SuspendTicketRequest) -> pb.Ticket:
     ticket.move("SuspendTicket")
     standards = _standards(work, ticket)
     cap_time = ticket.cap_time or _cap_time(standards, ticket, work.now)
-    review_time = _checked(standards, instant(request.review_time), work.now, cap_time)
+    review_time = _checked(standards, instant_in("review_time", request.review_time), work.now, cap_time)
     if ticket.suspend_time is None:
         end_wait(ticket, work.now)
         ticket.waiting_since = ticket.suspend_time = work.now
