@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TypeAlias
 
+from google.protobuf.duration_pb2 import Duration
+
 from hanse.names import HEADQUARTERS
 from hanse.policy.calendar import ELAPSED_ID
 from hanse.policy.errors import UnitUnknown
 from hanse.policy.standards import Standards
+from hanse.times import duration
 from hanse_protos.policy.v1.policy_pb2 import ClockRule, ComplaintRule, HierarchyStep
 
 Level: TypeAlias = HierarchyStep.Level.ValueType
@@ -22,7 +25,12 @@ CLOSE_AFTER = timedelta(days=14)
 
 def close_after_of(rule: ComplaintRule | None) -> timedelta:
     """Return how long an answer waits for the customer to reject it before the complaint closes, in elapsed time."""
-    return rule.close_after.ToTimedelta() if rule and rule.HasField("close_after") else CLOSE_AFTER
+    return close_after_in(rule).ToTimedelta()
+
+
+def close_after_in(rule: ComplaintRule | None) -> Duration:
+    """Return the same as it is written, in a rule that was not checked yet: it may be longer than a timedelta."""
+    return rule.close_after if rule and rule.HasField("close_after") else duration(CLOSE_AFTER)
 
 
 def levels_of(standards: Standards, unit: str, rule: ComplaintRule | None) -> Sequence[Level]:

@@ -8,7 +8,6 @@ that try the conditions out are in `hanse.policy.rehearsal`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from itertools import combinations
 from typing import Any, TypeAlias
 
@@ -21,7 +20,7 @@ from hanse.errors import PolicyInvalid
 from hanse.names import HEADQUARTERS
 from hanse.policy.calendar import exception_date, local_stretch, time_zone
 from hanse.policy.clock_checks import clock_problems
-from hanse.policy.complaints import close_after_of
+from hanse.policy.complaints import close_after_in
 from hanse.policy.conditions import is_unconditional, mentions
 from hanse.policy.findings import EVERYTHING, MAX_PROBLEMS, Finding, repeated
 from hanse.policy.notation import NANOS_PER_UNIT
@@ -121,7 +120,9 @@ def _shifts(shifts: Sequence[Shift], path: str, same_day: Callable[[Shift, Shift
     for (_, one), (j, other) in combinations(enumerate(shifts), 2):
         # Times of day are two digits each, so their text sorts as they do.
         if same_day(one, other) and one.start < other.end and other.start < one.end:
-            days = ", ".join(DayOfWeek.Name(day)[:3] for day in sorted({*one.days} & {*other.days})) or "that day"
+            # A day that there is not breaks the contract's own rules, which is said elsewhere.
+            shared = {*one.days} & {*other.days} & {*DayOfWeek.values()}
+            days = ", ".join(DayOfWeek.Name(day)[:3] for day in sorted(shared)) or "that day"
             yield f"{path}[{j}]", f"the shift overlaps {one.start} to {one.end} on {days}: join or move one of them"
 
 
@@ -216,7 +217,7 @@ def _complaints(document: PolicyDocument) -> Iterator[Finding]:
                 f"complaints[{i}].acknowledge_within",
                 "it has to be shorter than answer_within, which counts from the same moment",
             )
-        if timedelta(0) < close_after_of(rule) < rule.acknowledge_within.ToTimedelta():
+        if 0 < close_after_in(rule).ToNanoseconds() < rule.acknowledge_within.ToNanoseconds():
             yield (
                 f"complaints[{i}].close_after",
                 "the customer would have less time to reject an answer than the desk has to take the complaint up",

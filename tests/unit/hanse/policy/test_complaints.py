@@ -76,3 +76,9 @@ def test_a_level_that_there_is_not_is_refused_with_its_place() -> None:
     with pytest.raises(PolicyInvalid) as caught:
         policy(EVERY.replace("}", ", first_level: TIER_2}"))
     assert caught.value.metadata["path"] == "complaints[0].first_level"
+
+
+def test_a_time_that_is_longer_than_all_times_is_named_too() -> None:
+    document = policy(EVERY)
+    document.complaints[0].close_after.seconds = 2**62
+    assert [found.path for found in lint(document)] == ["complaints[0].close_after"]

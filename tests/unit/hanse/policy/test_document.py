@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -286,6 +287,7 @@ def _set(path: str, field: str, value: object) -> Change:
     return change
 
 
+EIGHTH_DAY = cast("DayOfWeek.ValueType", 8)
 _DEAR = f"home.skills.all(s, {' && '.join(['home.skills == home.skills'] * 60)})"
 """Within the budget of iterations, and about a second of a processor for the largest unit."""
 
@@ -362,6 +364,11 @@ def _desk(*units: str, when: str = "") -> Change:
             lambda d: d.calendars[0].shifts.append(Shift(days=[FRIDAY], start="17:00", end="20:00")),
             "calendars[0].shifts[1]",
             "overlaps 09:00 to 18:00 on FRI",
+        ),
+        (
+            lambda d: d.calendars[0].shifts.extend(2 * [Shift(days=[EIGHTH_DAY], start="09:00", end="18:00")]),
+            "calendars[0].shifts[2].days[0]",
+            "defined enum value",
         ),
         (_set("calendars.0.exceptions.0", "date", "2026-02-30"), "calendars[0].exceptions[0].date", "no day"),
         (
