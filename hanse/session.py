@@ -9,8 +9,10 @@ What every transaction does, like moving the head of a stream, is a `Statement`:
 driver past SQLAlchemy's compiler and results, for half of the time.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from types import FunctionType
 from typing import Any, TypeVar, cast
@@ -122,6 +124,26 @@ class Statement:
             return found
         result: Any = session.execute(self._clause, values)
         return result.all() if result.returns_rows else []
+
+    @contextmanager
+    def beside(self, session: Session, **values: Any) -> Iterator[None]:
+        """Run it while a block computes: PostgreSQL and Python work at the same time.
+
+        The block asks the database nothing. The statement is over with it; what goes wrong with it is raised then, and
+        what it returns is dropped. Where a connection runs it for the first time they take turns.
+        """
+        driver = self._driver(session)
+        if driver is None:
+            session.execute(self._clause, values)
+            yield
+            return
+        running = asyncio.ensure_future(driver.fetch(self._words, *map(values.get, self._names)))
+        try:
+            # It is sent now: a block that computes lets nobody else have a turn.
+            await_only(asyncio.sleep(0))
+            yield
+        finally:
+            await_only(running)
 
     def _driver(self, session: Session) -> Any:
         return transacting(session)

@@ -37,7 +37,7 @@ from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_protos.ticket.v1.repair_pb2 import RepairOpenClocksRequest, RepairOpenClocksResponse
 from hanse_services.ticket.clocks.bulk_repair import read_page, repair_open_clocks
-from hanse_services.ticket.clocks.bulk_rows import store
+from hanse_services.ticket.clocks.bulk_rows import storing
 from hanse_services.ticket.clocks.rows import schedule_steps, steps_of
 from hanse_services.ticket.clocks.segments import segments_of
 from hanse_services.ticket.commands import create_ticket
@@ -147,8 +147,8 @@ class Desk:
 
     def _rows(self, session: Session, asked: RepairOpenClocksRequest) -> RepairOpenClocksResponse:
         page = read_page(session, self.executor.policies, UNIT, self.executor.clock(), asked, lock=True)
-        store(session, [after for _, after in page.recomputed])
-        return RepairOpenClocksResponse(recomputed_count=len(page.recomputed), next_page_token=page.next_page_token)
+        with storing(session, [after for _, after in page.recomputed]):
+            return RepairOpenClocksResponse(recomputed_count=len(page.recomputed), next_page_token=page.next_page_token)
 
     async def tidy(self) -> None:
         """Clear away what the turn before left, so that all begin alike."""

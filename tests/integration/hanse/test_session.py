@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import asyncpg
+import psycopg
 import pytest
 from sqlalchemy import BigInteger, ForeignKey, Table, func, select, text
 from sqlalchemy.exc import IntegrityError
@@ -172,3 +174,47 @@ async def test_a_query_of_sqlalchemys_runs_as_it_would_there(database: Database)
     query = Query.of(joined)
     found = await database.read(lambda session: [tuple(row) for row in query.rows(session, name_1="Adler")])
     assert found == [(1, 1_200), (2, 1_200)]
+
+
+BERTH = Statement("SELECT pg_advisory_xact_lock(CAST(:berth AS bigint))")
+MOORED = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND granted"
+WAITING = MOORED.replace("AND granted", "AND NOT granted")
+
+
+def somebody_waits(other: psycopg.Connection[Any]) -> bool:
+    for _ in range(400):
+        if other.execute(WAITING).fetchone() == (1,):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+async def test_a_statement_runs_beside_a_block_and_is_over_with_it(database: Database) -> None:
+    def moor(session: Session, other: psycopg.Connection[Any]) -> tuple[bool, int]:
+        crates(session)
+        BERTH.rows(session, berth=8)
+        with BERTH.beside(session, berth=7):
+            waits = somebody_waits(other)
+            other.execute("SELECT pg_advisory_unlock(7)")
+        return waits, session.scalars(text(MOORED)).one()
+
+    with psycopg.connect(database.url, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(7)")
+        assert await database.write(moor, other) == (True, 1)
+
+
+async def test_what_goes_wrong_with_a_statement_beside_a_block_is_raised_after_it_and_undoes_all(
+    database: Database,
+) -> None:
+    shoals, passed = Statement("SELECT 1 / CAST(:depth AS integer)"), []
+
+    def sail(session: Session) -> None:
+        load(session, 1)
+        session.flush()
+        with shoals.beside(session, depth=0):
+            passed.append("the block")
+
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await database.write(sail)
+    assert passed == ["the block"]
+    assert await database.read(crates) == 0

@@ -22,7 +22,7 @@ from hanse.policy.store import InForce, PolicyStore
 from hanse.rpc.paging import decode_token, encode_token
 from hanse.work import Work
 from hanse_protos.ticket.v1 import repair_pb2 as pb
-from hanse_services.ticket.clocks.bulk_rows import changed_on_the_way, read_tickets, store
+from hanse_services.ticket.clocks.bulk_rows import changed_on_the_way, read_tickets, storing
 from hanse_services.ticket.clocks.recomputing import Recomputation, Recomputed
 from hanse_services.ticket.clocks.repair import (
     breaches_of,
@@ -68,9 +68,9 @@ def repair_open_clocks(work: Work, request: pb.RepairOpenClocksRequest) -> pb.Re
     page = read_page(work.session, work.policies, work.unit, work.now, request, lock=True)
     response = _response(work.session, page, request)
     work.now = max([work.now, *(after.ticket.update_time for _, after in page.recomputed)])
-    store(work.session, [after for _, after in page.recomputed])
-    for before, after in page.recomputed:
-        tell_repair(work, after.ticket, before.policy_version, breaches_of(before))
+    with storing(work.session, [after for _, after in page.recomputed]):
+        for before, after in page.recomputed:
+            tell_repair(work, after.ticket, before.policy_version, breaches_of(before))
     work.session.expire_all()
     for name in page.to_replay:
         try:

@@ -7,7 +7,8 @@ SQLAlchemy's way from a row to its values takes as long as the deadline does: so
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any
 
@@ -118,9 +119,11 @@ UPDATE_TICKETS = _update("ticket", {"name": "text"}, TICKET_COLUMNS)
 UPDATE_CLOCKS = _update("clock", {"ticket": "text", "kind": "text", "number": "integer"}, CLOCK_COLUMNS)
 
 
-def store(session: Session, recomputed: Sequence[Recomputed]) -> None:
-    """Store what a policy has made of tickets and of their clocks."""
+@contextmanager
+def storing(session: Session, recomputed: Sequence[Recomputed]) -> Iterator[None]:
+    """Store what a policy has made of tickets and clocks while a block computes, which asks the database nothing."""
     if not recomputed:
+        yield
         return
     tickets = [each.ticket for each in recomputed]
     UPDATE_TICKETS.rows(session, **_by_column(tickets, ("name", *TICKET_COLUMNS)))
@@ -128,7 +131,8 @@ def store(session: Session, recomputed: Sequence[Recomputed]) -> None:
     values = _by_column(clocks, ("ticket", "number", *CLOCK_COLUMNS))
     values["kind"] = [nouns.Clock.Kind.Name(clock.kind) for clock in clocks]
     values["steps"] = [steps for each in recomputed for steps in each.steps]
-    UPDATE_CLOCKS.rows(session, **values)
+    with UPDATE_CLOCKS.beside(session, **values):
+        yield
 
 
 def _by_column(rows: Sequence[Base], names: Iterable[str]) -> dict[str, list[Any]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
+from sqlalchemy import text
 
 from hanse.identity import Role
 from hanse.policy import load_yaml
@@ -124,3 +127,25 @@ async def test_what_the_unit_has_tuned_is_laid_over_it(desk: Desk) -> None:
     assert (await apply(desk, 0)).recomputed_count == 1
     assert (await desk.get(name)).policy_override == 1
     assert resolution(await ticket_now(desk, name)).target_duration.ToTimedelta() == 6 * HOUR
+
+
+async def test_what_another_process_changes_meanwhile_is_waited_for_and_kept(desk: Desk) -> None:
+    name = (await desk.open()).name
+    version = await enact(desk, 7)
+    with psycopg.connect(desk.runtime.database.url) as other:
+        other.execute("SELECT FROM ticket.ticket WHERE name = %s FOR UPDATE", [name])
+        other.execute("UPDATE ticket.clock SET stop_time = now(), due_time = NULL WHERE kind = 'RESPONSE'")
+        applying = asyncio.create_task(apply(desk, version))
+        await _somebody_waits(desk)
+    assert (await applying).recomputed_count == 1
+    clocks = {clock.kind: clock for clock in (await ticket_now(desk, name)).clocks}
+    assert clocks[pb.Clock.RESPONSE].HasField("stop_time") and not clocks[pb.Clock.RESPONSE].HasField("due_time")
+    assert clocks[pb.Clock.RESOLUTION].target_duration.ToTimedelta() == 7 * HOUR
+
+
+async def _somebody_waits(desk: Desk) -> None:
+    waiting, found = text("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"), None
+    async with asyncio.timeout(30):
+        while found is None:
+            await asyncio.sleep(0.02)
+            found = await desk.runtime.database.read(lambda session: session.scalar(waiting))
