@@ -2,7 +2,8 @@
 
 A unit counts its own complaints, headquarters what the units have told of theirs; both are a query with one row for
 each level that a complaint has come to. It counts in the period in which it was filed, whenever the rest happened, so
-the figures of one row are about the same complaints. A time that still runs is neither met nor breached.
+the figures of one row are about the same complaints. A time that still runs is neither met nor breached, nor is one
+that was cut off, since the complaint went on to the next level or was taken back.
 """
 
 from typing import Any

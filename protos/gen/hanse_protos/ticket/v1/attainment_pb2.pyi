@@ -309,7 +309,7 @@ Global___ComplaintAttainmentReport: _TypeAlias = ComplaintAttainmentReport  # no
 
 @_typing.final
 class ComplaintAttainmentRow(_message.Message):
-    """What came to one level, and how the level dealt with it. What is under way is neither met nor breached."""
+    """What came to one level, and how the level dealt with it. What is under way, or went on or was taken back before its time was over, is neither met nor breached."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
