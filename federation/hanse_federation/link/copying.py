@@ -1,14 +1,15 @@
 """Records as rows of the log, in the bytes that PostgreSQL's binary COPY takes.
 
-Handing a driver one Python value for each column costs more than all checks of a record together. So a row is written
-as bytes where its event has just been decoded: what is the same in all rows of a batch once, what has a fixed size with
-one `struct`, and the rest as it came. The format is in PostgreSQL's manual under COPY, "Binary Format": a header; for
-each row the number of its fields, and each field with its length before it; a trailer.
+Handing a driver one Python value for each column costs more than all checks of a record together. So rows are written
+as bytes, a whole batch at a time and column by column: what is the same in all of its rows once, what has a fixed size
+with one `struct`, and the rest as it came. The format is in PostgreSQL's manual under COPY, "Binary Format": a header;
+for each row the number of its fields, and each field with its length before it; a trailer.
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain, count, repeat
 from typing import Any
 
 import uuid_utils
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.util import await_only
 
 from hanse.log.tables import LogTables
+from hanse_federation.link.batches import HASH_BYTES
 from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
 
 COLUMNS = ("stream", "epoch", "sequence", "hash", "event_id", "occur_time", "event", "resource", "type", "sealed")
@@ -24,7 +26,7 @@ COLUMNS = ("stream", "epoch", "sequence", "hash", "event_id", "occur_time", "eve
 PARTS_OF_A_ROW = 5
 """In how many pieces of bytes a row is written: all rows of a transaction are joined at once, not first each."""
 
-HASH_BYTES, UUID_BYTES, INT_BYTES, BIGINT_BYTES = 32, 16, 4, 8
+UUID_BYTES, INT_BYTES, BIGINT_BYTES = 16, 4, 8
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
@@ -40,30 +42,35 @@ FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
 NANOS_PER_SECOND = 1_000_000_000
 
 
-class RowWriter:
-    """Writes records of one stream and epoch as rows."""
+def write_rows(
+    place: tuple[str, int, int],
+    hashes: Sequence[bytes],
+    contents: Sequence[bytes],
+    events: Sequence[Event],
+    sealed: Mapping[int, Sequence[SealedField]],
+) -> list[bytes]:
+    """Return the records of a stream, from its epoch and sequence on, as rows, each in PARTS_OF_A_ROW parts.
 
-    def __init__(self, stream: str, epoch: int) -> None:
-        place = _text(stream) + _EPOCH_AND_LENGTH.pack(INT_BYTES, epoch, BIGINT_BYTES)
-        self._beginning = _FIELD_COUNT.pack(len(COLUMNS)) + place
-        # Stream and epoch, sequence, hash, id, time, and the length of the event; each but the first with its length.
-        fixed = f">{len(self._beginning)}sqi{HASH_BYTES}si{UUID_BYTES}siqi"
-        self._pack = struct.Struct(fixed).pack
-
-    def parts(
-        self, sequence: int, digest: bytes, event: Event, content: bytes, sealed: Sequence[SealedField]
-    ) -> tuple[bytes, bytes, bytes, bytes, bytes]:
-        """Return the row of a record. Raises ValueError where a field of the event is not what its column holds."""
-        event_id, time = uuid_utils.UUID(event.event_id).bytes, _microseconds(event.occur_time)
-        return (
-            self._pack(
-                self._beginning, sequence, HASH_BYTES, digest, UUID_BYTES, event_id, BIGINT_BYTES, time, len(content)
-            ),
-            content,
-            _text(event.resource),
-            _text(event.type),
-            _bytes(pack_sealed(sealed)) if sealed else _NULL,
-        )
+    `contents` are the bytes of `events`. Raises ValueError where a field of an event is not what its column holds;
+    struct.error where a number is too large for its column.
+    """
+    stream, epoch, first_sequence = place
+    beginning = _FIELD_COUNT.pack(len(COLUMNS)) + _text(stream) + _EPOCH_AND_LENGTH.pack(INT_BYTES, epoch, BIGINT_BYTES)
+    # Stream and epoch, sequence, hash, id, time, and the length of the event; each but the first with its length.
+    pack = struct.Struct(f">{len(beginning)}sqi{HASH_BYTES}si{UUID_BYTES}siqi").pack
+    fixed = map(
+        pack,
+        repeat(beginning), count(first_sequence),
+        repeat(HASH_BYTES), hashes,
+        repeat(UUID_BYTES), [uuid_utils.UUID(event.event_id).bytes for event in events],
+        repeat(BIGINT_BYTES), _microseconds([event.occur_time for event in events]),
+        map(len, contents),
+    )  # fmt: skip
+    resources, types = [event.resource for event in events], [event.type for event in events]
+    texts = [_bytes(pack_sealed(sealed.get(index, ()))) for index in range(len(events))] if sealed else repeat(_NULL)
+    return list(
+        chain.from_iterable(zip(fixed, contents, map(_text, resources), map(_text, types), texts, strict=False))
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -76,12 +83,15 @@ def _bytes(value: bytes | None) -> bytes:
     return _NULL if value is None else _LENGTH.pack(len(value)) + value
 
 
-def _microseconds(time: Timestamp) -> int:
-    """Return an instant as PostgreSQL counts."""
-    seconds, nanos = time.seconds, time.nanos
-    if not (FIRST_SECOND <= seconds <= LAST_SECOND and 0 <= nanos < NANOS_PER_SECOND):
-        raise ValueError(f"{seconds} s and {nanos} ns are no instant of the years 1 to 9999")
-    return (seconds - POSTGRES_EPOCH_SECONDS) * 1_000_000 + nanos // 1_000
+def _microseconds(times: Sequence[Timestamp]) -> list[int]:
+    """Return instants as PostgreSQL counts. Raises ValueError where one is none."""
+    seconds, nanos = [time.seconds for time in times], [time.nanos for time in times]
+    if min(seconds) < FIRST_SECOND or max(seconds) > LAST_SECOND or min(nanos) < 0 or max(nanos) >= NANOS_PER_SECOND:
+        raise ValueError("it happened at no instant of the years 1 to 9999")
+    return [
+        (second - POSTGRES_EPOCH_SECONDS) * 1_000_000 + nano // 1_000
+        for second, nano in zip(seconds, nanos, strict=True)
+    ]
 
 
 def pack_sealed(fields: Sequence[SealedField]) -> bytes | None:

@@ -124,7 +124,7 @@ class LinkEnd(Generic[Frame]):
                 await self.on_fork(stream, fork)
 
     async def _hear_batch(self, batch: RecordBatch) -> None:
-        self._not_acknowledged += len(batch.records)
+        self._not_acknowledged += len(batch.events)
         if self._not_acknowledged > CREDIT_RECORDS:
             raise CreditExceeded(credit=str(CREDIT_RECORDS), stream=batch.stream)
         try:

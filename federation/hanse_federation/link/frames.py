@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from hanse.log.append import Head
 from hanse_protos.log.v1.log_pb2 import StreamHead
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
+"""Both ends speak the same one: headquarters refuses a Hello of another."""
 
 MAX_BATCH_RECORDS = 1_000
 """Records in a batch, at most; the contract says so too. A few batches share a transaction at the receiver: smaller
@@ -14,7 +15,7 @@ MAX_BATCH_BYTES = 1024 * 1024
 """Bytes of events in a batch, before its last record. With it a frame stays far below the server's 16 MB."""
 MAX_READ_RECORDS = 4 * MAX_BATCH_RECORDS
 """Records that a sender reads at once: a session of the database costs as much as some hundred records."""
-CREDIT_RECORDS = 8_000
+CREDIT_RECORDS = 16_000
 """How many records may be under way without acknowledgement: some batches ahead keep the receiver's database busy,
 and bound what either end has to hold in memory."""
 BATCHES_AHEAD = 8

@@ -2,15 +2,14 @@
 
 *Opening* needs no database: every hash is computed anew, so that what is stored is what the writer wrote, and events
 are decoded. It is done while the batches before it are still being committed, in small steps between which the
-transaction goes on. *Storing* takes a batch where its first
-record follows from the head that is stored here. What is here already is recognised by its hash and acknowledged
+transaction goes on. *Storing* takes a batch where its first record follows from the head that is stored here. What is here already is recognised by its hash and acknowledged
 again: an acknowledgement that got lost costs a repetition, never a double.
 
 This is the hot path of a catch-up, at headquarters for all units at once, so nothing is done twice and little for each
-record. A record is visited once: its hash is checked, its event decoded, and its row written in the bytes that
-PostgreSQL takes (`copying`). Only facts that somebody asked for become objects and have their payload opened, and
-where only the last fact on a resource counts, the ones before it don't. All else is done for several batches at once:
-one transaction, one lock of the head, one COPY, one statement for each view.
+record. A batch is worked on column by column: its hashes are checked, its events are decoded all at once, and its rows
+are written in the bytes that PostgreSQL takes (`copying`). Only facts that somebody asked for become objects and have
+their payload opened, and where only the last fact on a resource counts, the ones before it don't. All else is done for
+several batches at once: one transaction, one lock of the head, one COPY, one statement for each view.
 """
 
 import asyncio
@@ -32,16 +31,12 @@ from hanse.log.chain import chain_hashes
 from hanse.log.follow import StoredRecord
 from hanse.log.sealing import check_sealed
 from hanse.session import Statement
-from hanse_federation.link.copying import PARTS_OF_A_ROW, RowWriter, copy_rows
+from hanse_federation.link.batches import decoded, hashes_of, sealed_of
+from hanse_federation.link.copying import PARTS_OF_A_ROW, copy_rows, write_rows
 from hanse_federation.link.frames import MAX_BATCH_RECORDS
 from hanse_federation.model import LOG, SCHEMA
-from hanse_protos.federation.v1.link_pb2 import BatchedRecord, RecordBatch
+from hanse_protos.federation.v1.link_pb2 import RecordBatch
 from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
-
-RECORDS_IN_A_STEP = 100
-"""How many records are opened before others have their turn, about half a millisecond's work. What waits meanwhile is
-above all the transaction of the batches before, a dozen round trips with PostgreSQL and a COPY that has to be fed: a
-whole batch at once would hold up each of them, and the two would take turns instead of working side by side."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOCKED_HEADS = Statement(f"""
@@ -134,41 +129,38 @@ async def in_turns(steps: Steps) -> OpenedBatch:
 
 
 def opening(batch: RecordBatch, interests: Interests, writer: str | None = None) -> Steps:
-    """Open a batch as `open_batch` does, in steps of some records."""
-    stream, epoch, first, place = batch.stream, batch.epoch, batch.first_sequence, batch.first_sequence
-    if not batch.records:
+    """Open a batch as `open_batch` does, in steps of about a millisecond for a full one.
+
+    What waits meanwhile is above all the transaction of the batches before, a dozen round trips with PostgreSQL and a
+    COPY that has to be fed: a whole batch at once would hold up each of them, and the two would take turns instead of
+    working side by side.
+    """
+    stream, epoch, first = batch.stream, batch.epoch, batch.first_sequence
+    contents = list(batch.events)
+    if not contents:
         raise ValidationFailed(f"a batch of {stream} is empty", stream=stream)
-    parts_of = RowWriter(stream, epoch).parts
-    rows: list[bytes] = []
-    texts_about = set()
-    wanted: dict[int | str, tuple[Interest, int, Event, BatchedRecord]] = {}
+    hashes = _checked_hashes(batch, contents)
+    yield None
+    sealed = sealed_of(batch)
     try:
-        # Each look into a message makes a Python object anew, so each field is looked at once.
-        records = list(batch.records)
-        contents = [record.event for record in records]
-        hashes = _checked_hashes(batch, records, contents)
-        for place, (record, content, digest) in enumerate(zip(records, contents, hashes, strict=True), first):
-            event, sealed = Event.FromString(content), record.sealed
-            if writer and event.unit != writer:
-                raise FrameForeign(f"{writer} sent a fact that {event.unit} wrote", unit=writer, event=event.event_id)
-            if sealed:
-                check_sealed(event, sealed)
-                texts_about.add(event.resource)
-            rows += parts_of(place, digest, event, content, sealed)
-            if interest := interests.get(event.type):
-                # Where only the last one counts, a later one takes the place of an earlier one.
-                wanted[place if interest.every else event.resource] = (interest, place, event, record)
-            if place % RECORDS_IN_A_STEP == 0:
-                yield None
-        facts = [_arrival(epoch, *found) for found in sorted(wanted.values(), key=itemgetter(1))]
+        events = decoded(batch)
+        yield None
+        rows = write_rows((stream, epoch, first), hashes, contents, events, sealed)
+        yield None
+        facts = _facts(interests, (epoch, first), contents, events, sealed)
     except (DecodeError, ValueError, OverflowError, struct.error) as error:
-        raise ValidationFailed(f"{stream} at {epoch}/{place} holds no event: {error}", stream=stream) from error
-    yield OpenedBatch(stream, epoch, first, batch.previous_hash, hashes, rows, facts, frozenset(texts_about))
+        raise ValidationFailed(f"a batch of {stream} holds what is no event: {error}", stream=stream) from error
+    if writer:
+        _refuse_foreign(events, writer)
+    for index, fields in sealed.items():
+        check_sealed(events[index], fields)
+    texts_about = frozenset(events[index].resource for index in sealed)
+    yield OpenedBatch(stream, epoch, first, batch.previous_hash, hashes, rows, facts, texts_about)
 
 
-def _checked_hashes(batch: RecordBatch, records: Iterable[BatchedRecord], contents: Iterable[bytes]) -> list[bytes]:
-    """Return the hashes of a batch's records, computed anew. Raises LogFork where one is not what the record says."""
-    said = [record.hash for record in records]
+def _checked_hashes(batch: RecordBatch, contents: Iterable[bytes]) -> list[bytes]:
+    """Return the hashes of a batch's records, computed anew. Raises LogFork where one is not what the batch says."""
+    said = hashes_of(batch)
     hashes = chain_hashes(batch.previous_hash, batch.stream, batch.epoch, batch.first_sequence, contents)
     if hashes != said:
         first_wrong = next(index for index, pair in enumerate(zip(hashes, said, strict=True)) if pair[0] != pair[1])
@@ -176,9 +168,34 @@ def _checked_hashes(batch: RecordBatch, records: Iterable[BatchedRecord], conten
     return hashes
 
 
-def _arrival(epoch: int, interest: Interest, sequence: int, event: Event, record: BatchedRecord) -> Arrival:
-    payload = interest.payload.FromString(event.payload)
-    return Arrival(epoch, sequence, event, payload, record.event, record.sealed)
+def _refuse_foreign(events: Iterable[Event], writer: str) -> None:
+    """Raise FrameForeign where somebody else than the writer of a stream wrote one of its events."""
+    if {event.unit for event in events} != {writer}:
+        foreign = next(event for event in events if event.unit != writer)
+        raise FrameForeign(f"{writer} sent a fact that {foreign.unit} wrote", unit=writer, event=foreign.event_id)
+
+
+def _facts(
+    interests: Interests,
+    place: tuple[int, int],
+    contents: Sequence[bytes],
+    events: Sequence[Event],
+    sealed: Mapping[int, Sequence[SealedField]],
+) -> list[Arrival]:
+    """Return the facts that somebody asked for, in order, opened. Raises DecodeError where a payload is not one."""
+    epoch, first = place
+    wanted: dict[int | str, tuple[int, Interest]] = {}
+    for index, event in enumerate(events):
+        if interest := interests.get(event.type):
+            # Where only the last one counts, a later one takes the place of an earlier one.
+            wanted[index if interest.every else event.resource] = index, interest
+    return [
+        Arrival(
+            epoch, first + index, events[index], interest.payload.FromString(events[index].payload),
+            contents[index], sealed.get(index, ()),
+        )
+        for index, interest in sorted(wanted.values(), key=itemgetter(0))
+    ]  # fmt: skip
 
 
 def open_stored(record: StoredRecord, interests: Interests) -> Arrival | None:
@@ -186,9 +203,10 @@ def open_stored(record: StoredRecord, interests: Interests) -> Arrival | None:
     interest = interests.get(record.type)
     if interest is None:
         return None
+    event = Event.FromString(record.event)
     sealed = SealedFields.FromString(record.sealed).fields if record.sealed else ()
-    batched = BatchedRecord(hash=record.hash, event=record.event, sealed=sealed)
-    return _arrival(record.epoch, interest, record.sequence, Event.FromString(record.event), batched)
+    payload = interest.payload.FromString(event.payload)
+    return Arrival(record.epoch, record.sequence, event, payload, record.event, sealed)
 
 
 def instant_of(timestamp: Timestamp) -> datetime:

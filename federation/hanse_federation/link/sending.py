@@ -7,7 +7,7 @@ does not wait behind it.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from hanse.log.follow import Wakeup, read_head
 from hanse.log.tables import LogTables
 from hanse.names import stream_name
 from hanse.session import Query
+from hanse_federation.link.batches import batch_after, end_of
 from hanse_federation.link.frames import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_READ_RECORDS
 from hanse_federation.link.pacing import Pace
 from hanse_federation.model import UPSTREAM_SERVICES
@@ -184,7 +185,7 @@ class Sender:
         head, size = self._heads[source.stream], self.window.pace.batch_bytes
         reading = await self.database.read(read_batches, source, head, limit, self.choose, batch_bytes=size)
         if reading.batches:
-            records = sum(len(batch.records) for batch in reading.batches)
+            records = sum(len(batch.events) for batch in reading.batches)
             self.window.measure(records, sum(batch.ByteSize() for batch in reading.batches))
         for batch in reading.batches:
             self._heads[source.stream] = end_of(batch)
@@ -265,31 +266,31 @@ def _following(log: LogTables) -> Query:
 
 
 def _in_batches(
-    stream: str, head: Head, rows: Iterable[Any], share: Share | None, batch_bytes: int
+    stream: str, head: Head, rows: Sequence[Any], share: Share | None, batch_bytes: int
 ) -> list[RecordBatch]:
     """Put rows that follow a head into batches, each of one epoch and within its bounds, as far as they are dense."""
     batches: list[RecordBatch] = []
-    previous, last, batch_epoch, count, size = head.hash, head.sequence, 0, 0, 0
-    for row in rows:
-        epoch, sequence, digest, event, sealed, *_ = row
-        if sequence != last + 1:
-            break
-        if epoch != batch_epoch or count == MAX_BATCH_RECORDS or size > batch_bytes:
-            batch = RecordBatch(stream=stream, epoch=epoch, first_sequence=sequence, previous_hash=previous)
-            batches.append(batch)
-            add, batch_epoch, count, size = batch.records.add, epoch, 0, 0
-        if sealed and share:
-            add(hash=digest, event=event, sealed=share(row))
-            size += len(sealed)
-        else:
-            add(hash=digest, event=event)
-        previous, last, count, size = digest, sequence, count + 1, size + len(event)
+    start = 0
+    while start < len(rows) and rows[start]["sequence"] == head.sequence + 1:
+        end = _end_of_batch(rows, start, batch_bytes)
+        part = rows[start:end]
+        sealed = {index: share(row) for index, row in enumerate(part) if row["sealed"]} if share else {}
+        events, hashes = [row["event"] for row in part], [row["hash"] for row in part]
+        previous = Head(part[0]["epoch"], head.sequence, head.hash)
+        batches.append(batch_after(stream, previous, events, hashes, sealed))
+        start, head = end, end_of(batches[-1])
     return batches
 
 
-def end_of(batch: RecordBatch) -> Head:
-    """Return where a stream ends with a batch."""
-    return Head(batch.epoch, batch.first_sequence + len(batch.records) - 1, batch.records[-1].hash)
+def _end_of_batch(rows: Sequence[Any], start: int, batch_bytes: int) -> int:
+    """Return the index behind the last row of a batch that begins with a row."""
+    epoch, sequence, size = rows[start]["epoch"], rows[start]["sequence"], 0
+    for index in range(start, min(start + MAX_BATCH_RECORDS, len(rows))):
+        row = rows[index]
+        if size > batch_bytes or row["sequence"] != sequence + index - start or row["epoch"] != epoch:
+            return index
+        size += len(row["event"]) + len(row["sealed"] or b"")
+    return min(start + MAX_BATCH_RECORDS, len(rows))
 
 
 def read_heads(session: Session, sources: Sequence[Source]) -> dict[str, Head]:

@@ -126,8 +126,7 @@ class PeerServicer(rpc.PeerServiceServicer):
 
 def _refuse_foreign(peer: str, batch: RecordBatch) -> None:
     """Raise FrameForeign where a batch holds what is not told among peers."""
-    for record in batch.records:
-        event = Event.FromString(record.event)
+    for event in map(Event.FromString, batch.events):
         if not event.type.startswith(EXCHANGED) and event.type != EPOCH_STARTED:
             raise FrameForeign(f"{peer} sent {event.type}", unit=peer, event=event.event_id)
 

@@ -30,12 +30,13 @@ from hanse.policy.store import PolicyStore
 from hanse.schema import ServiceSchema
 from hanse.times import instant
 from hanse.work import Work
+from hanse_federation.link.batches import Record, records_of
 from hanse_federation.link.frames import stream_head
 from hanse_federation.link.receiving import open_batch
 from hanse_federation.model import UPSTREAM_SERVICES
 from hanse_federation.recovery.decisions import own_log
 from hanse_protos.federation.v1 import recovery_pb2 as pb
-from hanse_protos.federation.v1.link_pb2 import BatchedRecord, FetchRecordsRequest, FetchRecordsResponse, RecordBatch
+from hanse_protos.federation.v1.link_pb2 import FetchRecordsRequest, FetchRecordsResponse, RecordBatch
 from hanse_protos.log.v1.log_pb2 import Event, SealedFields
 
 ROUND_RECORDS = 50_000
@@ -57,8 +58,7 @@ class Place:
     """A record that came back, with its place."""
 
     epoch: int
-    sequence: int
-    record: BatchedRecord
+    record: Record
 
 
 async def fetch(unit: str, stream: str, after: Head, ask: Ask, limit: int) -> list[RecordBatch]:
@@ -70,13 +70,13 @@ async def fetch(unit: str, stream: str, after: Head, ask: Ask, limit: int) -> li
     head, count = after, 0
     while count < limit:
         batch = (await ask(FetchRecordsRequest(stream=stream, after=stream_head(stream, head)))).batch
-        if not batch.records:
+        if not batch.events:
             break
         opened = open_batch(batch, {}, writer=unit)
         if (batch.stream, batch.previous_hash, batch.first_sequence) != (stream, head.hash, head.sequence + 1):
             raise LogFork(f"headquarters' copy of {stream} does not follow {head.epoch}/{head.sequence}", stream=stream)
         batches.append(batch)
-        head, count = opened.end, count + len(batch.records)
+        head, count = opened.end, count + len(batch.events)
     return batches
 
 
@@ -96,7 +96,7 @@ class _Report:
 
     lines: dict[str, pb.ReseededResource] = field(default_factory=dict)
 
-    def add(self, subject: str, event: Event, record: BatchedRecord, *, skipped: bool) -> None:
+    def add(self, subject: str, event: Event, record: Record, *, skipped: bool) -> None:
         line = self.lines.setdefault(subject, pb.ReseededResource(resource=subject, skipped=skipped))
         line.records += 1
         granted = {sealed.field for sealed in record.sealed}
@@ -119,7 +119,7 @@ def reseed(
     for batch in batches:
         _put_back(session, log, batch)
     places = [place for batch in batches for place in _places(batch)]
-    end = Head(places[-1].epoch, places[-1].sequence, places[-1].record.hash) if places else after
+    end = Head(places[-1].epoch, places[-1].record.sequence, places[-1].record.hash) if places else after
     move_head(session, log, stream, end)
     turn_back(session, log, stream, after)
     report = _restore(work, service, places, {_subject(entry.resource) for entry in tail}, restores)
@@ -164,8 +164,8 @@ def _lift(session: Session, log: LogTables, stream: str, after: Head) -> list[En
 
 
 def _places(batch: RecordBatch) -> Iterable[Place]:
-    for sequence, record in enumerate(batch.records, batch.first_sequence):
-        yield Place(batch.epoch, sequence, record)
+    for record in records_of(batch):
+        yield Place(batch.epoch, record)
 
 
 def _put_back(session: Session, log: LogTables, batch: RecordBatch) -> None:
@@ -176,7 +176,7 @@ def _put_back(session: Session, log: LogTables, batch: RecordBatch) -> None:
             {
                 "stream": batch.stream,
                 "epoch": place.epoch,
-                "sequence": place.sequence,
+                "sequence": place.record.sequence,
                 "hash": place.record.hash,
                 "event_id": UUID(event.event_id),
                 "resource": event.resource,

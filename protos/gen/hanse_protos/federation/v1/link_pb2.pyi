@@ -244,7 +244,7 @@ class Hello(_message.Message):
     HEADS_FIELD_NUMBER: _builtins.int
     QUARANTINED_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
-    """The protocol's version, 1."""
+    """The protocol's version, 2: batches travel in columns."""
     credit: _builtins.int
     """How many records the hub may send ahead of the unit's acknowledgements."""
     @_builtins.property
@@ -366,7 +366,9 @@ Global___QuarantinedStream: _TypeAlias = QuarantinedStream  # noqa: Y015
 
 @_typing.final
 class RecordBatch(_message.Message):
-    """Records of one stream, in order, without a gap."""
+    """Records of one stream, in order, without a gap. They travel in columns, since a catch-up is millions of them: what a
+    column costs its reader is one look at a list, and what a message for each record would cost is several for each.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -374,7 +376,9 @@ class RecordBatch(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
     PREVIOUS_HASH_FIELD_NUMBER: _builtins.int
-    RECORDS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    HASHES_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     stream: _builtins.str
     """The stream, "units/munich/streams/ticket"."""
     epoch: _builtins.int
@@ -383,9 +387,15 @@ class RecordBatch(_message.Message):
     """The sequence of the first record; the next ones follow without a gap."""
     previous_hash: _builtins.bytes
     """The hash of the record before the first, empty before the very first."""
+    hashes: _builtins.bytes
+    """The hashes of the records, 32 bytes each, one after the other."""
     @_builtins.property
-    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchedRecord]:
-        """The records, 1,000 at most."""
+    def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The serialized Events of the records, verbatim, 1,000 at most."""
+
+    @_builtins.property
+    def sealed(self) -> _containers.RepeatedCompositeFieldContainer[Global___SealedOfRecord]:
+        """The sealed fields that the sender grants, by record, in order."""
 
     def __init__(
         self,
@@ -394,47 +404,71 @@ class RecordBatch(_message.Message):
         epoch: _builtins.int = ...,
         first_sequence: _builtins.int = ...,
         previous_hash: _builtins.bytes = ...,
-        records: _abc.Iterable[Global___BatchedRecord] | None = ...,
+        events: _abc.Iterable[_builtins.bytes] | None = ...,
+        hashes: _builtins.bytes = ...,
+        sealed: _abc.Iterable[Global___SealedOfRecord] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "first_sequence", b"first_sequence", "previous_hash", b"previous_hash", "records", b"records", "stream", b"stream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "events", b"events", "first_sequence", b"first_sequence", "hashes", b"hashes", "previous_hash", b"previous_hash", "sealed", b"sealed", "stream", b"stream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordBatch: _TypeAlias = RecordBatch  # noqa: Y015
 
 @_typing.final
-class BatchedRecord(_message.Message):
-    """A record in a batch: stream, epoch and sequence follow from the batch."""
+class SealedOfRecord(_message.Message):
+    """The sealed fields of one record of a batch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    HASH_FIELD_NUMBER: _builtins.int
-    EVENT_FIELD_NUMBER: _builtins.int
-    SEALED_FIELD_NUMBER: _builtins.int
-    hash: _builtins.bytes
-    """The record's hash, 32 bytes."""
-    event: _builtins.bytes
-    """The serialized Event."""
+    INDEX_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Which record of the batch it is, from 0."""
     @_builtins.property
-    def sealed(self) -> _containers.RepeatedCompositeFieldContainer[_log_pb2.SealedField]:
-        """The sealed fields that the sender grants."""
+    def fields(self) -> _containers.RepeatedCompositeFieldContainer[_log_pb2.SealedField]:
+        """The fields."""
 
     def __init__(
         self,
         *,
-        hash: _builtins.bytes = ...,
-        event: _builtins.bytes = ...,
-        sealed: _abc.Iterable[_log_pb2.SealedField] | None = ...,
+        index: _builtins.int = ...,
+        fields: _abc.Iterable[_log_pb2.SealedField] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "hash", b"hash", "sealed", b"sealed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields", "index", b"index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___BatchedRecord: _TypeAlias = BatchedRecord  # noqa: Y015
+Global___SealedOfRecord: _TypeAlias = SealedOfRecord  # noqa: Y015
+
+@_typing.final
+class DecodedBatch(_message.Message):
+    """The events of a RecordBatch, decoded. It is never sent: a field of bytes and one of messages are the same on the wire,
+    so a receiver reads a batch once as bytes, to compute their hashes, and once as this, which decodes all of it at once.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_log_pb2.Event]:
+        """The events of the records."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[_log_pb2.Event] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecodedBatch: _TypeAlias = DecodedBatch  # noqa: Y015
 
 @_typing.final
 class Acknowledgement(_message.Message):
