@@ -17,12 +17,13 @@ from typing import Any
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from hanse.erasing import ERASING, erase_ticket, erased_among, is_about, keep_out_erasing
+from hanse.erasing import erase_ticket, erased_among, is_about, keep_out_erasing
 from hanse.log.events import Fact
 from hanse.names import home_of, ticket_in
 from hanse.work import Work
 from hanse_federation.link.receiving import Arrival, OpenedBatch
 from hanse_federation.model import SCHEMA, Orphan
+from hanse_protos.ticket.v1.events_pb2 import TicketErased
 
 
 def tickets_erased_before(session: Session, batches: Iterable[OpenedBatch]) -> set[str]:
@@ -43,7 +44,11 @@ def without_texts_about(tickets: set[str], facts: Sequence[Arrival]) -> Sequence
 
 def tickets_erased_by(facts: Iterable[Arrival]) -> set[str]:
     """Return the tickets whose homes told that they were erased."""
-    return {ticket for fact in facts if fact.event.type == ERASING and (ticket := _told(fact.event.unit, fact.payload))}
+    return {
+        ticket
+        for fact in facts
+        if type(fact.payload) is TicketErased and (ticket := _told(fact.event.unit, fact.payload))
+    }
 
 
 def _told(writer: str, payload: Any) -> str:

@@ -61,18 +61,9 @@ def granted(standards: Standards, row: Row) -> Sequence[SealedField]:
     event_type = short_type(row["type"])
     if not standards.shares(event_type):
         return ()
-    return [
-        field
-        for field in SealedFields.FromString(row["sealed"]).fields
-        if _leaves(standards.grants(event_type, field.field), row)
-    ]
-
-
-def _leaves(audiences: Iterable[SharingRule.Audience.ValueType], row: Row) -> bool:
-    audiences = set(audiences)
-    if COUNTERPART in audiences and _has_counterpart(row):
-        return True
-    return SharingRule.HEADQUARTERS in audiences or (GROUP in audiences and _is_for_the_group(row))
+    reached = {audience for audience, is_reached in _REACHED.items() if is_reached(row)}
+    fields = SealedFields.FromString(row["sealed"]).fields
+    return [field for field in fields if not reached.isdisjoint(standards.grants(event_type, field.field))]
 
 
 def _is_for_the_group(row: Row) -> bool:
@@ -91,6 +82,14 @@ def _has_counterpart(row: Row) -> bool:
         return False
     comment = payload_of(Event.FromString(row["event"]))
     return isinstance(comment, TicketCommented) and comment.ticket.holder != home_of(comment.ticket.name)
+
+
+_REACHED: dict[SharingRule.Audience.ValueType, Callable[[Row], bool]] = {
+    SharingRule.HEADQUARTERS: lambda row: True,
+    COUNTERPART: _has_counterpart,
+    GROUP: _is_for_the_group,
+}
+"""Whether a record that leaves its unit comes to an audience of a grant."""
 
 
 def passed_on(

@@ -25,6 +25,7 @@ from hanse.identity import CertificateAuthority
 from hanse.local.postgres import EmbeddedPostgres
 from hanse.log.append import EMPTY_HEAD, Head
 from hanse.names import HEADQUARTERS, short_unit, stream_name
+from hanse_federation.link.batches import batch_after
 from hanse_federation.link.dialling import DIAL_OPTIONS
 from hanse_federation.link.frames import CREDIT_RECORDS, PROTOCOL_VERSION, stream_head
 from hanse_protos.federation.v1.link_pb2 import Heartbeat, Hello, HubFrame, RecordBatch, UnitFrame
@@ -121,9 +122,7 @@ class SimulatedUnit:
 def _one_by_one(stream: str, head: Head, rows: Sequence[tuple[Any, ...]]) -> Iterator[RecordBatch]:
     previous = head.hash
     for _, epoch, sequence, digest, *_, event, _ in rows:
-        batch = RecordBatch(stream=stream, epoch=epoch, first_sequence=sequence, previous_hash=previous)
-        batch.records.add(hash=digest, event=event)
-        yield batch
+        yield batch_after(stream, Head(epoch, sequence - 1, previous), [event], [digest], {})
         previous = digest
 
 

@@ -31,8 +31,9 @@ from hanse.names import stream_name
 from hanse.policy.store import PolicyStore
 from hanse.telling.inbox import Inbox
 from hanse_federation.headquarters.absorbing import absorb, opening_from_unit
+from hanse_federation.link.batches import end_of
 from hanse_federation.link.receiving import at_once
-from hanse_federation.link.sending import Source, end_of, everything, read_batches
+from hanse_federation.link.sending import Source, everything, read_batches
 from hanse_federation.model import SCHEMA as FEDERATION
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
 from hanse_protos.log.v1.log_pb2 import Event, LogRecord

@@ -19,12 +19,13 @@ from hanse.cli.schemas import migrate_all
 from hanse.config import Settings
 from hanse.local.ports import LOOPBACK
 from hanse.local.postgres import EmbeddedPostgres
-from hanse.log.chain import chain_hash
 from hanse.names import downstream_name
 from hanse.rpc.client import remote_error
 from hanse.runtime import Runtime
 from hanse_federation.link.agent import EXCHANGE, Agent
 from hanse_protos.federation.v1.link_pb2 import HubFrame, RecordBatch, UnitFrame, Welcome
+from hanse_protos.log.v1.log_pb2 import SealedField
+from tests.batches import altered, chained
 from tests.fuzz.strategies import Known, mutated, requests
 from tests.fuzz.target import ANSWER_SECONDS, QUICK, Target, answers, checked
 from tests.integration.hanse_federation.group import batch_of, hello
@@ -55,14 +56,14 @@ def conversations(
 @st.composite
 def tampered(draw: Callable[..., Any], sound: RecordBatch) -> RecordBatch:
     """Return a batch that is sound but for one thing."""
+    index = draw(st.integers(0, len(sound.events) - 1))
     batch = RecordBatch()
     batch.CopyFrom(sound)
-    record = batch.records[draw(st.integers(0, len(batch.records) - 1))]
-    match draw(st.integers(0, 6)):
+    match draw(st.integers(0, 8)):
         case 0:
-            record.event += draw(st.binary(min_size=1, max_size=20))
+            return altered(sound, index, event=sound.events[index] + draw(st.binary(min_size=1, max_size=20)))
         case 1:
-            record.hash = draw(st.binary(max_size=40))
+            return altered(sound, index, hash=draw(st.binary(max_size=40)))
         case 2:
             batch.first_sequence = draw(st.sampled_from([2, 7, 2**62, 2**63 - 1]))
         case 3:
@@ -73,8 +74,17 @@ def tampered(draw: Callable[..., Any], sound: RecordBatch) -> RecordBatch:
             batch.stream = draw(
                 st.sampled_from(["units/shanghai/streams/ticket", "units/munich/streams/\0", "x" * 120])
             )
+        case 6:
+            return altered(
+                sound, index, sealed=[SealedField(field="title", salt=b"x", value=draw(st.text(max_size=20)))]
+            )
+        case 7:
+            # Its hash is right: only decoding it finds out.
+            batch = chained(sound.stream, [*sound.events[:index], draw(st.binary(max_size=20)), *sound.events[index:]])
         case _:
-            record.sealed.add(field="title", salt=b"x", value=draw(st.text(max_size=20)))
+            # Fields of a record that is none, or of one twice.
+            for of_record in draw(st.lists(st.sampled_from([-1, 0, len(sound.events), 2**31 - 1]), min_size=1)):
+                batch.sealed.add(index=of_record)
     return batch
 
 
@@ -186,10 +196,7 @@ def test_the_agent_ends_a_link_for_a_typed_reason_whatever_headquarters_sends(ag
     def wrap(batch: RecordBatch) -> bytes:
         return HubFrame(batch=batch).SerializeToString()
 
-    sound, previous = batch_of(MUNICH, 3), b""
-    sound.stream = DOWNSTREAM
-    for sequence, record in enumerate(sound.records, start=1):
-        record.hash = previous = chain_hash(previous, DOWNSTREAM, 1, sequence, record.event)
+    sound = chained(DOWNSTREAM, batch_of(MUNICH, 3).events)
     welcome = HubFrame(welcome=Welcome(credit=100, downstream=DOWNSTREAM)).SerializeToString()
 
     @given(conversations(HubFrame, welcome, wrap, sound))

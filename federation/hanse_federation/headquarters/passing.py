@@ -33,7 +33,9 @@ from hanse_federation.sharing import COUNTERPART
 from hanse_protos.log.v1.log_pb2 import SealedField, SealedFields
 from hanse_protos.ticket.v1 import events_pb2 as told
 
-PASSED_ON: frozenset[type[Message]] = (STEPS - BEGINNINGS) | {told.TicketCommented}
+SETTLING = STEPS - BEGINNINGS
+"""The facts after which nobody may look for a provider any more."""
+PASSED_ON: frozenset[type[Message]] = SETTLING | {told.TicketCommented}
 """The facts that go from one side of an engagement to the other as they come."""
 BETWEEN_UNITS = [payload.DESCRIPTOR.full_name for payload in PASSED_ON | BEGINNINGS]
 """Everything that carries texts from one side to the other, by full names."""
@@ -72,7 +74,7 @@ class Passing:
 
     def _of_requests(self, facts: Iterable[Arrival]) -> Iterable[dict[str, Any]]:
         """Yield the requests for those of the facts' engagements that nobody looks for a provider for any more."""
-        payloads: list[Any] = [fact.payload for fact in facts if type(fact.payload) in STEPS - BEGINNINGS]
+        payloads: list[Any] = [fact.payload for fact in facts if type(fact.payload) in SETTLING]
         if not payloads:
             return
         named = bindparam("named", [payload.engagement.name for payload in payloads], ARRAY(Text))

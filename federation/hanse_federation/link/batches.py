@@ -50,10 +50,15 @@ def hashes_of(batch: RecordBatch) -> list[bytes]:
 
 
 def sealed_of(batch: RecordBatch) -> dict[int, Sequence[SealedField]]:
-    """Return the sealed fields of a batch by index. Raises ValidationFailed where there is no such record."""
+    """Return the sealed fields of a batch by index.
+
+    Raises ValidationFailed where there is no such record, or two lists of fields of the same one.
+    """
     sealed: dict[int, Sequence[SealedField]] = {record.index: record.fields for record in batch.sealed}
     if sealed.keys() - range(len(batch.events)):
         raise ValidationFailed(f"a batch of {batch.stream} has sealed fields of no record", stream=batch.stream)
+    if len(sealed) < len(batch.sealed):
+        raise ValidationFailed(f"a batch of {batch.stream} has sealed fields of a record twice", stream=batch.stream)
     return sealed
 
 

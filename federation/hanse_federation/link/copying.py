@@ -104,7 +104,7 @@ def copy_rows(session: Session, log: LogTables, parts: Iterable[bytes]) -> None:
     driver: Any = session.connection().connection.driver_connection
     table = log.record
     # The driver takes plain bytes for the path of a file.
-    content = bytearray().join((_HEADER, *parts, _TRAILER))
+    content = bytearray().join(chain((_HEADER,), parts, (_TRAILER,)))
     await_only(
         driver.copy_to_table(table.name, schema_name=table.schema, columns=COLUMNS, source=content, format="binary")
     )

@@ -197,6 +197,18 @@ def _current_task() -> asyncio.Task[None]:
     return task
 
 
+def _refuse_other_version(unit: str, said: int) -> None:
+    """Raise ValidationFailed where a unit speaks another version of the link's protocol than headquarters."""
+    if said != PROTOCOL_VERSION:
+        older = unit if said < PROTOCOL_VERSION else "headquarters"
+        raise ValidationFailed(
+            f"{unit} speaks version {said} of the link, and headquarters version {PROTOCOL_VERSION}: upgrade {older}",
+            hint="Run the same version of Hanse at both ends. Nothing is lost meanwhile: the unit's agent dials again.",
+            said=str(said),
+            spoken=str(PROTOCOL_VERSION),
+        )
+
+
 @dataclass
 class UnitLink:
     """The hub's end of one unit's link."""
@@ -217,8 +229,9 @@ class UnitLink:
         """Return the unit's first frame. Raises FrameForeign, ValidationFailed, and what `admitted` raises."""
         self._frames = self._own_frames(requests)
         frame: UnitFrame = await next_frame(self._frames, self.timing.welcome_seconds)
-        if frame.WhichOneof("frame") != "hello" or frame.hello.protocol_version != PROTOCOL_VERSION:
-            raise ValidationFailed(f"a link begins with a Hello of version {PROTOCOL_VERSION}")
+        if frame.WhichOneof("frame") != "hello":
+            raise ValidationFailed("a link begins with a Hello")
+        _refuse_other_version(self.unit, frame.hello.protocol_version)
         await self._database.write(admitted, self.certificate)
         return frame.hello
 

@@ -2,8 +2,9 @@
 
 *Opening* needs no database: every hash is computed anew, so that what is stored is what the writer wrote, and events
 are decoded. It is done while the batches before it are still being committed, in small steps between which the
-transaction goes on. *Storing* takes a batch where its first record follows from the head that is stored here. What is here already is recognised by its hash and acknowledged
-again: an acknowledgement that got lost costs a repetition, never a double.
+transaction goes on. *Storing* takes a batch where its first record follows from the head that is stored here. What
+is here already is recognised by its hash and acknowledged again: an acknowledgement that got lost costs a repetition,
+never a double.
 
 This is the hot path of a catch-up, at headquarters for all units at once, so nothing is done twice and little for each
 record. A batch is worked on column by column: its hashes are checked, its events are decoded all at once, and its rows
@@ -17,6 +18,7 @@ import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -159,9 +161,16 @@ def opening(batch: RecordBatch, interests: Interests, writer: str | None = None)
 
 
 def _checked_hashes(batch: RecordBatch, contents: Iterable[bytes]) -> list[bytes]:
-    """Return the hashes of a batch's records, computed anew. Raises LogFork where one is not what the batch says."""
+    """Return the hashes of a batch's records, computed anew.
+
+    Raises LogFork where one is not what the batch says; ValidationFailed where it has not one for each record, or a
+    place is beyond the last number.
+    """
     said = hashes_of(batch)
-    hashes = chain_hashes(batch.previous_hash, batch.stream, batch.epoch, batch.first_sequence, contents)
+    try:
+        hashes = chain_hashes(batch.previous_hash, batch.stream, batch.epoch, batch.first_sequence, contents)
+    except struct.error as error:
+        raise ValidationFailed(f"a batch of {batch.stream} holds places that are none: {error}") from error
     if hashes != said:
         first_wrong = next(index for index, pair in enumerate(zip(hashes, said, strict=True)) if pair[0] != pair[1])
         raise _fork(batch.stream, batch.epoch, batch.first_sequence + first_wrong)
@@ -219,7 +228,8 @@ class News(NamedTuple):
 
     head: Head
     """Where the stream ends with it."""
-    rows: Sequence[bytes]
+    rows: Sequence[Sequence[bytes]]
+    """The records as they are stored, batch by batch."""
     facts: Sequence[Arrival]
     repeated: Sequence[OpenedBatch]
     """The batches that brought nothing new: what they say has to be what is here."""
@@ -236,8 +246,8 @@ def store_all(session: Session, batches: Iterable[OpenedBatch]) -> list[Arrival]
         streams.setdefault(batch.stream, []).append(batch)
     stored = _lock_healthy(session, streams)
     news = {stream: _news(stored[stream], followed) for stream, followed in streams.items()}
-    if rows := [part for new in news.values() for part in new.rows]:
-        copy_rows(session, LOG, rows)
+    if rows := [batch for new in news.values() for batch in new.rows]:
+        copy_rows(session, LOG, chain.from_iterable(rows))
     for new in news.values():
         # What they repeat may be among what was copied just now.
         for batch in new.repeated:
@@ -249,7 +259,7 @@ def store_all(session: Session, batches: Iterable[OpenedBatch]) -> list[Arrival]
 
 def _news(head: Head, batches: Iterable[OpenedBatch]) -> News:
     """Return what is new of a stream's batches behind its head. Raises LogGap and LogFork."""
-    rows: list[bytes] = []
+    rows: list[Sequence[bytes]] = []
     facts: list[Arrival] = []
     repeated = []
     for batch in batches:
@@ -257,8 +267,8 @@ def _news(head: Head, batches: Iterable[OpenedBatch]) -> News:
             repeated.append(batch)
             continue
         known = _count_known(batch, head)
-        rows += batch.rows[known * PARTS_OF_A_ROW :]
-        facts += [fact for fact in batch.facts if fact.sequence >= batch.first_sequence + known]
+        rows.append(batch.rows[known * PARTS_OF_A_ROW :] if known else batch.rows)
+        facts += [fact for fact in batch.facts if not known or fact.sequence >= batch.first_sequence + known]
         head = batch.end
     return News(head, rows, facts, repeated)
 

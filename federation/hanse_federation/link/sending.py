@@ -6,10 +6,12 @@ does not wait behind it.
 
 import asyncio
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from sqlalchemy import MetaData, select
@@ -185,8 +187,8 @@ class Sender:
         head, size = self._heads[source.stream], self.window.pace.batch_bytes
         reading = await self.database.read(read_batches, source, head, limit, self.choose, batch_bytes=size)
         if reading.batches:
-            records = sum(len(batch.events) for batch in reading.batches)
-            self.window.measure(records, sum(batch.ByteSize() for batch in reading.batches))
+            records = [event for batch in reading.batches for event in batch.events]
+            self.window.measure(len(records), sum(map(len, records)))
         for batch in reading.batches:
             self._heads[source.stream] = end_of(batch)
             self.window.sent(source.stream, self._heads[source.stream])
@@ -269,28 +271,30 @@ def _in_batches(
     stream: str, head: Head, rows: Sequence[Any], share: Share | None, batch_bytes: int
 ) -> list[RecordBatch]:
     """Put rows that follow a head into batches, each of one epoch and within its bounds, as far as they are dense."""
+    epochs, sequences, hashes, events, *_ = zip(*rows, strict=True)
+    # What is sealed counts as if all of it were granted, and that it may be is asked only where there is a policy.
+    sizes = list(accumulate(map(_size, rows) if share else map(len, events), initial=0))
     batches: list[RecordBatch] = []
-    start = 0
-    while start < len(rows) and rows[start]["sequence"] == head.sequence + 1:
-        end = _end_of_batch(rows, start, batch_bytes)
-        part = rows[start:end]
-        sealed = {index: share(row) for index, row in enumerate(part) if row["sealed"]} if share else {}
-        events, hashes = [row["event"] for row in part], [row["hash"] for row in part]
-        previous = Head(part[0]["epoch"], head.sequence, head.hash)
-        batches.append(batch_after(stream, previous, events, hashes, sealed))
+    start, dense = 0, _count_dense(sequences)
+    while start < dense:
+        by_size = bisect_right(sizes, sizes[start] + batch_bytes)
+        end = min(start + MAX_BATCH_RECORDS, bisect_right(epochs, epochs[start]), by_size, dense)
+        sealed = {index: share(row) for index, row in enumerate(rows[start:end]) if row["sealed"]} if share else {}
+        previous = Head(epochs[start], head.sequence, head.hash)
+        batches.append(batch_after(stream, previous, events[start:end], hashes[start:end], sealed))
         start, head = end, end_of(batches[-1])
     return batches
 
 
-def _end_of_batch(rows: Sequence[Any], start: int, batch_bytes: int) -> int:
-    """Return the index behind the last row of a batch that begins with a row."""
-    epoch, sequence, size = rows[start]["epoch"], rows[start]["sequence"], 0
-    for index in range(start, min(start + MAX_BATCH_RECORDS, len(rows))):
-        row = rows[index]
-        if size > batch_bytes or row["sequence"] != sequence + index - start or row["epoch"] != epoch:
-            return index
-        size += len(row["event"]) + len(row["sealed"] or b"")
-    return min(start + MAX_BATCH_RECORDS, len(rows))
+def _size(row: Any) -> int:
+    return len(row["event"]) + len(row["sealed"] or b"")
+
+
+def _count_dense(sequences: Sequence[int]) -> int:
+    """Return how many of the sequences follow one another without a hole."""
+    if sequences[-1] - sequences[0] == len(sequences) - 1:
+        return len(sequences)
+    return next(index for index, sequence in enumerate(sequences) if sequence != sequences[0] + index)
 
 
 def read_heads(session: Session, sources: Sequence[Source]) -> dict[str, Head]:

@@ -19,10 +19,11 @@ from hanse.log.follow import read_head
 from hanse.names import stream_to
 from hanse.rpc.client import RemoteError
 from hanse.runtime import Runtime
+from hanse_federation.link.batches import end_of
 from hanse_federation.link.dialling import peer_channel
 from hanse_federation.link.frames import MAX_BATCH_RECORDS, stream_head
 from hanse_federation.link.problems import in_words, known_problem
-from hanse_federation.link.sending import Source, end_of, everything, fork, read_batches
+from hanse_federation.link.sending import Source, everything, fork, read_batches
 from hanse_federation.link.status import save_connected, save_contact, save_lost
 from hanse_federation.membership.revocations import keep_list, newest_list, refuse_revoked
 from hanse_federation.model import LOG, End

@@ -64,14 +64,16 @@ class Place:
 async def fetch(unit: str, stream: str, after: Head, ask: Ask, limit: int) -> list[RecordBatch]:
     """Return what headquarters has of a stream behind a record, checked, until it is `limit` records or more.
 
-    Raises LogFork.
+    Raises LogFork; ValidationFailed where an answer is not what this version of Hanse can read.
     """
     batches: list[RecordBatch] = []
     head, count = after, 0
     while count < limit:
-        batch = (await ask(FetchRecordsRequest(stream=stream, after=stream_head(stream, head)))).batch
-        if not batch.events:
+        answer = await ask(FetchRecordsRequest(stream=stream, after=stream_head(stream, head)))
+        if not answer.HasField("batch"):
             break
+        # One that holds nothing that this version can read is refused: it is not the end of the stream.
+        batch = answer.batch
         opened = open_batch(batch, {}, writer=unit)
         if (batch.stream, batch.previous_hash, batch.first_sequence) != (stream, head.hash, head.sequence + 1):
             raise LogFork(f"headquarters' copy of {stream} does not follow {head.epoch}/{head.sequence}", stream=stream)

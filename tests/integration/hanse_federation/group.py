@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session
 from hanse.local.line import Line
 from hanse.local.ports import LOOPBACK, free_port
 from hanse.log.append import Entry, Head, append
-from hanse.log.chain import chain_hash
 from hanse.log.events import Origin, new_event
 from hanse.log.follow import START, StoredRecord, read_after, read_head
 from hanse.log.verify import Verification, verify
@@ -32,6 +31,7 @@ from hanse_federation.headquarters.forwarding import forward_decisions
 from hanse_federation.headquarters.views import list_units
 from hanse_federation.link.agent import Agent
 from hanse_federation.link.end import Timing
+from hanse_federation.link.frames import PROTOCOL_VERSION
 from hanse_federation.link.hub import Hub
 from hanse_federation.membership.register import admit_unit
 from hanse_federation.model import LOG, MIGRATIONS, SCHEMA, UPSTREAM_SERVICES
@@ -42,6 +42,7 @@ from hanse_protos.federation.v1.membership_pb2 import AdmitUnitRequest, Member
 from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
+from tests.batches import chained
 from tests.support import OCCUR_TIME, MakeRuntime, small_policy
 
 QUICK = Timing(
@@ -266,19 +267,14 @@ async def _say(frames: Sequence[UnitFrame]) -> AsyncIterator[UnitFrame]:
 
 def hello(unit: str) -> UnitFrame:
     """Return the first frame of a unit that has nothing."""
-    return UnitFrame(unit=unit, hello=Hello(protocol_version=1, credit=100))
+    return UnitFrame(unit=unit, hello=Hello(protocol_version=PROTOCOL_VERSION, credit=100))
 
 
 def batch_of(unit: str, count: int = 1, first: int = 1, previous: bytes = b"", writer: str = "") -> RecordBatch:
     """Return a sound batch of a unit's ticket stream."""
-    stream = stream_name(unit, "ticket")
-    batch = RecordBatch(stream=stream, epoch=1, first_sequence=first, previous_hash=previous)
-    for sequence in range(first, first + count):
-        name = f"{unit}/tickets/t{sequence}"
-        entry = new_event(Origin(writer or unit, "tests"), name, told.TicketOpened(ticket=summary(name)), OCCUR_TIME)
-        previous = chain_hash(previous, stream, 1, sequence, entry.event)
-        batch.records.add(hash=previous, event=entry.event)
-    return batch
+    origin, names = Origin(writer or unit, "tests"), [f"{unit}/tickets/t{first + index}" for index in range(count)]
+    events = [new_event(origin, name, told.TicketOpened(ticket=summary(name)), OCCUR_TIME).event for name in names]
+    return chained(stream_name(unit, "ticket"), events, first=first, previous=previous)
 
 
 async def start_unit(group: Group, name: str) -> Unit:

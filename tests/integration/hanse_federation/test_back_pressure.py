@@ -28,7 +28,7 @@ from hanse.log.tables import LogTables
 from hanse.names import HEADQUARTERS, downstream_name, stream_name
 from hanse.schema import ServiceSchema
 from hanse_federation.link.end import Timing
-from hanse_federation.link.frames import CREDIT_RECORDS
+from hanse_federation.link.frames import CREDIT_BYTES, CREDIT_RECORDS, PROTOCOL_VERSION
 from hanse_federation.model import LOG
 from hanse_protos.federation.v1.link_pb2 import (
     Acknowledgement,
@@ -40,6 +40,7 @@ from hanse_protos.federation.v1.link_pb2 import (
     Welcome,
 )
 from hanse_protos.log.v1.log_pb2 import StreamHead
+from tests.batches import last_hash
 from tests.integration.hanse_federation.group import Group, Unit
 from tests.integration.hanse_federation.scripted import scripted_hub, speak_as
 from tests.support import OCCUR_TIME, MakeUnitFolder
@@ -49,6 +50,8 @@ MAX_GROWTH_BYTES = 50 * 1024 * 1024
 BACKLOG_RECORDS = 16_000
 RECORD_BYTES = 4_000
 """The backlog is larger than what an end may grow by: who read it all into memory would be found out."""
+MAX_UNDER_WAY = CREDIT_BYTES // RECORD_BYTES
+"""How many records may be under way: of large ones fewer than the credit."""
 PIECE_RECORDS = 500
 HEARTBEAT_SECONDS = 1.0
 PATIENCE_SECONDS = 120.0
@@ -69,9 +72,9 @@ class Reader:
     answers: asyncio.Queue[Acknowledgement] = field(default_factory=asyncio.Queue)
 
     def take(self, batch: RecordBatch) -> None:
-        self.received += range(batch.first_sequence, batch.first_sequence + len(batch.records))
+        self.received += range(batch.first_sequence, batch.first_sequence + len(batch.events))
         self.most_under_way = max(self.most_under_way, len(self.received) - self.acknowledged)
-        self._end = StreamHead(stream=batch.stream, epoch=1, sequence=self.received[-1], hash=batch.records[-1].hash)
+        self._end = StreamHead(stream=batch.stream, epoch=1, sequence=self.received[-1], hash=last_hash(batch))
         if self.acknowledges.is_set():
             self.acknowledge()
 
@@ -93,14 +96,14 @@ class Reader:
                 await asyncio.sleep(0.05)
 
     async def is_left_alone(self) -> None:
-        """Read on without acknowledging, and see that the other end stops within the credit."""
+        """Read on without acknowledging, and see that the other end stops within what may be under way."""
         self.reads.set()
         await self.has(1)
         before = 0
         while before < len(self.received):
             before = len(self.received)
             await asyncio.sleep(2)
-        assert 0 < self.most_under_way <= CREDIT_RECORDS
+        assert 0 < self.most_under_way <= MAX_UNDER_WAY
 
     async def reads_the_rest(self) -> None:
         """Read and acknowledge everything, and see that it comes once and in order."""
@@ -108,7 +111,7 @@ class Reader:
         self.acknowledge()
         await self.has(BACKLOG_RECORDS)
         assert self.received == list(range(1, BACKLOG_RECORDS + 1))
-        assert self.most_under_way <= CREDIT_RECORDS
+        assert self.most_under_way <= MAX_UNDER_WAY
 
 
 def backlog(unit: str) -> list[Entry]:
@@ -212,7 +215,7 @@ async def test_the_hub_stays_small_and_loses_nothing_while_a_unit_does_not_read(
     await group.start_hub(Timing())
 
     async def speak() -> AsyncIterator[bytes]:
-        hello = Hello(protocol_version=1, credit=CREDIT_RECORDS)
+        hello = Hello(protocol_version=PROTOCOL_VERSION, credit=CREDIT_RECORDS)
         yield UnitFrame(unit=MUNICH, hello=hello).SerializeToString()
         while True:
             answer = await reader.next_answer()

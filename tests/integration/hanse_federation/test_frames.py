@@ -6,12 +6,12 @@ import grpc
 import pytest
 from sqlalchemy import text
 
-from hanse.log.chain import chain_hash
 from hanse.rpc.client import RemoteError
 from hanse.rpc.server import MAX_MESSAGE_BYTES
 from hanse_federation.link.frames import CREDIT_RECORDS, MAX_BATCH_RECORDS
 from hanse_protos.federation.v1.link_pb2 import Heartbeat, RecordBatch, UnitFrame
 from hanse_protos.log.v1.log_pb2 import Event, StreamHead
+from tests.batches import chained, last_hash
 from tests.integration.hanse_federation.group import Group, Unit, batch_of, converse, eventually, hello
 from tests.support import MakeUnitFolder
 
@@ -38,7 +38,7 @@ async def test_batches_in_the_wrong_order_are_refused_until_the_first_has_come(
     group: Group, munich: Unit, unit_folder: MakeUnitFolder
 ) -> None:
     first = batch_of(MUNICH, 2)
-    second = batch_of(MUNICH, 2, first=3, previous=first.records[-1].hash)
+    second = batch_of(MUNICH, 2, first=3, previous=last_hash(first))
     error = await refusal(group, unit_folder, second, first)
     assert (error.reason, error.metadata["expected"]) == ("LOG_GAP", "1")
     for batch in (first, second):
@@ -50,8 +50,7 @@ async def test_batches_in_the_wrong_order_are_refused_until_the_first_has_come(
 async def test_a_frame_beyond_the_size_of_a_message_is_refused(
     group: Group, munich: Unit, unit_folder: MakeUnitFolder
 ) -> None:
-    batch = RecordBatch(stream=f"{MUNICH}/streams/ticket", epoch=1, first_sequence=1)
-    batch.records.add(hash=bytes(32), event=bytes(MAX_MESSAGE_BYTES + 1))
+    batch = chained(f"{MUNICH}/streams/ticket", [bytes(MAX_MESSAGE_BYTES + 1)])
     assert (await refusal(group, unit_folder, batch)).code == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert await munich.taken() == []
 
@@ -60,7 +59,7 @@ async def test_a_batch_of_more_records_than_the_contract_allows_is_refused(
     group: Group, munich: Unit, unit_folder: MakeUnitFolder
 ) -> None:
     error = await refusal(group, unit_folder, batch_of(MUNICH, MAX_BATCH_RECORDS + 1))
-    assert (error.reason, error.metadata["fields"]) == ("VALIDATION_FAILED", "batch.records")
+    assert (error.reason, error.metadata["fields"]) == ("VALIDATION_FAILED", "batch.events, batch.hashes")
 
 
 async def test_a_frame_of_a_kind_that_is_not_known_is_refused(
@@ -84,12 +83,10 @@ async def test_an_unknown_field_of_a_known_frame_is_passed_over(
 async def test_an_event_of_an_unknown_type_is_kept_as_it_is(
     group: Group, munich: Unit, unit_folder: MakeUnitFolder
 ) -> None:
-    event = Event.FromString(batch_of(MUNICH).records[0].event)
+    event = Event.FromString(batch_of(MUNICH).events[0])
     event.type, event.payload = "hanse_protos.ticket.v9.TicketTeleported", b"\xff\x00 of a later version"
     content = event.SerializeToString() + b"\xfa\x01\x02hi"
-    batch = batch_of(MUNICH)
-    batch.records[0].event = content
-    batch.records[0].hash = chain_hash(b"", batch.stream, 1, 1, content)
+    batch = chained(f"{MUNICH}/streams/ticket", [content])
     await converse(group, [hello(MUNICH), UnitFrame(unit=MUNICH, batch=batch)], certificate=unit_folder(MUNICH))
     [kept] = await munich.taken()
     assert (kept.type, kept.event) == (event.type, content)
@@ -120,7 +117,7 @@ async def test_a_unit_that_sends_more_than_its_credit_is_sent_away_and_loses_not
     for number in range(CREDIT_RECORDS // MAX_BATCH_RECORDS + 2):
         first = 1 + number * MAX_BATCH_RECORDS
         batches.append(batch_of(MUNICH, MAX_BATCH_RECORDS, first=first, previous=previous))
-        previous = batches[-1].records[-1].hash
+        previous = last_hash(batches[-1])
     await converse(group, [hello(MUNICH), UnitFrame(unit=MUNICH, batch=batches[0])], certificate=certificate)
     async with group.hq.database.engine.begin() as connection:
         # Headquarters can't commit, so nothing is acknowledged, whatever comes.

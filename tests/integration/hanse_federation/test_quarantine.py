@@ -17,6 +17,7 @@ from hanse_protos.federation.v1 import link_pb2_grpc
 from hanse_protos.federation.v1.link_pb2 import Acknowledgement, HubFrame, UnitFrame, Welcome
 from hanse_protos.knowledge.v1.knowledge_pb2 import ArticleDrafted
 from hanse_protos.log.v1.log_pb2 import StreamHead
+from tests.batches import last_hash
 from tests.integration.hanse_federation.group import Group, Unit, eventually
 
 TICKETS = "units/munich/streams/ticket"
@@ -162,14 +163,14 @@ class LyingHub(link_pb2_grpc.FederationServiceServicer):
                 yield HubFrame(welcome=Welcome(credit=100, downstream="units/hq/streams/to-munich"))
             if frame.HasField("batch"):
                 batch = frame.batch
-                last = batch.first_sequence + len(batch.records) - 1
+                last = batch.first_sequence + len(batch.events) - 1
                 lie = batch.stream == TICKETS
                 self.articles += not lie
                 seen = StreamHead(
                     stream=batch.stream,
                     epoch=batch.epoch,
                     sequence=last,
-                    hash=b"x" * 32 if lie else batch.records[-1].hash,
+                    hash=b"x" * 32 if lie else last_hash(batch),
                 )
                 yield HubFrame(acknowledgement=Acknowledgement(head=seen))
 

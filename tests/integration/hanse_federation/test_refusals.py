@@ -7,12 +7,16 @@ import grpc
 import pytest
 
 from hanse.identity import CertificateAuthority
-from hanse.log.chain import chain_hash
 from hanse.rpc.client import RemoteError
+from hanse_federation.link import agent
+from hanse_federation.link.batches import hashes_of
+from hanse_federation.link.frames import PROTOCOL_VERSION
+from hanse_federation.link.showing import get_link
 from hanse_protos.federation.v1.link_pb2 import Acknowledgement, Heartbeat, Hello, RecordBatch, UnitFrame
 from hanse_protos.log.v1.log_pb2 import StreamHead
+from tests.batches import altered, chained, last_hash
 from tests.certificates import odd_certificate
-from tests.integration.hanse_federation.group import Group, Unit, batch_of, converse, hello
+from tests.integration.hanse_federation.group import Group, Unit, batch_of, converse, eventually, hello
 from tests.support import MakeUnitFolder
 
 MUNICH = "units/munich"
@@ -40,7 +44,7 @@ async def test_a_sound_batch_is_acknowledged_with_its_hash(
     batch = batch_of(MUNICH, 3)
     frames = [hello(MUNICH), UnitFrame(unit=MUNICH, batch=batch)]
     answer = await converse(group, frames, certificate=unit_folder(MUNICH))
-    assert (answer.acknowledgement.head.sequence, answer.acknowledgement.head.hash) == (3, batch.records[2].hash)
+    assert (answer.acknowledgement.head.sequence, answer.acknowledgement.head.hash) == (3, last_hash(batch))
 
 
 async def test_a_frame_for_another_unit_is_refused(group: Group, munich: Unit, unit_folder: MakeUnitFolder) -> None:
@@ -66,8 +70,7 @@ async def test_a_tampered_record_is_a_fork_and_nothing_is_stored(
     group: Group, munich: Unit, unit_folder: MakeUnitFolder
 ) -> None:
     batch = batch_of(MUNICH, 3)
-    batch.records[1].event = batch.records[2].event
-    error = await refusal(group, unit_folder, batch)
+    error = await refusal(group, unit_folder, altered(batch, 1, event=batch.events[2]))
     assert (error.code, error.reason) == (grpc.StatusCode.DATA_LOSS, "LOG_FORK")
     assert error.metadata["stream"] == batch.stream
     assert await munich.taken() == []
@@ -98,7 +101,7 @@ async def test_a_unit_that_lost_acknowledged_records_is_a_fork(
 ) -> None:
     batch = batch_of(MUNICH, 3)
     await converse(group, [hello(MUNICH), UnitFrame(unit=MUNICH, batch=batch)], certificate=unit_folder(MUNICH))
-    behind = StreamHead(stream=batch.stream, epoch=1, sequence=2, hash=batch.records[1].hash)
+    behind = StreamHead(stream=batch.stream, epoch=1, sequence=2, hash=hashes_of(batch)[1])
     frames = [hello(MUNICH), UnitFrame(unit=MUNICH, heartbeat=Heartbeat(heads=[behind]))]
     with pytest.raises(RemoteError) as raised:
         await converse(group, frames, certificate=unit_folder(MUNICH), until="never")
@@ -114,9 +117,7 @@ async def test_a_gap_is_refused_with_the_position_to_resume_from(
 
 
 async def test_a_record_that_holds_no_event_is_refused(group: Group, munich: Unit, unit_folder: MakeUnitFolder) -> None:
-    batch = batch_of(MUNICH)
-    batch.records[0].event = b"\xff\xff"
-    batch.records[0].hash = chain_hash(b"", batch.stream, 1, 1, b"\xff\xff")
+    batch = chained(f"{MUNICH}/streams/ticket", [b"\xff\xff"])
     assert (await refusal(group, unit_folder, batch)).reason == "VALIDATION_FAILED"
 
 
@@ -132,10 +133,38 @@ async def test_a_link_that_begins_without_hello_is_refused(
 async def test_a_frame_that_breaks_its_contract_is_refused(
     group: Group, munich: Unit, unit_folder: MakeUnitFolder
 ) -> None:
-    frames = [UnitFrame(unit=MUNICH, hello=Hello(protocol_version=1, credit=0))]
+    frames = [UnitFrame(unit=MUNICH, hello=Hello(protocol_version=PROTOCOL_VERSION, credit=0))]
     with pytest.raises(RemoteError) as raised:
         await converse(group, frames, certificate=unit_folder(MUNICH), until="never")
     assert raised.value.reason == "VALIDATION_FAILED"
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [(PROTOCOL_VERSION - 1, "upgrade units/munich"), (PROTOCOL_VERSION + 1, "upgrade headquarters")],
+    ids=["an older one", "a newer one"],
+)
+async def test_a_unit_that_speaks_another_version_is_told_which_end_to_upgrade(
+    group: Group, munich: Unit, unit_folder: MakeUnitFolder, said: int, advice: str
+) -> None:
+    frames = [UnitFrame(unit=MUNICH, hello=Hello(protocol_version=said, credit=100))]
+    with pytest.raises(RemoteError) as raised:
+        await converse(group, frames, certificate=unit_folder(MUNICH), until="never")
+    assert (raised.value.reason, advice in str(raised.value)) == ("VALIDATION_FAILED", True)
+    assert (raised.value.metadata["said"], raised.value.metadata["spoken"]) == (str(said), str(PROTOCOL_VERSION))
+
+
+async def test_a_unit_of_another_version_shows_which_end_to_upgrade(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent, "PROTOCOL_VERSION", PROTOCOL_VERSION - 1)
+    munich = await group.unit(MUNICH)
+
+    async def shown() -> bool:
+        link = await munich.runtime.database.read(get_link, MUNICH)
+        return f"upgrade {MUNICH}" in link.last_error
+
+    await eventually(shown)
 
 
 async def test_without_a_certificate_nobody_gets_in(group: Group) -> None:

@@ -15,6 +15,7 @@ from hanse.runtime import Runtime
 from hanse_federation.headquarters.views import list_units
 from hanse_federation.link import showing as linking
 from hanse_federation.link.agent import Agent
+from hanse_federation.link.batches import hashes_of
 from hanse_federation.link.hub import SERVICE
 from hanse_federation.model import LOG
 from hanse_protos.federation.v1 import group_pb2 as pb
@@ -25,6 +26,7 @@ from hanse_protos.federation.v1.link_pb2_grpc import (
 )
 from hanse_protos.knowledge.v1.knowledge_pb2 import ArticleDrafted
 from hanse_protos.policy.v1.policy_pb2 import PolicyPublished
+from tests.batches import part_of
 from tests.integration.hanse_federation.group import QUICK, Group, Unit, batch_of, converse, end, eventually, hello
 from tests.support import OCCUR_TIME, MakeUnitFolder
 
@@ -45,12 +47,10 @@ async def test_what_was_committed_but_not_acknowledged_is_not_doubled(
 async def test_a_batch_that_overlaps_adds_only_what_is_new(group: Group, unit_folder: MakeUnitFolder) -> None:
     munich = await group.unit("units/munich", agent=False)
     longer = batch_of("units/munich", 4)
-    shorter = batch_of("units/munich", 0)
-    shorter.records.extend(longer.records[:2])
-    for batch in (shorter, longer):
+    for batch in (part_of(longer, 0, 2), longer):
         frames = [hello("units/munich"), UnitFrame(unit="units/munich", batch=batch)]
         await converse(group, frames, certificate=unit_folder("units/munich"))
-    assert [record.hash for record in await munich.taken()] == [record.hash for record in longer.records]
+    assert [record.hash for record in await munich.taken()] == hashes_of(longer)
 
 
 async def test_a_new_agent_goes_on_where_the_killed_one_was(munich: Unit) -> None:

@@ -4,13 +4,13 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from hanse.log.chain import chain_hash
 from hanse.log.sealing import digests_of, seal, texts_of
 from hanse.times import instant
 from hanse_federation.link.receiving import Interest, open_batch, store_all
 from hanse_federation.model import LOG
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1.events_pb2 import TicketOpened
+from tests.batches import chained, part_of
 from tests.integration.hanse_federation.group import Group, batch_of
 
 MUNICH = "units/munich"
@@ -25,9 +25,8 @@ async def test_a_batch_that_comes_twice_in_one_transaction_is_stored_once(group:
 
 async def test_of_a_batch_that_is_half_known_only_the_rest_is_new(group: Group) -> None:
     batch = batch_of(MUNICH, 5)
-    whole = open_batch(batch, EVERY_OPENED)
-    del batch.records[2:]
-    facts = await group.hq.database.write(store_all, [open_batch(batch, EVERY_OPENED), whole])
+    opened = [open_batch(part, EVERY_OPENED) for part in (part_of(batch, 0, 2), batch)]
+    facts = await group.hq.database.write(store_all, opened)
     assert [fact.sequence for fact in facts] == [1, 2, 3, 4, 5]
 
 
@@ -40,21 +39,21 @@ async def test_a_row_says_beside_its_event_what_the_event_says(group: Group) -> 
         columns.occur_time, columns.event, columns.sealed,
     ).where(columns.stream == batch.stream)  # fmt: skip
     row = await group.hq.database.read(lambda session: session.execute(query).one())
-    record, event = batch.records[0], Event.FromString(batch.records[0].event)
-    assert row[:4] == (batch.stream, 1, 1, record.hash)
+    event = Event.FromString(batch.events[0])
+    assert row[:4] == (batch.stream, 1, 1, batch.hashes)
     assert row[4:8] == (UUID(event.event_id), event.resource, event.type, instant(event.occur_time))
-    assert row[8:] == (record.event, None)
+    assert row[8:] == (batch.events[0], None)
 
 
 async def test_sealed_fields_that_came_are_stored_beside_their_event(group: Group) -> None:
     sealed = seal({"title": "停电", "description": "一号楼"})
-    batch = batch_of(MUNICH)
-    event = Event.FromString(batch.records[0].event)
+    batch = batch_of(MUNICH, 3)
+    event = Event.FromString(batch.events[1])
     event.sealed_digests.extend(digests_of(sealed))
-    content = event.SerializeToString()
-    del batch.records[:]
-    batch.records.add(hash=chain_hash(b"", batch.stream, 1, 1, content), event=content, sealed=sealed.fields)
+    contents = [batch.events[0], event.SerializeToString(), batch.events[2]]
+    batch = chained(batch.stream, contents, sealed={1: sealed.fields})
     await group.hq.database.write(store_all, [open_batch(batch, {})])
-    query = select(LOG.record.c.sealed).where(LOG.record.c.stream == batch.stream)
-    stored = await group.hq.database.read(lambda session: session.scalar(query))
-    assert texts_of(stored) == {"title": "停电", "description": "一号楼"}
+    columns = LOG.record.c
+    query = select(columns.sealed).where(columns.stream == batch.stream).order_by(columns.sequence)
+    stored = await group.hq.database.read(lambda session: session.scalars(query).all())
+    assert [texts_of(sealed) for sealed in stored] == [{}, {"title": "停电", "description": "一号楼"}, {}]

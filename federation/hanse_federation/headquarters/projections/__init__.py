@@ -57,10 +57,20 @@ class Projection(NamedTuple):
     """Whether it needs every fact, or of each resource only the last one."""
 
 
+def _project_tickets(session: Session, facts: Sequence[Arrival]) -> None:
+    last = group_ticket.last_on_each(facts)
+    group_ticket.project(session, last)
+    group_clock.project(session, [ticket for _, ticket in last.values()])
+
+
+def _forget_tickets(session: Session, facts: Sequence[Arrival]) -> None:
+    group_ticket.forget(session, facts)
+    group_clock.forget(session, facts)
+
+
 PROJECTIONS = (
-    Projection(group_ticket.PAYLOADS, group_ticket.project, group_ticket.forget, every_one=False),
     Projection(group_clock.REPAIRS, group_clock.begin_anew, group_clock.forget),
-    Projection(group_clock.PAYLOADS, group_clock.project, group_clock.forget, every_one=False),
+    Projection(group_ticket.PAYLOADS, _project_tickets, _forget_tickets, every_one=False),
     Projection(hand_over.PAYLOADS, hand_over.project, hand_over.forget),
     Projection(group_escalation.PAYLOADS, group_escalation.project, group_escalation.forget),
     Projection(group_complaint.PAYLOADS, group_complaint.project, group_complaint.forget, every_one=False),
@@ -71,22 +81,31 @@ PROJECTIONS = (
 
 PROJECTED = frozenset[type[Message]]().union(*(projection.payloads for projection in PROJECTIONS))
 """Every payload that some projection is made of."""
+_NUMBERS = {
+    payload: [number for number, projection in enumerate(PROJECTIONS) if payload in projection.payloads]
+    for payload in PROJECTED
+}
+"""Which projections a payload concerns: that is asked of hundreds of facts in a transaction."""
 EVERY_ONE = frozenset[type[Message]]().union(*(each.payloads for each in PROJECTIONS if each.every_one))
 """The payloads of which some projection needs every one."""
 
 
 def project(session: Session, facts: Iterable[Arrival]) -> None:
     """Bring every view up to date with facts that arrived, in their order."""
-    facts = list(facts)
-    for projection in PROJECTIONS:
-        concerned = [fact for fact in facts if type(fact.payload) in projection.payloads]
-        if concerned:
-            projection.project(session, concerned)
+    for projection, concerned in _concerned(facts):
+        projection.project(session, concerned)
 
 
-def forget(session: Session, facts: Sequence[Arrival]) -> None:
+def forget(session: Session, facts: Iterable[Arrival]) -> None:
     """Take facts out of every view."""
-    for projection in PROJECTIONS:
-        concerned = [fact for fact in facts if type(fact.payload) in projection.payloads]
-        if concerned:
-            projection.forget(session, concerned)
+    for projection, concerned in _concerned(facts):
+        projection.forget(session, concerned)
+
+
+def _concerned(facts: Iterable[Arrival]) -> list[tuple[Projection, list[Arrival]]]:
+    """Return the projections that facts concern, each with its own, in order."""
+    concerned: list[list[Arrival]] = [[] for _ in PROJECTIONS]
+    for fact in facts:
+        for number in _NUMBERS.get(type(fact.payload), ()):
+            concerned[number].append(fact)
+    return [(projection, own) for projection, own in zip(PROJECTIONS, concerned, strict=True) if own]

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from hanse.further_clocks import further_clocks
 from hanse.names import home_of
 from hanse.session import Statement
-from hanse_federation.headquarters.projections.group_ticket import PAYLOADS, OnTicket, microseconds
+from hanse_federation.headquarters.projections.group_ticket import PAYLOADS, OnTicket, last_on_each, microseconds
 from hanse_federation.link.receiving import Arrival, instant_of
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1 import events_pb2 as told
@@ -64,14 +64,10 @@ BY_NAME: dict[str, type[Message]] = {
 """The payloads that tell of clocks, by their full names."""
 
 
-def project(session: Session, facts: Sequence[Arrival]) -> None:
+def project(session: Session, tickets: Sequence[TicketSummary]) -> None:
     """Store where the clocks of each ticket stand after its last event."""
-    last: dict[str, TicketSummary] = {}
-    for fact in facts:
-        ticket = cast("OnTicket", fact.payload).ticket
-        last[ticket.name] = ticket
-    _store(session, ((ticket, clock) for ticket in last.values() for clock in ticket.clocks))
-    long_lived = [ticket for ticket in last.values() if ticket.further_clocks.count]
+    _store(session, ((ticket, clock) for ticket in tickets for clock in ticket.clocks))
+    long_lived = [ticket for ticket in tickets if ticket.further_clocks.count]
     if long_lived:
         _see_to_further_clocks(session, long_lived)
 
@@ -146,8 +142,7 @@ def _length(clock: ClockSummary, name: Any) -> int | None:
 def begin_anew(session: Session, facts: Sequence[Arrival]) -> None:
     """Forget the clocks of tickets that were repaired, and store what they have now: a repair tells of all."""
     forget(session, facts)
-    last = {ticket.name: ticket for ticket in (cast("OnTicket", fact.payload).ticket for fact in facts)}
-    _store(session, ((ticket, clock) for ticket in last.values() for clock in ticket.clocks))
+    _store(session, ((ticket, clock) for _, ticket in last_on_each(facts).values() for clock in ticket.clocks))
 
 
 def forget(session: Session, facts: Sequence[Arrival]) -> None:

@@ -29,6 +29,7 @@ from hanse_protos.federation.v1.peer_pb2_grpc import PeerServiceStub
 from hanse_protos.policy.v1.policy_pb2 import PolicyPublished
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
+from tests.batches import altered, part_of
 from tests.integration.hanse_federation.group import EVERYTHING, engagement_summary, eventually
 from tests.integration.hanse_federation.group import summary as ticket_summary
 from tests.integration.hanse_federation.peers.pair import (
@@ -99,18 +100,14 @@ async def test_a_peer_speaks_for_itself_and_of_the_desk(
 
 async def test_a_gap_is_named(munich: Runtime, shanghai: Runtime, address: str) -> None:
     batch = await written(shanghai, fact(), fact())
-    batch.previous_hash = batch.records[0].hash
-    batch.first_sequence = 2
-    del batch.records[0]
-    assert await refusal(shanghai, address, batch) == "LOG_GAP"
+    assert await refusal(shanghai, address, part_of(batch, 1, 2)) == "LOG_GAP"
 
 
 async def test_a_contradiction_puts_the_stream_into_quarantine(
     munich: Runtime, shanghai: Runtime, address: str
 ) -> None:
     await call(shanghai, address, await written(shanghai, fact()))
-    batch = await written(shanghai, fact())
-    batch.records[1].hash = bytes(32)
+    batch = altered(await written(shanghai, fact()), 1, hash=bytes(32))
     assert await refusal(shanghai, address, batch) == "LOG_FORK"
     assert await refusal(shanghai, address, await written(shanghai, fact())) == "LOG_QUARANTINED"
 

@@ -8,12 +8,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from hanse.errors import LogFork, ValidationFailed
 from hanse.log.append import Head
-from hanse.log.chain import chain_hash
 from hanse.log.sealing import digests_of, seal
 from hanse_federation.link.receiving import Interest, check_not_behind, open_batch
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
-from hanse_protos.log.v1.log_pb2 import Event
+from hanse_protos.log.v1.log_pb2 import Event, SealedField
 from hanse_protos.ticket.v1.events_pb2 import TicketOpened
+from tests.batches import altered, chained, last_hash
 
 STREAM = "units/munich/streams/ticket"
 OPENED = TicketOpened.DESCRIPTOR.full_name
@@ -28,16 +28,17 @@ def event(**fields: object) -> Event:
 
 def batch_of(*contents: bytes, previous: bytes = b"", first: int = 1) -> RecordBatch:
     """Return a batch whose hashes are right."""
-    batch = RecordBatch(stream=STREAM, epoch=1, first_sequence=first, previous_hash=previous)
-    for sequence, content in enumerate(contents, first):
-        previous = chain_hash(previous, STREAM, 1, sequence, content)
-        batch.records.add(hash=previous, event=content)
-    return batch
+    return chained(STREAM, contents, previous=previous, first=first)
+
+
+def three_tickets() -> RecordBatch:
+    """Return a batch of an event on each of three tickets."""
+    return batch_of(*(event(resource=resource).SerializeToString() for resource in ("t1", "t2", "t3")))
 
 
 def test_a_sound_batch_opens_to_its_last_head() -> None:
     batch = batch_of(event().SerializeToString(), event().SerializeToString(), previous=b"p" * 32, first=5)
-    assert open_batch(batch, {}).end == Head(1, 6, batch.records[1].hash)
+    assert open_batch(batch, {}).end == Head(1, 6, last_hash(batch))
 
 
 def test_the_instant_of_an_event_is_exact_to_the_microsecond() -> None:
@@ -61,9 +62,8 @@ def test_where_only_the_last_of_a_resource_counts_the_ones_before_it_stay_closed
 
 
 def test_swapped_records_are_a_fork() -> None:
-    batch = batch_of(event().SerializeToString(), event().SerializeToString())
-    first, second = batch.records[0].event, batch.records[1].event
-    batch.records[0].event, batch.records[1].event = second, first
+    batch = three_tickets()
+    batch.events[:] = [batch.events[1], batch.events[0], batch.events[2]]
     with pytest.raises(LogFork):
         open_batch(batch, {})
 
@@ -78,8 +78,37 @@ def test_another_place_is_a_fork() -> None:
 def test_a_sealed_field_that_says_something_else_is_a_fork() -> None:
     sealed = seal({"title": "true"})
     batch = batch_of(event(sealed_digests=digests_of(sealed)).SerializeToString())
-    batch.records[0].sealed.add(field="title", salt=sealed.fields[0].salt, value="false")
+    other = SealedField(field="title", salt=sealed.fields[0].salt, value="false")
     with pytest.raises(LogFork):
+        open_batch(altered(batch, 0, sealed=[other]), {})
+
+
+def test_a_sealed_field_belongs_to_the_record_that_it_names() -> None:
+    sealed = seal({"title": "true"})
+    contents = [event(resource="t1"), event(resource="t2", sealed_digests=digests_of(sealed))]
+    batch = chained(STREAM, [content.SerializeToString() for content in contents], sealed={1: sealed.fields})
+    assert open_batch(batch, {}).texts_about == {"t2"}
+    batch.sealed[0].index = 0
+    with pytest.raises(LogFork):
+        open_batch(batch, {})
+
+
+@pytest.mark.parametrize(
+    "indices", [[-1], [3], [2**31 - 1], [1, 1]], ids=["negative", "behind the last", "far behind", "one twice"]
+)
+def test_sealed_fields_of_no_record_or_of_one_twice_are_refused(indices: list[int]) -> None:
+    batch = three_tickets()
+    for index in indices:
+        batch.sealed.add(index=index)
+    with pytest.raises(ValidationFailed, match="sealed fields"):
+        open_batch(batch, {})
+
+
+@pytest.mark.parametrize("size_bytes", [0, 32, 64, 95, 97, 128], ids=lambda size_bytes: f"{size_bytes} bytes")
+def test_hashes_that_are_not_one_for_each_event_are_refused(size_bytes: int) -> None:
+    batch = three_tickets()
+    batch.hashes = (batch.hashes + bytes(32))[:size_bytes]
+    with pytest.raises(ValidationFailed, match="not one hash for each record"):
         open_batch(batch, {})
 
 
@@ -94,15 +123,15 @@ def test_a_sealed_field_that_says_something_else_is_a_fork() -> None:
     ids=["no message", "no payload", "no identity", "no time that there is"],
 )
 def test_bytes_that_are_no_event_are_refused(content: bytes) -> None:
-    with pytest.raises(ValidationFailed):
-        open_batch(batch_of(content), EVERY_OPENED)
+    before, after = event().SerializeToString(), event().SerializeToString()
+    for contents in ([content], [before, content, after]):
+        with pytest.raises(ValidationFailed):
+            open_batch(batch_of(*contents), EVERY_OPENED)
 
 
 def test_a_place_beyond_the_last_number_is_refused() -> None:
-    batch = batch_of(event().SerializeToString())
+    batch = three_tickets()
     batch.first_sequence = 2**63 - 1
-    batch.records.append(batch.records[0])
-    batch.records[0].hash = chain_hash(b"", STREAM, 1, 2**63 - 1, batch.records[0].event)
     with pytest.raises(ValidationFailed):
         open_batch(batch, {})
 
