@@ -44,4 +44,5 @@ def instant_in(field: str, value: Timestamp) -> datetime:
 def put_time(field: Timestamp, value: datetime | None) -> None:
     """Set a timestamp field, unless there is no value."""
     if value is not None:
-        field.CopyFrom(timestamp(value))
+        since = value - _EPOCH
+        field.seconds, field.nanos = since.days * _DAY_SECONDS + since.seconds, since.microseconds * 1_000

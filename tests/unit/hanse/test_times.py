@@ -1,12 +1,29 @@
-"""Times that come from outside."""
+"""Times in messages, and those that come from outside."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from hanse.errors import ValidationFailed
-from hanse.times import instant_in
+from hanse.times import instant, instant_in, put_time
+from hanse_protos.log.v1.log_pb2 import Event
+
+
+@pytest.mark.parametrize("at", [datetime(1970, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC),
+                                datetime(2026, 11, 23, 1, 2, 3, 456_789, UTC)])  # fmt: skip
+def test_a_time_that_is_put_into_a_field_is_there_to_the_microsecond(at: datetime) -> None:
+    event = Event()
+    put_time(event.occur_time, at)
+    assert event.HasField("occur_time") and instant(event.occur_time) == at
+
+
+def test_no_time_leaves_a_field_without_a_value() -> None:
+    event = Event()
+    put_time(event.occur_time, None)
+    assert not event.HasField("occur_time")
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ from hanse_services.ticket.model import Clock, Ticket
 TICKETS_AT_ONCE = 500
 """How many tickets a page has where the caller does not say: a page of them takes a tenth of a second or two."""
 REPLAYED_AT_ONCE = 20
-"""How many histories are replayed in a page at most: each takes as long as ten tickets that are not."""
+"""How many histories are replayed in a page at most: each takes as long as some forty tickets that are not."""
 
 
 @dataclass

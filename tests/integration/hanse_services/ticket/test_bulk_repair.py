@@ -13,7 +13,9 @@ from sqlalchemy import text
 from hanse.identity import Role
 from hanse.policy import load_yaml
 from hanse.policy.store import PolicyStore
+from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.policy.v1.policy_pb2 import Policy
+from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import repair_pb2 as rpc
 from hanse_protos.ticket.v1 import repair_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
@@ -24,6 +26,7 @@ from tests.integration.hanse_services.ticket.test_repair import enact, explain, 
 from tests.integration.hanse_services.ticket.test_tuning import tune
 
 HOUR = timedelta(hours=1)
+REPAIRED = told.TicketClocksRepaired.DESCRIPTOR.full_name
 
 
 async def apply(desk: Desk, version: int, *, preview: bool = False, **page: Any) -> rpc.RepairOpenClocksResponse:
@@ -59,6 +62,13 @@ async def live(desk: Desk) -> list[str]:
     return names
 
 
+async def clocks_told(desk: Desk) -> dict[str, list[pb.ClockSummary]]:
+    """Return what the last repairs have told of their tickets' clocks."""
+    events = [Event.FromString(record.event) for record in await desk.records()]
+    repairs = [told.TicketClocksRepaired.FromString(each.payload) for each in events if each.type == REPAIRED]
+    return {repair.ticket.name: list(repair.ticket.clocks) for repair in repairs}
+
+
 async def test_open_tickets_are_put_under_a_version_as_a_repair_of_each_would(desk: Desk) -> None:
     names = await live(desk)
     version = await enact(desk, 5)
@@ -75,6 +85,7 @@ async def test_open_tickets_are_put_under_a_version_as_a_repair_of_each_would(de
         assert after.policy_version == version
         expected = {(clock.kind, clock.number): clock.due_time for clock in singly[name].after}
         assert {(clock.kind, clock.number): clock.due_time for clock in after.clocks} == expected
+    assert await clocks_told(desk) == {name: list(singly[name].after) for name in names if name != names[3]}
     assert (await apply(desk, version)).recomputed_count == 0
 
 
