@@ -148,12 +148,15 @@ class Run:
         return self._standards.target_for(facts_of(self._standards, ticket, home_of(ticket.name)))
 
     def _reclassify(self, moment: Moment) -> None:
+        """Promise anew what a moment says, unless a later one counts already.
+
+        That one is asked again when its time has come: a target may depend on the tier too.
+        """
         self._reclassified.popleft()
-        if self._said_before:
-            self._said_before -= 1
-            return
-        self._classify(moment)
-        retarget(self._standards, self.ticket, moment.at)
+        self._said_before = max(self._said_before - 1, 0)
+        if not self._said_before:
+            self._classify(moment)
+            retarget(self._standards, self.ticket, moment.at)
 
     def _settle(self, at: datetime) -> None:
         if self.ticket.target:
