@@ -7,7 +7,7 @@ for each row the number of its fields, and each field with its length before it;
 """
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain, count, repeat
 from typing import Any
@@ -47,12 +47,12 @@ def write_rows(
     hashes: Sequence[bytes],
     contents: Sequence[bytes],
     events: Sequence[Event],
-    sealed: Mapping[int, Sequence[SealedField]],
+    texts: Sequence[bytes | None],
 ) -> list[bytes]:
     """Return the records of a stream, from its epoch and sequence on, as rows, each in PARTS_OF_A_ROW parts.
 
-    `contents` are the bytes of `events`. Raises ValueError where a field of an event is not what its column holds;
-    struct.error where a number is too large for its column.
+    `contents` are the bytes of `events`, and `texts` their packed sealed fields. Raises ValueError where a field of an
+    event is not what its column holds; struct.error where a number is too large for its column.
     """
     stream, epoch, first_sequence = place
     beginning = _FIELD_COUNT.pack(len(COLUMNS)) + _text(stream) + _EPOCH_AND_LENGTH.pack(INT_BYTES, epoch, BIGINT_BYTES)
@@ -67,10 +67,8 @@ def write_rows(
         map(len, contents),
     )  # fmt: skip
     resources, types = [event.resource for event in events], [event.type for event in events]
-    texts = [_bytes(pack_sealed(sealed.get(index, ()))) for index in range(len(events))] if sealed else repeat(_NULL)
-    return list(
-        chain.from_iterable(zip(fixed, contents, map(_text, resources), map(_text, types), texts, strict=False))
-    )
+    rows = zip(fixed, contents, map(_text, resources), map(_text, types), map(_bytes, texts), strict=False)
+    return list(chain.from_iterable(rows))
 
 
 @lru_cache(maxsize=4096)
