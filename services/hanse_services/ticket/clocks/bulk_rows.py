@@ -125,14 +125,19 @@ def storing(session: Session, recomputed: Sequence[Recomputed]) -> Iterator[None
     if not recomputed:
         yield
         return
-    tickets = [each.ticket for each in recomputed]
-    UPDATE_TICKETS.rows(session, **_by_column(tickets, ("name", *TICKET_COLUMNS)))
+    tickets = _by_column([each.ticket for each in recomputed], ("name", *TICKET_COLUMNS))
+    with UPDATE_TICKETS.beside(session, **tickets):
+        clocks = _clock_values(recomputed)
+    with UPDATE_CLOCKS.beside(session, **clocks):
+        yield
+
+
+def _clock_values(recomputed: Sequence[Recomputed]) -> dict[str, list[Any]]:
     clocks = [clock for each in recomputed for clock in each.clocks]
     values = _by_column(clocks, ("ticket", "number", *CLOCK_COLUMNS))
     values["kind"] = [nouns.Clock.Kind.Name(clock.kind) for clock in clocks]
     values["steps"] = [steps for each in recomputed for steps in each.steps]
-    with UPDATE_CLOCKS.beside(session, **values):
-        yield
+    return values
 
 
 def _by_column(rows: Sequence[Base], names: Iterable[str]) -> dict[str, list[Any]]:
