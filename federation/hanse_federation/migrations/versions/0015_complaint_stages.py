@@ -15,3 +15,4 @@ def upgrade() -> None:
     op.add_column(
         "group_complaint", sa.Column("stages", JSONB(), nullable=False, server_default="[]"), schema="federation"
     )
+    op.alter_column("group_complaint", "stages", server_default=None, schema="federation")

@@ -16,3 +16,4 @@ def upgrade() -> None:
         sa.Column("accepted_by_silence", sa.Boolean(), nullable=False, server_default=sa.false()),
         schema="ticket",
     )
+    op.alter_column("complaint", "accepted_by_silence", server_default=None, schema="ticket")
