@@ -35,7 +35,7 @@ Frame = TypeVar("Frame", UnitFrame, HubFrame)
 
 MAX_STORED_BATCHES = 4
 """How many batches share a transaction, which costs as much as opening some hundred records."""
-FOLLOWING_SECONDS = 0.05
+FOLLOWING_SECONDS = 0.01
 """How long a full batch waits for the one that follows it. A batch that is not full has no follower and never waits."""
 MAX_OPENED_BATCHES = CREDIT_RECORDS // MAX_BATCH_RECORDS
 """How many batches are opened ahead of those that are being committed: full ones for the whole credit. A sender that
