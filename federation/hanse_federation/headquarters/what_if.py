@@ -19,7 +19,7 @@ from hanse.database import Database
 from hanse.errors import PolicyMissing
 from hanse.log.follow import START, Position, StoredRecord, read_after
 from hanse.names import home_of
-from hanse.policy import CategoryUnknown, HorizonExceeded, Standards, UnitUnknown, lint
+from hanse.policy import CategoryUnknown, ConditionFailed, HorizonExceeded, Standards, UnitUnknown, lint
 from hanse.policy.conditions import invalid
 from hanse.policy.histories import Histories, TicketHistory
 from hanse.policy.store import PolicyStore
@@ -76,16 +76,18 @@ def _checked(document: PolicyDocument) -> Standards:
 
 
 def _load_standards(session: Session) -> dict[int, Standards]:
-    """Return every policy that was ever in force, by version; under 0 the one that is, for tickets of before the first.
+    """Return every policy that was ever published, by version; under 0 the one that is in force, for tickets of before
+    the first: not one whose time has yet to come.
 
-    Raises PolicyMissing where there was none.
+    Raises PolicyMissing where none is in force.
     """
     policies = PolicyStore(SCHEMA)
-    versions = list(session.scalars(select(SCHEMA.policy.c.version)))
-    if not versions:
+    in_force = policies.current_version(session)
+    if not in_force:
         raise PolicyMissing
+    versions = session.scalars(select(SCHEMA.policy.c.version))
     loaded = {version: policies.version(session, version) for version in versions}
-    return loaded | {0: loaded[max(versions)]}
+    return loaded | {0: loaded[in_force]}
 
 
 def _ticket_streams(session: Session, unit: str) -> dict[str, int]:
@@ -161,7 +163,8 @@ class Comparison:
         try:
             before = self.judge(governed, ticket, self.now)
             after = self.judge(self.after, ticket, self.now)
-        except (CategoryUnknown, UnitUnknown, HorizonExceeded):
+        except (CategoryUnknown, UnitUnknown, HorizonExceeded, ConditionFailed):
+            # One ticket that a policy has no answer for is counted, and the others are judged all the same.
             self.summary.unknown += 1
             return None
         _count(self.summary.before, before)

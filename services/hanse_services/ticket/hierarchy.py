@@ -36,12 +36,12 @@ LEVELS: dict[StepAction, HierarchyStep.Level.ValueType] = {
 
 
 def tell_level(work: Work, standards: Standards, ticket: Ticket, clock: Clock, step: Step) -> bool:
-    """Tell a level of a ticket, unless it has been told and has not answered yet, or the policy says no (any more)."""
+    """Tell a level of a clock, unless it was told of it and has not answered yet, or the policy says no (any more)."""
     action, kind = StepAction(step.action), pb.Clock.Kind.Name(clock.kind)
     level = LEVELS[action]
     if not step.fixed and not standards.tells(facts_of(standards, ticket, work.unit), level, kind, step.percent):
         return False
-    if _waits_for(work, ticket, level):
+    if _waits_for(work, clock, level):
         return False
     within = standards.acknowledge_within(level, kind)
     escalation = Escalation(
@@ -64,10 +64,10 @@ def tell_level(work: Work, standards: Standards, ticket: Ticket, clock: Clock, s
     return True
 
 
-def _waits_for(work: Work, ticket: Ticket, level: HierarchyStep.Level.ValueType) -> bool:
-    query = select(func.count()).where(
-        Escalation.ticket == ticket.name, Escalation.level == level, Escalation.acknowledge_time.is_(None)
-    )
+def _waits_for(work: Work, clock: Clock, level: HierarchyStep.Level.ValueType) -> bool:
+    """Whether a level was told of this very clock and has not answered: silence on another one ended with that."""
+    of_clock = (Escalation.ticket == clock.ticket, Escalation.kind == clock.kind, Escalation.number == clock.number)
+    query = select(func.count()).where(*of_clock, Escalation.level == level, Escalation.acknowledge_time.is_(None))
     return bool(work.session.scalar(query))
 
 

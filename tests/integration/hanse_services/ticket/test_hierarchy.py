@@ -112,6 +112,16 @@ async def test_a_step_is_for_its_kind_of_clock_and_its_tickets(led: Desk) -> Non
     assert (raised.ticket, raised.kind) == (urgent.name, pb.Clock.RESPONSE)
 
 
+async def test_silence_on_one_clock_keeps_nobody_from_being_told_of_another(led: Desk) -> None:
+    name = (await led.open(priority=pb.P1)).name
+    await after(led, name, minutes=30)
+    await after(led, name, hours=12)
+    assert [(each.level, each.kind) for each in await escalations(led)][:2] == [
+        (LEAD, pb.Clock.RESPONSE),
+        (LEAD, pb.Clock.RESOLUTION),
+    ]
+
+
 async def test_only_a_lead_acknowledges(led: Desk) -> None:
     name = (await led.open()).name
     await after(led, name, hours=12)

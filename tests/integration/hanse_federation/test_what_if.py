@@ -1,0 +1,58 @@
+"""Two policies are compared over what the group's tickets did, from headquarters' copy of the logs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hanse.policy import ConditionFailed, Standards
+from hanse.policy.histories import TicketHistory
+from hanse.policy.what_if import Judge, Verdict
+from hanse.times import timestamp
+from hanse_federation.headquarters.what_if import compare_policy
+from hanse_protos.federation.v1 import what_if_pb2 as pb
+from tests.integration.hanse_federation.group import Group, Unit
+from tests.support import small_policy
+
+
+async def compared(group: Group, judge: Judge) -> pb.WhatIfSummary:
+    """Compare a draft with what is in force, and return what it comes to in the one unit that has tickets."""
+    request = pb.ComparePolicyRequest(document=small_policy().document)
+    news = [each async for each in compare_policy(group.hq.database, request, judge)]
+    [summary] = [each.summary for each in news if each.WhichOneof("news") == "summary" and each.summary.tickets]
+    return summary
+
+
+async def test_a_ticket_of_before_the_first_version_is_judged_by_the_one_in_force_and_not_by_one_to_come(
+    group: Group, munich: Unit
+) -> None:
+    await group.enact()
+    to_come = small_policy()
+    to_come.version = 9
+    to_come.effective_time.CopyFrom(timestamp(datetime.now(UTC) + timedelta(days=30)))
+    await group.enact(to_come)
+    await munich.open_tickets(1)
+    await munich.caught_up()
+    versions: list[int] = []
+
+    def judge(standards: Standards, ticket: TicketHistory, now: datetime) -> Verdict:
+        versions.append(standards.version)
+        return Verdict()
+
+    await compared(group, judge)
+    assert versions == [small_policy().version, 0]
+
+
+async def test_a_ticket_that_a_condition_has_no_answer_for_is_counted_and_the_others_are_judged(
+    group: Group, munich: Unit
+) -> None:
+    await group.enact()
+    await munich.open_tickets(3)
+    await munich.caught_up()
+
+    def judge(standards: Standards, ticket: TicketHistory, now: datetime) -> Verdict:
+        if ticket.opened.name.endswith("t2"):
+            raise ConditionFailed("ladder[0].when: no integer", path="ladder[0].when", problem="no integer")
+        return Verdict(climbs=1)
+
+    summary = await compared(group, judge)
+    assert (summary.tickets, summary.unknown, summary.after.climbs) == (3, 1, 2)
