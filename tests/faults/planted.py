@@ -120,7 +120,7 @@ async def database_gone(stage: Stage) -> None:
 
 
 async def broker_gone(stage: Stage) -> None:
-    """The broker dies, and facts come in before it is back: several times, on a busy machine one may pass idly."""
+    """The broker dies, and facts come in before it is back: several times: one may pass without any."""
     deaths = (Fault(after_seconds, Kind.KILL, "broker") for after_seconds in (0.5, 1.5, 2.5, 3.5))
     await asyncio.gather(stage.write(300, Habits(rate=60.0)), stage.suffer(*deaths))
 

@@ -74,6 +74,11 @@ def records_of(batch: RecordBatch) -> list[Record]:
     return [Record(*record, sealed.get(index, ())) for index, record in enumerate(columns)]
 
 
+def size_of(batch: RecordBatch) -> int:
+    """Return how many bytes the events and the granted texts of a batch have."""
+    return sum(map(len, batch.events)) + sum(record.ByteSize() for record in batch.sealed)
+
+
 def end_of(batch: RecordBatch) -> Head:
     """Return where a stream ends with a batch."""
     return Head(batch.epoch, batch.first_sequence + len(batch.events) - 1, batch.hashes[-HASH_BYTES:])

@@ -24,7 +24,7 @@ from hanse.log.follow import Wakeup, read_head
 from hanse.log.tables import LogTables
 from hanse.names import stream_name
 from hanse.session import Query
-from hanse_federation.link.batches import batch_after, end_of
+from hanse_federation.link.batches import batch_after, end_of, size_of
 from hanse_federation.link.frames import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_READ_RECORDS
 from hanse_federation.link.pacing import Pace
 from hanse_federation.model import UPSTREAM_SERVICES
@@ -187,8 +187,8 @@ class Sender:
         head, size = self._heads[source.stream], self.window.pace.batch_bytes
         reading = await self.database.read(read_batches, source, head, limit, self.choose, batch_bytes=size)
         if reading.batches:
-            records = [event for batch in reading.batches for event in batch.events]
-            self.window.measure(len(records), sum(map(len, records)))
+            records = sum(len(batch.events) for batch in reading.batches)
+            self.window.measure(records, sum(map(size_of, reading.batches)))
         for batch in reading.batches:
             self._heads[source.stream] = end_of(batch)
             self.window.sent(source.stream, self._heads[source.stream])

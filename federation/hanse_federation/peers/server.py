@@ -13,6 +13,7 @@ from hanse.rpc.interceptor import Context
 from hanse.rpc.server import RpcServer, Served, by_token
 from hanse.runtime import Runtime
 from hanse_federation.erasing import erase, tickets_erased_before
+from hanse_federation.link.batches import decoded
 from hanse_federation.link.frames import stream_head
 from hanse_federation.link.receiving import OpenedBatch, open_batch, store_all
 from hanse_federation.link.status import save_known
@@ -23,7 +24,7 @@ from hanse_federation.recovery.quarantine import save_quarantine
 from hanse_protos.federation.v1 import peer_pb2 as pb
 from hanse_protos.federation.v1 import peer_pb2_grpc as rpc
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
-from hanse_protos.log.v1.log_pb2 import EpochStarted, Event, StreamHead
+from hanse_protos.log.v1.log_pb2 import EpochStarted, StreamHead
 from hanse_protos.ticket.v1 import events_pb2
 
 SERVICE = pb.DESCRIPTOR.services_by_name["PeerService"].full_name
@@ -126,7 +127,7 @@ class PeerServicer(rpc.PeerServiceServicer):
 
 def _refuse_foreign(peer: str, batch: RecordBatch) -> None:
     """Raise FrameForeign where a batch holds what is not told among peers."""
-    for event in map(Event.FromString, batch.events):
+    for event in decoded(batch):
         if not event.type.startswith(EXCHANGED) and event.type != EPOCH_STARTED:
             raise FrameForeign(f"{peer} sent {event.type}", unit=peer, event=event.event_id)
 
