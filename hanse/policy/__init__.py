@@ -1,10 +1,10 @@
 """The group's standards as pure functions: one document, evaluated in the same way by every service of every unit.
 
 Headquarters publishes a `PolicyDocument`; this package reads it, checks it and answers from it. How urgent is a ticket
-(`Standards.target_for`)? When is it due (`calendar`, `clock`)? Who climbs, and who is asked (`ladder_for`,
-`candidates`)? What does it cost (`rate_for`), and what may leave a unit (`grants`)? None of this touches a database,
-a network or the time of day: `now` is always a parameter. So a deadline that was computed in Shanghai can be
-computed again in Munich, today or in a year, and comes out the same.
+(`Standards.target_for`)? When is it due (`calendar`, `clock`)? Who climbs (`ladder_for`), and who is asked (`routing`)?
+What does it cost (`rate_for`), and what may leave a unit (`grants`)? None of this touches a database, a network or the
+time of day: `now` is always a parameter. So a deadline that was computed in Shanghai can be computed again in Munich,
+today or in a year, and comes out the same.
 
 A document goes through three states:
 
@@ -31,6 +31,7 @@ A document goes through three states:
 | `clock` | the sum of segments on different calendars: what is used up, and when it runs out |
 | `histories` | what happened to a ticket, read from its events |
 | `standards` | the compiled document and its answers |
+| `routing` | who is asked next for an engagement |
 | `facts` | what conditions see of a ticket, gathered from its row, its message or its summary |
 | `tuning` | what a unit changes for itself, laid over the document as far as its bounds allow |
 | `store` | a service's copy of the versions in force; the only module here that knows a database |

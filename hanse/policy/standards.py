@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
-from typing import NamedTuple
 
 from hanse.errors import PolicyMissing
 from hanse.policy.calendar import ELAPSED_ID, WorkingCalendar, elapsed_time
@@ -42,6 +41,7 @@ from hanse_protos.policy.v1.policy_pb2 import (
     Rate,
     ServiceOffering,
     ServiceTarget,
+    SharedDesk,
     SharingRule,
     TicketFacts,
     UnitProfile,
@@ -65,13 +65,6 @@ ORDINARY = "ORDINARY"
 
 # How many ids an error names: enough to choose from, few enough for a status.
 NAMED_IDS = 20
-
-
-class DeskCandidate(NamedTuple):
-    """A shared desk that can be asked: its id, and the units of it that have room."""
-
-    id: str
-    units: tuple[str, ...]
 
 
 class Standards:
@@ -367,25 +360,14 @@ class Standards:
             return frozenset()
         return frozenset(name for name, calendar in self.calendars.items() if calendar.opens(at) == at)
 
-    def desks(self, facts: TicketFacts, loads: Mapping[str, int]) -> list[DeskCandidate]:
-        """Give the shared desks that take a ticket, in the policy's order, each with its units that have room.
+    def has_room(self, unit: str, load: int) -> bool:
+        """Tell whether a unit can take one more engagement beside so many. Raises `UnitUnknown`."""
+        return _has_room(self.profile(unit), load)
 
-        The home unit is never among them: it has the ticket already. Raises `ConditionFailed` and `UnitUnknown`.
-        """
+    def desks_for(self, facts: TicketFacts) -> list[SharedDesk]:
+        """Give the shared desks that take a ticket, in the policy's order. Raises `ConditionFailed`, `UnitUnknown`."""
         situation = TICKET_SCOPE.situation(ticket=facts, home=self.profile(facts.home))
-        taking = (desk for condition, desk in self._desks if condition.holds(situation))
-        candidates = (
-            DeskCandidate(
-                desk.id,
-                tuple(
-                    unit
-                    for unit in desk.units
-                    if unit != facts.home and _has_room(self.profile(unit), loads.get(unit, 0))
-                ),
-            )
-            for desk in taking
-        )
-        return [candidate for candidate in candidates if candidate.units]
+        return [desk for condition, desk in self._desks if condition.holds(situation)]
 
     def rate_for(self, facts: TicketFacts, provider: str) -> Rate:
         """Give what the provider earns for an engagement: the first rate whose condition holds.

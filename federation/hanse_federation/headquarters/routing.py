@@ -1,24 +1,22 @@
-"""Routing: headquarters chooses who is asked, in rounds, until somebody takes the engagement.
+"""Routing: headquarters asks for a provider, in rounds, until somebody takes the engagement.
 
-In each round every candidate is asked once, the best first; candidates are ranked anew for each offer, since loads
-change. A shared desk that takes the ticket comes before single units, and all of its units are asked at once. When the
-policy's rounds are gone through, or nobody is eligible, the final owner gets the last offer: it cannot decline, and it
-never runs out. So nothing is ever nobody's.
+Who is asked next the policy knows (`hanse.policy.routing`); here is what headquarters knows of the group for it, and
+what it does with the answer. Candidates are ranked anew for each offer, since loads change. The last offer, to the
+final owner, can't be declined and never runs out. So nothing is ever nobody's.
 
 A decision is appended to headquarters' own stream and, in the same transaction, to the streams of the units that it
 concerns (`forwarding`).
 """
 
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from hanse.errors import IllegalTransition, NothingToSkip, ResourceNotFound
-from hanse.names import HEADQUARTERS
 from hanse.offers import next_offer_number
 from hanse.policy.facts import facts_of
+from hanse.policy.routing import Known, next_candidate
 from hanse.policy.standards import Standards
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.times import timestamp
@@ -33,20 +31,6 @@ from hanse_protos.policy.v1.policy_pb2 import TicketFacts
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
 from hanse_protos.ticket.v1.ticket_pb2 import TicketSummary
-
-
-class Candidate(NamedTuple):
-    """Who is asked next: one unit, or the units of a shared desk."""
-
-    units: tuple[str, ...]
-    round: int
-    final: bool = False
-    desk: str = ""
-
-    @property
-    def provider(self) -> str:
-        """The one unit; nobody yet where a desk is asked."""
-        return "" if self.desk else self.units[0]
 
 
 def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group.OfferEngagementResponse:
@@ -64,9 +48,8 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
     if request_of(work.session, engagement.name) is None:
         # A peer of the home unit told of it first; the home unit's request starts the search anew.
         return group.OfferEngagementResponse(settled=True)
-    facts, loads = _facts(work.session, standards, engagement), _loads(work.session)
-    out = units_that_left(work.session) | _former_holders(work, engagement)
-    candidate = next_candidate(standards, facts, loads, offers, work.now, gone=out)
+    facts = _facts(work.session, standards, engagement)
+    candidate = next_candidate(standards, facts, _known(work.session, engagement, offers), work.now)
     offer = Offer(
         engagement=engagement.name,
         number=_next_number(offers),
@@ -95,39 +78,6 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
     return group.OfferEngagementResponse(offer=offer_to_proto(offer))
 
 
-def next_candidate(
-    standards: Standards,
-    facts: TicketFacts,
-    loads: dict[str, int],
-    offers: list[Offer],
-    at: datetime,
-    *,
-    gone: frozenset[str] = frozenset(),
-) -> Candidate:
-    """Return who is asked next at an instant, after the offers so far.
-
-    Nobody is who has left the group, or from whom the engagement was taken.
-    """
-    rule = standards.document.routing
-    final_owner = HEADQUARTERS if rule.final_owner in gone else rule.final_owner
-    if standards.is_stopped(facts.returns):
-        return Candidate((final_owner,), rule.rounds + 1, final=True)
-    candidates, desks = standards.candidates(facts, loads, at), standards.desks(facts, loads)
-    out = gone.union(offer.provider for offer in offers if offer.reassigned)
-    this_round = max((offer.round for offer in offers), default=1)
-    for number in range(this_round, rule.rounds + 1):
-        asked = {unit for offer in offers if offer.round == number for unit in offer.units}
-        asked_desks = {offer.desk for offer in offers if offer.round == number}
-        for desk in desks:
-            units = tuple(unit for unit in desk.units if unit not in out)
-            if desk.id not in asked_desks and units:
-                return Candidate(units, number, desk=desk.id)
-        for unit in candidates:
-            if unit not in asked | out:
-                return Candidate((unit,), number)
-    return Candidate((final_owner,), rule.rounds + 1, final=True)
-
-
 def _next_number(offers: list[Offer]) -> int:
     last = offers[-1] if offers else None
     return next_offer_number(last.number if last else 0, own=last is None or not last.peer)
@@ -141,13 +91,10 @@ def _facts(session: Session, standards: Standards, engagement: GroupEngagement) 
     return facts
 
 
-def _former_holders(work: Work, engagement: GroupEngagement) -> frozenset[str]:
-    """Return the units that had the ticket and gave it back, where the policy skips them; never the last resort."""
-    if not work.standards.document.return_limit.skip_former_holders:
-        return frozenset()
-    query = select(HandOver.from_unit).where(HandOver.ticket == engagement.ticket).distinct()
-    last_resort = {work.standards.document.routing.final_owner, HEADQUARTERS}
-    return frozenset(work.session.scalars(query)) - last_resort
+def _known(session: Session, engagement: GroupEngagement, offers: Sequence[Offer]) -> Known:
+    """Return what headquarters knows when it chooses: all that there is to know."""
+    former_holders = select(HandOver.from_unit).where(HandOver.ticket == engagement.ticket).distinct()
+    return Known(_loads(session), session.scalars(former_holders).all(), units_that_left(session), offers)
 
 
 def _loads(session: Session) -> dict[str, int]:

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from hanse.offers import next_offer_number
 from hanse.policy.facts import facts_of
+from hanse.policy.routing import Known, next_peer
 from hanse.times import timestamp
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
@@ -55,13 +56,9 @@ def _expire(work: Work, engagement: Engagement) -> bool:
 def _next_peer(work: Work, engagement: Engagement, reachable: Iterable[str]) -> str | None:
     """Return the best of the peers that can be reached and have not been asked; none once the ticket is stopped."""
     standards, ticket = work.standards, own_ticket(work, engagement.ticket)
-    if standards.is_stopped(ticket.returns):
-        return None
     possible = standards.peers_of(work.unit).intersection(reachable).difference(engagement.peers_asked)
-    if standards.document.return_limit.skip_former_holders:
-        possible = possible.difference(ticket.left_units)
-    candidates = standards.candidates(facts_of(standards, ticket, work.unit), _loads(work), work.now)
-    return next((unit for unit in candidates if unit in possible), None)
+    facts, known = facts_of(standards, ticket, work.unit), Known(_loads(work), ticket.left_units)
+    return next_peer(standards, facts, known, work.now, possible)
 
 
 def _loads(work: Work) -> dict[str, int]:

@@ -1,0 +1,123 @@
+"""Who is asked for an engagement: the one place that knows how a candidate is chosen.
+
+In each round every candidate is asked once: first the shared desks that take the ticket, all units of one at once, then
+single units, the best first. Who had the ticket before is passed over where the policy says so, and a ticket that has
+returned too often is not passed around any further. When the rounds are gone through, or nobody is left to ask, the
+final owner gets the last offer, which it can't decline.
+
+Headquarters asks this for each offer, a home unit for the offers that it makes to its peers, what-if for who would have
+been asked, and `hanse policy explain` to say why. They know different things of the group, and say which: `Known`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from hanse.names import HEADQUARTERS
+from hanse.policy.standards import Standards
+from hanse_protos.policy.v1.policy_pb2 import SharedDesk, TicketFacts
+
+
+class Candidate(NamedTuple):
+    """Who is asked next: one unit, or the units of a shared desk."""
+
+    units: tuple[str, ...]
+    round: int
+    final: bool = False
+    """Whether it is the final owner, with an offer that can't be declined."""
+    desk: str = ""
+
+    @property
+    def provider(self) -> str:
+        """The one unit; nobody yet where a desk is asked."""
+        return "" if self.desk else self.units[0]
+
+
+class Offered(Protocol):
+    """An offer that was made before, as far as the next one depends on it."""
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def desk(self) -> str: ...
+    @property
+    def units(self) -> Sequence[str]: ...
+    @property
+    def round(self) -> int: ...
+    @property
+    def reassigned(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What whoever chooses knows of the group and of the ticket's way through it. What is left out is nothing."""
+
+    loads: Mapping[str, int] = field(default_factory=dict)
+    """How many engagements each unit works on or has been asked for; a unit that is missing has none."""
+    former_holders: Collection[str] = ()
+    """The units that have had the ticket and gave it away."""
+    gone: Collection[str] = ()
+    """The units that have left the group."""
+    offers: Sequence[Offered] = ()
+    """The offers of the engagement so far."""
+
+
+def next_candidate(standards: Standards, facts: TicketFacts, known: Known, at: datetime) -> Candidate:
+    """Return who is asked next at an instant. Raises `ConditionFailed`, `UnitUnknown` and `HorizonExceeded`."""
+    rule = standards.document.routing
+    last_resort = HEADQUARTERS if rule.final_owner in known.gone else rule.final_owner
+    last = Candidate((last_resort,), rule.rounds + 1, final=True)
+    if standards.is_stopped(facts.returns):
+        return last
+    desks = [(desk.id, members_asked(standards, desk, facts, known)) for desk in standards.desks_for(facts)]
+    units = units_asked(standards, facts, known, at)
+    this_round = max((offer.round for offer in known.offers), default=1)
+    for number in range(this_round, rule.rounds + 1):
+        offers = [offer for offer in known.offers if offer.round == number]
+        asked_desks, asked = {offer.desk for offer in offers}, {unit for offer in offers for unit in offer.units}
+        for desk, members in desks:
+            if desk not in asked_desks and members:
+                return Candidate(members, number, desk=desk)
+        for unit in units:
+            if unit not in asked:
+                return Candidate((unit,), number)
+    return last
+
+
+def next_peer(
+    standards: Standards, facts: TicketFacts, known: Known, at: datetime, reachable: Collection[str]
+) -> str | None:
+    """Return whom a home unit asks itself, of the peers that it can reach and has not asked; None where nobody is left.
+
+    Shared desks and the final owner are headquarters' to ask. Raises as `next_candidate`.
+    """
+    if standards.is_stopped(facts.returns):
+        return None
+    return next((unit for unit in units_asked(standards, facts, known, at) if unit in reachable), None)
+
+
+def units_asked(standards: Standards, facts: TicketFacts, known: Known, at: datetime) -> list[str]:
+    """Return the single units that can be asked in a round, the best first."""
+    out = passed_over(standards, known)
+    return [unit for unit in standards.candidates(facts, known.loads, at) if unit not in out]
+
+
+def members_asked(standards: Standards, desk: SharedDesk, facts: TicketFacts, known: Known) -> tuple[str, ...]:
+    """Return who of a shared desk is asked, in the policy's order; nobody where none of its units can be.
+
+    This is the place for all that a unit has to be or to have for an offer to its desk to reach it.
+    """
+    out = {*passed_over(standards, known), facts.home}
+    return tuple(unit for unit in desk.units if unit not in out and standards.has_room(unit, known.loads.get(unit, 0)))
+
+
+def passed_over(standards: Standards, known: Known) -> frozenset[str]:
+    """Return the units that no round asks: who has left the group, had the ticket before, or had the engagement taken
+    from it.
+    """
+    former = known.former_holders if standards.document.return_limit.skip_former_holders else ()
+    taken_from = (offer.provider for offer in known.offers if offer.reassigned)
+    return frozenset(known.gone).union(former, taken_from)
