@@ -159,7 +159,7 @@ def take_from_provider(
     reassigned = told.EngagementReassigned(engagement=summary_of(row), from_unit=provider, stuck=stuck)
     work.tell(row.name, reassigned, text=reason)
     if stuck:
-        withdrawn = told.EngagementOfferWithdrawn(engagement=summary_of(row))
+        withdrawn = told.EngagementOfferWithdrawn(engagement=summary_of(row), worked_on=True)
         withdrawn.engagement.provider, withdrawn.engagement.state = provider, ticket.WITHDRAWN
         work.tell(row.name, withdrawn, text=reason)
 

@@ -179,16 +179,16 @@ def call_off(work: Work, names: Iterable[str]) -> list[str]:
         offer = work.session.get(Offer, (name, row.offer))
         if offer and offer.state in STANDING:
             asked = offer.asked() if offer.state == group.OPEN else {offer.provider}
-            _tell_withdrawn(work, row, sorted(asked))
+            _tell_withdrawn(work, row, sorted(asked), worked_on=offer.state == group.ACCEPTED)
             offer.state = group.WITHDRAWN
         row.state, row.update_time = ticket.WITHDRAWN, work.now
         called_off.append(name)
     return called_off
 
 
-def _tell_withdrawn(work: Work, row: GroupEngagement, providers: Iterable[str]) -> None:
+def _tell_withdrawn(work: Work, row: GroupEngagement, providers: Iterable[str], *, worked_on: bool) -> None:
     for provider in providers:
-        withdrawn = told.EngagementOfferWithdrawn(engagement=summary_of(row))
+        withdrawn = told.EngagementOfferWithdrawn(engagement=summary_of(row), worked_on=worked_on)
         withdrawn.engagement.provider, withdrawn.engagement.state = provider, ticket.WITHDRAWN
         work.tell(row.name, withdrawn)
 

@@ -16,7 +16,8 @@ clocks count on.
 - `teams`: who of the desk gets a ticket; `staffing` sets the teams up. `hierarchy`: who above the desk is told.
 - `effects`: what the desk does about what others tell it. `imports`, `restoring`: history from a legacy system, or back
   from headquarters. `erasing`: a person's data goes.
-- `queries`, `timeline`, `governance`, `partner_events`: what may be asked. `servicer`, `reactions`: the two doors.
+- `queries`, `timeline`, `governance`, `partner_events`: what may be asked. `working`: when this unit worked on an
+  engagement. `servicer`, `reactions`: the two doors.
 
 Each fact has one writer: the home unit writes the ticket, the provider writes its work, headquarters writes offers. So
 the two units' copies of an engagement never conflict; one may only be behind the other. What comes late is applied at

@@ -2,12 +2,14 @@
 
 A ticket follows the version of the policy, and of its home unit's override, that it was opened under, wherever it
 travels, or that its clocks were put under by a repair since; an engagement is charged by the version that it was asked
-for under. What leaves a unit, and who is offered what, follows what was in force in the unit at the time. All of that
-is kept, so the question has an answer for every minute.
+for under. What leaves a unit, and who is offered what, follows what was in force in the unit at the time. Who held it,
+and under which engagement, is read from the history: the ticket's in its home, the engagement's (`working`) at a
+provider. All of that is kept, so the question has an answer for every minute.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -19,7 +21,7 @@ from sqlalchemy.orm import Session
 from hanse.errors import HistoryMissing, ResourceNotFound, ValidationFailed
 from hanse.names import home_of, override_name, policy_name
 from hanse.policy.facts import facts_of
-from hanse.policy.histories import Happening
+from hanse.policy.histories import Happening, Moment
 from hanse.policy.store import PolicyStore
 from hanse.times import instant, instant_in, timestamp
 from hanse_protos.log.v1.log_pb2 import Event
@@ -30,6 +32,7 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.repair import history_of
 from hanse_services.ticket.clocks.rules import current_of
 from hanse_services.ticket.model import SCHEMA, Engagement, Ticket
+from hanse_services.ticket.working import worked_on
 
 
 def get_governance(
@@ -44,12 +47,12 @@ def get_governance(
     query = select(Engagement).where(Engagement.ticket == request.name).order_by(Engagement.request_time)
     engagements = list(session.scalars(query))
     if ticket is not None:
-        governance = _at_home(ticket, engagements, at)
-        _put_facts(governance, session, policies, ticket, at=at, is_now=at == now)
+        governance = _at_home(session, policies, ticket, at, is_now=at == now)
     elif engagements:
         governance = _at_provider(engagements, at)
     else:
         raise ResourceNotFound(resource=request.name)
+    _put_engagement(session, governance, engagements, unit, at)
     version, override = policies.in_force_at(session, at)
     governance.ticket = request.name
     governance.time.CopyFrom(timestamp(at))
@@ -74,41 +77,53 @@ def _check_opened(open_time: datetime, at: datetime) -> None:
         )
 
 
-def _at_home(ticket: Ticket, engagements: list[Engagement], at: datetime) -> rpc.Governance:
+def _at_home(session: Session, policies: PolicyStore, ticket: Ticket, at: datetime, *, is_now: bool) -> rpc.Governance:
     _check_opened(ticket.open_time, at)
     governance = rpc.Governance(
         policy=policy_name(ticket.policy_version) if ticket.policy_version else "",
         override=override_name(home_of(ticket.name), ticket.policy_override) if ticket.policy_override else "",
         holder=home_of(ticket.name),
     )
-    working = next((each for each in reversed(engagements) if _works(each, at)), None)
-    if working:
-        governance.holder = working.provider
-        governance.engagement, governance.engagement_policy = working.name, policy_name(working.policy_version)
     for row in ticket.segments:
         if row.start_time <= at and (row.end_time is None or at < row.end_time):
             governance.holder, governance.calendar = row.unit, row.calendar
+    # Without its history, what its clocks have kept is all that is known.
+    with suppress(HistoryMissing):
+        moments = [moment for moment in history_of(session, ticket.name).moments() if moment.at <= at]
+        governance.holder = moments[-1].holder
+        if governance.holder != home_of(ticket.name):
+            governance.engagement = _handed_over_under(moments)
+        if governance.policy:
+            _put_facts(governance, session, policies, ticket, moments, at=None if is_now else at)
     return governance
 
 
+def _handed_over_under(moments: Sequence[Moment]) -> str:
+    """Return the engagement that a ticket was last handed over under."""
+    changes = (moment.change for moment in reversed(moments))
+    return next((change.engagement for change in changes if change.what == Happening.HANDED_OVER), "")
+
+
 def _put_facts(
-    governance: rpc.Governance, session: Session, policies: PolicyStore, ticket: Ticket, *, at: datetime, is_now: bool
+    governance: rpc.Governance,
+    session: Session,
+    policies: PolicyStore,
+    ticket: Ticket,
+    moments: Sequence[Moment],
+    *,
+    at: datetime | None,
 ) -> None:
-    """Say what the policy's conditions saw of a ticket; nothing where no policy governs it, or its history is away."""
-    if not ticket.policy_version:
-        return
+    """Say what the policy's conditions saw of a ticket: at an instant, or now where there is none."""
     standards = policies.version(session, ticket.policy_version, ticket.policy_override)
-    with suppress(HistoryMissing):
-        then, current = (ticket, current_of(ticket)) if is_now else _as_it_was(session, ticket.name, at)
-        governance.facts.CopyFrom(facts_of(standards, then, home_of(ticket.name)))
-        governance.current.CopyFrom(current)
+    then = _told_by(session, ticket.name, at) if at else ticket
+    governance.facts.CopyFrom(facts_of(standards, then, home_of(ticket.name)))
+    governance.current.CopyFrom(_as_it_was(moments) if at else current_of(ticket))
 
 
-def _as_it_was(session: Session, ticket: str, at: datetime) -> tuple[pb.TicketSummary, ClockSituation]:
-    """Return what a ticket was and how it stood at an instant. Raises HistoryMissing."""
-    moments = [moment for moment in history_of(session, ticket).moments() if moment.at <= at]
+def _as_it_was(moments: Sequence[Moment]) -> ClockSituation:
+    """Return how a ticket stood after the last of some moments."""
     stands = moments[-1]
-    return _told_by(session, ticket, at), ClockSituation(
+    return ClockSituation(
         state=pb.TicketState.Name(stands.state),
         waiting_for=stands.waiting_for,
         holder=stands.holder,
@@ -140,7 +155,7 @@ _TOLD: dict[str, type[Message]] = {
 
 
 def _at_provider(engagements: list[Engagement], at: datetime) -> rpc.Governance:
-    """Say what this unit knows: the engagement's version, and the override that the ticket's summary names."""
+    """Say what a provider knows: the newest engagement's version, and the override that the ticket's summary names."""
     summary = pb.TicketSummary.FromString(engagements[0].ticket_summary)
     _check_opened(instant(summary.open_time), at)
     begun = [each for each in engagements if each.request_time <= at] or engagements[:1]
@@ -150,13 +165,18 @@ def _at_provider(engagements: list[Engagement], at: datetime) -> rpc.Governance:
     return rpc.Governance(
         policy=policy_name(newest.policy_version),
         override=override_name(home, summary.policy_override) if summary.policy_override else "",
-        holder=newest.provider if _works(newest, at) else home,
-        engagement=newest.name,
-        engagement_policy=policy_name(newest.policy_version),
     )
 
 
-def _works(engagement: Engagement, at: datetime) -> bool:
-    """Tell whether a provider worked on an engagement at an instant, as far as its row still says."""
-    begun = engagement.accept_time is not None and engagement.accept_time <= at
-    return begun and (engagement.deliver_time is None or at < engagement.deliver_time)
+def _put_engagement(
+    session: Session, governance: rpc.Governance, engagements: Sequence[Engagement], unit: str, at: datetime
+) -> None:
+    """Say which engagement was worked on: what the ticket was handed over under, or what this unit had taken itself.
+
+    The latter is so at a provider, and at home where the home unit is the final owner of its own request.
+    """
+    for engagement in engagements:
+        if not governance.engagement and worked_on(session, engagement.name, unit, at):
+            governance.holder, governance.engagement = unit, engagement.name
+        if engagement.name == governance.engagement:
+            governance.engagement_policy = policy_name(engagement.policy_version)

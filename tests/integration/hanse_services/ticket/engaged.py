@@ -83,8 +83,9 @@ class Engaged:
     def expired(self, *, by: str = HEADQUARTERS) -> LogRecord:
         return self._record(told.EngagementOfferExpired(engagement=self.summary(pb.EXPIRED)), by, MONDAY)
 
-    def offer_withdrawn(self, *, by: str = HEADQUARTERS) -> LogRecord:
-        return self._record(told.EngagementOfferWithdrawn(engagement=self.summary(pb.WITHDRAWN)), by, MONDAY)
+    def offer_withdrawn(self, *, by: str = HEADQUARTERS, worked_on: bool = False, at: datetime = MONDAY) -> LogRecord:
+        payload = told.EngagementOfferWithdrawn(engagement=self.summary(pb.WITHDRAWN), worked_on=worked_on)
+        return self._record(payload, by, at)
 
     def reassigned(self, *, at: datetime = MONDAY) -> LogRecord:
         """Headquarters takes it from a provider that has left the group."""
@@ -112,20 +113,20 @@ class Engaged:
     def confirmed(self, *, by: str = "") -> LogRecord:
         return self._record(told.EngagementConfirmed(engagement=self.summary(pb.CONFIRMED)), by or self.home, MONDAY)
 
-    def rejected(self, *, by: str = "") -> LogRecord:
+    def rejected(self, *, by: str = "", at: datetime = MONDAY) -> LogRecord:
         payload = told.EngagementRejected(engagement=self.summary(pb.ACCEPTED))
-        return self._record(payload, by or self.home, MONDAY, text="Still dark")
+        return self._record(payload, by or self.home, at, text="Still dark")
 
     def withdrawn(self, *, by: str = "") -> LogRecord:
         return self._record(told.EngagementWithdrawn(engagement=self.summary(pb.WITHDRAWN)), by or self.home, MONDAY)
 
-    def recalled(self) -> LogRecord:
+    def recalled(self, *, at: datetime = MONDAY) -> LogRecord:
         payload = told.EngagementWithdrawn(engagement=self.summary(pb.WITHDRAWN), recalled=True)
-        return self._record(payload, self.home, MONDAY, text="The customer sends it in")
+        return self._record(payload, self.home, at, text="The customer sends it in")
 
-    def reassignment_requested(self, *, by: str = "") -> LogRecord:
+    def reassignment_requested(self, *, by: str = "", at: datetime = MONDAY) -> LogRecord:
         payload = told.EngagementReassignmentRequested(engagement=self.summary(pb.REQUESTED))
-        return self._record(payload, by or self.home, MONDAY, text="No news for a week")
+        return self._record(payload, by or self.home, at, text="No news for a week")
 
     def _record(self, payload: Message, unit: str, at: datetime, **sealed: str) -> LogRecord:
         service = "routing" if unit == HEADQUARTERS else "ticket"

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from hanse.policy import load_override_yaml
 from hanse.policy.store import PolicyStore
 from hanse.times import timestamp
+from hanse_protos.log.v1.log_pb2 import LogRecord
 from hanse_protos.policy.v1.tuning_pb2 import PolicyOverride
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_services.ticket.model import SCHEMA
-from tests.integration.hanse_services.ticket.desk import MUNICH, SHANGHAI, Desk, policy, refused
+from tests.integration.hanse_services.ticket.desk import (
+    HEADQUARTERS,
+    MUNICH,
+    SHANGHAI,
+    Desk,
+    StartDesk,
+    policy,
+    refused,
+)
 from tests.integration.hanse_services.ticket.engaged import Engaged
 
 
@@ -83,3 +94,106 @@ async def test_what_the_conditions_saw_is_told_for_a_minute_that_is_past(desk: D
         (2, "WAITING", "customer"),
         (2, "IN_PROGRESS", ""),
     ]
+
+
+class Story:
+    """What happens to a ticket of Shanghai's, minute by minute, and what governed it in each of them."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.start = desk.clock.now = datetime.now(UTC) - timedelta(hours=6)
+
+    def at(self, minutes: int) -> datetime:
+        return self.start + timedelta(minutes=minutes)
+
+    async def do(self, minutes: int, verb: str, engagement: str) -> None:
+        self.desk.clock.now = self.at(minutes)
+        await self.desk.engage(verb, engagement)
+
+    async def request(self, minutes: int, ticket: str) -> Engaged:
+        self.desk.clock.now = self.at(minutes)
+        requested = await self.desk.engage("RequestEngagement", ticket)
+        return Engaged(requested.name, policy_version=requested.policy_version)
+
+    async def is_told(self, *records: LogRecord) -> None:
+        for record in records:
+            assert await self.desk.is_told(record)
+
+    async def by_minute(self, ticket: str, *minutes: int) -> dict[int, tuple[str, str, str]]:
+        """Return for some minutes who held the ticket, under which engagement, charged by which version."""
+        self.desk.clock.now = datetime.now(UTC)
+        found = {minute: await governance(self.desk, ticket, self.at(minute)) for minute in minutes}
+        return {
+            minute: (each.holder, each.engagement.rsplit("/", 1)[-1], each.engagement_policy)
+            for minute, each in found.items()
+        }
+
+
+async def test_at_home_every_minute_keeps_its_engagement_through_rejection_reassignment_recall_and_a_new_policy(
+    desk: Desk,
+) -> None:
+    story, store = Story(desk), PolicyStore(SCHEMA)
+    first = await story.request(0, (await desk.open()).name)
+    await story.is_told(first.offered(at=story.at(0)), first.accepted(at=story.at(10)))
+    await story.is_told(first.delivered(at=story.at(60)))
+    await story.do(70, "RejectEngagement", first.name)
+    await story.is_told(first.delivered(at=story.at(100)))
+    await story.do(110, "RejectEngagement", first.name)
+    await desk.runtime.database.write(store.enact, policy(2))
+    await story.do(130, "ReassignEngagement", first.name)
+    first.provider, first.offer = HEADQUARTERS, 2
+    await story.is_told(first.offered(at=story.at(140)), first.accepted(at=story.at(150)))
+    await story.do(170, "RecallEngagement", first.name)
+    second = await story.request(180, first.ticket)
+    await story.is_told(second.offered(at=story.at(180)), second.accepted(at=story.at(190)))
+
+    home, munich, hq = (SHANGHAI, "", ""), (MUNICH, "e1", "policies/1"), (HEADQUARTERS, "e1", "policies/1")
+    expected = {
+        5: home, 10: munich, 59: munich, 60: home, 65: home, 70: munich, 99: munich, 100: home, 115: munich,
+        130: home, 145: home, 150: hq, 169: hq, 170: home, 185: home, 195: (MUNICH, "e2", "policies/2"),
+    }  # fmt: skip
+    assert await story.by_minute(first.ticket, *expected) == expected
+
+
+async def test_a_provider_knows_every_minute_in_which_it_worked_also_by_another_units_clock(munich: Desk) -> None:
+    story = Story(munich)
+    engaged = Engaged(f"{SHANGHAI}/tickets/1/engagements/e1")
+    await story.is_told(engaged.requested(), engaged.offered(at=story.at(0)))
+    await story.do(10, "AcceptEngagement", engaged.name)
+    await story.do(60, "DeliverEngagement", engaged.name)
+    # By Shanghai's clock, which is slow, it is rejected before it was delivered.
+    await story.is_told(engaged.rejected(at=story.at(59)))
+    await story.do(90, "DeliverEngagement", engaged.name)
+    await story.is_told(engaged.rejected(at=story.at(100)), engaged.reassignment_requested(at=story.at(120)))
+    engaged.offer = 2
+    await story.is_told(engaged.offered(at=story.at(140)))
+    await story.do(150, "AcceptEngagement", engaged.name)
+    await story.is_told(engaged.recalled(at=story.at(170)))
+
+    others, own = ("", "", ""), (MUNICH, "e1", "policies/1")
+    expected = {
+        5: others, 10: own, 59: own, 65: own, 89: own, 95: others, 105: own, 125: others, 145: others, 155: own,
+        175: others,
+    }  # fmt: skip
+    assert await story.by_minute(engaged.ticket, *expected) == expected
+
+
+@pytest.mark.parametrize(("worked_on", "holder"), [(True, MUNICH), (False, "")])
+async def test_an_acceptance_that_did_not_count_governs_no_minute(munich: Desk, worked_on: bool, holder: str) -> None:
+    story = Story(munich)
+    engaged = Engaged(f"{SHANGHAI}/tickets/1/engagements/e1")
+    await story.is_told(engaged.requested(), engaged.offered(at=story.at(0)))
+    await story.do(10, "AcceptEngagement", engaged.name)
+    await story.is_told(engaged.offer_withdrawn(at=story.at(30), worked_on=worked_on))
+    found = await story.by_minute(engaged.ticket, 20, 40)
+    assert (found[20][0], found[40][0]) == (holder, "")
+
+
+async def test_a_final_owner_that_works_on_its_own_request_governs_that_minute_by_it(start_desk: StartDesk) -> None:
+    story = Story(await start_desk(HEADQUARTERS))
+    engaged = await story.request(0, (await story.desk.open()).name)
+    engaged.provider = HEADQUARTERS
+    await story.is_told(engaged.offered(at=story.at(0), final=True))
+    await story.do(10, "AcceptEngagement", engaged.name)
+    found = await story.by_minute(engaged.ticket, 5, 15)
+    assert found == {5: (HEADQUARTERS, "", ""), 15: (HEADQUARTERS, "e1", "policies/1")}

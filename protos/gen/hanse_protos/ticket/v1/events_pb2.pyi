@@ -1369,6 +1369,9 @@ class EngagementOfferWithdrawn(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ENGAGEMENT_FIELD_NUMBER: _builtins.int
+    WORKED_ON_FIELD_NUMBER: _builtins.int
+    worked_on: _builtins.bool
+    """Whether the provider worked on it until now; otherwise it had not answered, or its acceptance did not count."""
     @_builtins.property
     def engagement(self) -> _ticket_pb2.EngagementSummary:
         """The engagement after the event."""
@@ -1377,10 +1380,11 @@ class EngagementOfferWithdrawn(_message.Message):
         self,
         *,
         engagement: _ticket_pb2.EngagementSummary | None = ...,
+        worked_on: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engagement", b"engagement", "worked_on", b"worked_on"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -139,11 +139,11 @@ class Governance(_message.Message):
     override: _builtins.str
     """The version of its home unit's override that is laid over that, "units/shanghai/policyOverrides/2", or empty."""
     holder: _builtins.str
-    """The unit that held it."""
+    """The unit that held it; empty at a provider that did not, since its home knows who did."""
     calendar: _builtins.str
     """The id of the calendar that its clocks counted on, empty where none counted."""
     engagement: _builtins.str
-    """The engagement that a provider worked on, or empty."""
+    """The engagement that a provider worked on, or empty; at a provider, where it worked on it itself."""
     engagement_policy: _builtins.str
     """The version of the policy that the engagement is charged by, or empty."""
     policy_in_force: _builtins.str
