@@ -67,8 +67,9 @@ async def compare(headquarters: Desk, request: pb.ComparePolicyRequest) -> Answe
 
 
 NOT_KNOWN = (
-    "What people did stays as it was. Not known: who above the desk would have acknowledged, who would have been busy, "
-    "what people would have done when warned."
+    "What people did stays as it was. Not known: who above the desk would have acknowledged, what people would have "
+    "done when warned, and how much each unit had to do: everybody counts as free. What the other units say of "
+    "themselves, and who has left the group, is as it is now."
 )
 
 
@@ -143,5 +144,12 @@ def _facts(verdict: pb.WhatIfVerdict) -> list[str]:
         f"late OLA, UC {verdict.late_agreements}",
         f"tier {verdict.tier}",
         f"tells {levels or 'nobody above'}",
-        f"asks {output.unit(verdict.provider) if verdict.provider else 'nobody'}",
+        f"asks {_asked(verdict)}",
     ]
+
+
+def _asked(verdict: pb.WhatIfVerdict) -> str:
+    units = ", ".join(output.unit(unit) for unit in verdict.asked_units)
+    if verdict.desk:
+        return f"the shared desk {verdict.desk} ({units})"
+    return f"{units or 'nobody'}{', the final owner' if verdict.final else ''}"

@@ -39,13 +39,32 @@ class Verdict:
     """How often the ladder lifts it."""
     levels: tuple[str, ...] = ()
     """Whom above the desk the hierarchy tells, in that order, each once: "DESK_LEAD"."""
-    engaged: bool = False
-    """Whether the ladder asks for an engagement."""
-    provider: str = ""
-    """Who is asked first; the final owner where nobody is eligible."""
+    asked: tuple[str, ...] = ()
+    """Whom the ladder has asked first for an engagement: a unit, or the units of a shared desk; empty for nobody."""
+    desk: str = ""
+    """The shared desk that they are asked as."""
+    final: bool = False
+    """Whether it is the final owner, since nobody else is to be asked."""
+
+    @property
+    def provider(self) -> str:
+        """The one unit that is asked first; empty for a shared desk's."""
+        return "" if self.desk else "".join(self.asked[:1])
 
 
-Judge: TypeAlias = Callable[[Standards, TicketHistory, datetime], Verdict]
+@dataclass(frozen=True, slots=True)
+class Regime:
+    """What a ticket is judged by."""
+
+    clocks: Standards
+    """A version of the policy with what the ticket's home has tuned: what its clocks and its ladder follow."""
+    routing: Standards
+    """The same, with what every other unit says of itself: what headquarters routes by."""
+    gone: frozenset[str] = frozenset()
+    """The units that have left the group."""
+
+
+Judge: TypeAlias = Callable[[Regime, TicketHistory, datetime], Verdict]
 """Lays a policy over a history; what is open yet is judged as it stands at the instant.
 
 Raises `CategoryUnknown` and `UnitUnknown` for a ticket that the policy does not know, `ConditionFailed`, and

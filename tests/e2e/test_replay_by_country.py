@@ -18,6 +18,7 @@ from hanse.cli.replay import country_policy
 from hanse.policy import Standards
 from hanse.policy.histories import Change as Happened
 from hanse.policy.histories import Happening, TicketHistory
+from hanse.policy.what_if import Regime
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.judging import judge
 
@@ -119,7 +120,7 @@ def differing(log: IncidentLog) -> tuple[int, list[str]]:
     document.targets[0].resolution.FromTimedelta(TARGET)
     standards = Standards(1, document)
     verdicts = {
-        incident: judge(standards, history(incident, changes, units), NOW).resolution_breached
+        incident: judge(Regime(standards, standards), history(incident, changes, units), NOW).resolution_breached
         for incident, changes in log.incidents.items()
     }
     plain = {incident: plainly_late(changes, units, offices) for incident, changes in log.incidents.items()}

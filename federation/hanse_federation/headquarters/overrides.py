@@ -48,18 +48,27 @@ def routing_standards(session: Session, standards: Standards, home: str) -> Stan
 
     Laid over it are what the home unit has tuned, and what every unit says of itself, its days among it.
     """
+    return _remembered(standards, newest_overrides(session), home)
+
+
+def newest_overrides(session: Session) -> tuple[bytes, ...]:
+    """Return what each unit has tuned last, by unit."""
     newest = select(UnitOverride.unit, func.max(UnitOverride.version)).group_by(UnitOverride.unit).subquery()
     query = select(UnitOverride.override).join(
         newest, (UnitOverride.unit == newest.c[0]) & (UnitOverride.version == newest.c[1])
     )
-    overrides = tuple(session.scalars(query.order_by(UnitOverride.unit)))
-    return _laid_over(standards, overrides, home) if overrides else standards
+    return tuple(session.scalars(query.order_by(UnitOverride.unit)))
 
 
-@lru_cache(maxsize=REMEMBERED_GROUPS)
-def _laid_over(standards: Standards, overrides: tuple[bytes, ...], home: str) -> Standards:
+def laid_over(standards: Standards, overrides: tuple[bytes, ...], home: str) -> Standards:
+    """Lay what units have tuned over a policy: all that the home unit has, and what the others say of themselves."""
+    if not overrides:
+        return standards
     document = standards.document
     for override in map(PolicyOverride.FromString, overrides):
         lay = tuned if override.unit == home else with_profile
         document = lay(document, override.document, override.unit)
-    return Standards(standards.version, document)
+    return Standards(standards.version, document, standards.override)
+
+
+_remembered = lru_cache(maxsize=REMEMBERED_GROUPS)(laid_over)

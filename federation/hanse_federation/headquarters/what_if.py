@@ -24,9 +24,10 @@ from hanse.policy.conditions import invalid
 from hanse.policy.histories import Histories, TicketHistory
 from hanse.policy.store import PolicyStore
 from hanse.policy.tuning import tuned
-from hanse.policy.what_if import Judge, Verdict
+from hanse.policy.what_if import Judge, Regime, Verdict
 from hanse.times import instant_in, put_time
-from hanse_federation.headquarters.overrides import overrides_of
+from hanse_federation.headquarters.overrides import laid_over, newest_overrides, overrides_of
+from hanse_federation.membership.register import units_that_left
 from hanse_federation.model import LOG, SCHEMA
 from hanse_protos.federation.v1 import what_if_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, PolicyDocument
@@ -58,9 +59,8 @@ async def compare_policy(database: Database, request: pb.ComparePolicyRequest, j
             await asyncio.to_thread(histories.take_all, page)
             progress.records += len(page)
             yield News(progress=progress)
-        unit = home_of(stream)
-        governing = Governing(before, await database.read(overrides_of, unit))
-        comparison = Comparison(unit, governing, governing.newest_over(document), judge, utc_now())
+        governing = await database.read(_governing, home_of(stream), before)
+        comparison = Comparison(governing, governing.newest_over(document), judge, utc_now())
         tickets = _opened_since(histories, since)
         for first in range(0, len(tickets), JUDGED_TICKETS):
             different = await asyncio.to_thread(comparison.judge_all, tickets[first : first + JUDGED_TICKETS])
@@ -111,46 +111,59 @@ def _opened_since(histories: Histories, since: datetime | None) -> list[TicketHi
     return [ticket for ticket in tickets if since is None or ticket.open_time >= since]
 
 
+def _governing(session: Session, unit: str, policies: dict[int, Standards]) -> Governing:
+    newest = {PolicyOverride.FromString(override).unit: override for override in newest_overrides(session)}
+    others = tuple(override for other, override in newest.items() if other != unit)
+    return Governing(unit, policies, overrides_of(session, unit), others, units_that_left(session))
+
+
 @dataclass
 class Governing:
-    """What governed one unit's tickets: versions of the policy, each with a version of the unit's override over it."""
+    """What governed one unit's tickets: versions of the policy, each with a version of the unit's override over it.
 
+    Of the other units, only what they say of themselves now is known, and who of them has left the group by now: that
+    counts for every version, and for the document too.
+    """
+
+    unit: str
     policies: dict[int, Standards]
     overrides: dict[int, PolicyOverride]
-    _laid: dict[tuple[int, int], Standards] = field(default_factory=dict)
+    others: tuple[bytes, ...]
+    """What the other units have tuned last."""
+    gone: frozenset[str]
+    _laid: dict[tuple[int, int], Regime] = field(default_factory=dict)
 
-    def standards(self, version: int, override: int) -> Standards:
+    def regime(self, version: int, override: int) -> Regime:
         """Return what governed a ticket; what headquarters was never told of is left out."""
         policy = self.policies.get(version, self.policies[0])
-        if override not in self.overrides:
-            return policy
         key = policy.version, override
         if key not in self._laid:
-            self._laid[key] = _over(policy, self.overrides[override])
+            self._laid[key] = self._over(policy, override)
         return self._laid[key]
 
-    def newest_over(self, policy: Standards) -> Standards:
+    def newest_over(self, policy: Standards) -> Regime:
         """Return a policy with what the unit has tuned last laid over it."""
-        return _over(policy, self.overrides[max(self.overrides)]) if self.overrides else policy
+        return self._over(policy, max(self.overrides, default=0))
 
-
-def _over(policy: Standards, override: PolicyOverride) -> Standards:
-    return Standards(policy.version, tuned(policy.document, override.document, override.unit), override.version)
+    def _over(self, policy: Standards, version: int) -> Regime:
+        clocks = policy
+        if override := self.overrides.get(version):
+            clocks = Standards(policy.version, tuned(policy.document, override.document, self.unit), version)
+        return Regime(clocks, laid_over(clocks, self.others, self.unit), self.gone)
 
 
 @dataclass
 class Comparison:
     """What two policies make of one unit's tickets."""
 
-    unit: str
     before: Governing
-    after: Standards
+    after: Regime
     judge: Judge
     now: datetime
     summary: pb.WhatIfSummary = field(default_factory=pb.WhatIfSummary)
 
     def __post_init__(self) -> None:
-        self.summary.unit = self.unit
+        self.summary.unit = self.before.unit
 
     def judge_all(self, tickets: Iterable[TicketHistory]) -> list[pb.WhatIfDifference]:
         """Judge tickets under both policies, count, and return those that are treated otherwise."""
@@ -159,7 +172,7 @@ class Comparison:
     def _judge(self, ticket: TicketHistory) -> pb.WhatIfDifference | None:
         self.summary.tickets += 1
         self.summary.imported += ticket.imported
-        governed = self.before.standards(ticket.policy_version, ticket.opened.policy_override)
+        governed = self.before.regime(ticket.policy_version, ticket.opened.policy_override)
         try:
             before = self.judge(governed, ticket, self.now)
             after = self.judge(self.after, ticket, self.now)
@@ -172,7 +185,7 @@ class Comparison:
         if before == after:
             return None
         self.summary.different += 1
-        self.summary.rerouted += before.engaged and after.engaged and before.provider != after.provider
+        self.summary.rerouted += _is_rerouted(before, after)
         return pb.WhatIfDifference(
             ticket=ticket.opened.name,
             policy_version=ticket.policy_version,
@@ -181,11 +194,17 @@ class Comparison:
         )
 
 
+def _is_rerouted(before: Verdict, after: Verdict) -> bool:
+    """Tell whether somebody is asked under both, and not the same."""
+    is_asked = before.asked and after.asked
+    return bool(is_asked) and (before.asked, before.desk) != (after.asked, after.desk)
+
+
 def _count(counted: pb.WhatIfCount, verdict: Verdict) -> None:
     counted.response_breaches += verdict.response_breached
     counted.resolution_breaches += verdict.resolution_breached
     counted.climbs += verdict.climbs
-    counted.engagements += verdict.engaged
+    counted.engagements += bool(verdict.asked)
     counted.late_replies += verdict.late_replies
     counted.late_updates += verdict.late_updates
     counted.late_agreements += verdict.late_agreements
@@ -199,6 +218,9 @@ def _verdict_to_proto(verdict: Verdict) -> pb.WhatIfVerdict:
         resolution_breached=verdict.resolution_breached,
         tier=verdict.tier,
         provider=verdict.provider,
+        desk=verdict.desk,
+        asked_units=verdict.asked,
+        final=verdict.final,
         late_replies=verdict.late_replies,
         late_updates=verdict.late_updates,
         late_agreements=verdict.late_agreements,

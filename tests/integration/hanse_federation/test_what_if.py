@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from hanse.policy import ConditionFailed, Standards
+from hanse.policy import ConditionFailed
 from hanse.policy.histories import TicketHistory
-from hanse.policy.what_if import Judge, Verdict
+from hanse.policy.what_if import Judge, Regime, Verdict
 from hanse.times import timestamp
 from hanse_federation.headquarters.what_if import compare_policy
 from hanse_protos.federation.v1 import what_if_pb2 as pb
@@ -34,8 +34,8 @@ async def test_a_ticket_of_before_the_first_version_is_judged_by_the_one_in_forc
     await munich.caught_up()
     versions: list[int] = []
 
-    def judge(standards: Standards, ticket: TicketHistory, now: datetime) -> Verdict:
-        versions.append(standards.version)
+    def judge(regime: Regime, ticket: TicketHistory, now: datetime) -> Verdict:
+        versions.append(regime.clocks.version)
         return Verdict()
 
     await compared(group, judge)
@@ -49,7 +49,7 @@ async def test_a_ticket_that_a_condition_has_no_answer_for_is_counted_and_the_ot
     await munich.open_tickets(3)
     await munich.caught_up()
 
-    def judge(standards: Standards, ticket: TicketHistory, now: datetime) -> Verdict:
+    def judge(regime: Regime, ticket: TicketHistory, now: datetime) -> Verdict:
         if ticket.opened.name.endswith("t2"):
             raise ConditionFailed("ladder[0].when: no integer", path="ladder[0].when", problem="no integer")
         return Verdict(climbs=1)

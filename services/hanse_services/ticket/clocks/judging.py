@@ -2,11 +2,12 @@
 
 What people did stays as it was: answers, waits, hand-overs, climbs. What the policy does by itself is done as its
 clocks would have had it done, in order of time: breaches, the rungs of its ladder, telling those above the desk, asking
-for an engagement of whoever would be first if everybody were free. What the ladder really did, under the policy that
-governed the ticket, is left out for that.
+for an engagement of whoever routing would ask first. What the ladder really did, under the policy that governed the
+ticket, is left out for that.
 
 Not known, and so not played: who above the desk would have acknowledged (a level is told at its percent, not because
-the one below kept silent), and what people would have done when they were warned.
+the one below kept silent), what people would have done when they were warned, and how much each unit had to do then:
+everybody counts as free.
 """
 
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from datetime import datetime
 from hanse.names import home_of
 from hanse.policy.facts import facts_of
 from hanse.policy.histories import Happening, Moment, TicketHistory
-from hanse.policy.standards import TOP_TIER, Standards
-from hanse.policy.what_if import Verdict
+from hanse.policy.routing import Candidate, Known, next_candidate
+from hanse.policy.standards import TOP_TIER
+from hanse.policy.what_if import Regime, Verdict
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, LadderStep, TicketFacts
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.replaying import Run, example_of
@@ -28,13 +30,13 @@ from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
 
 PEOPLE = "/agents/"
 """What the names of people at a desk have in them; the policy's own steps are done by the unit's workers."""
-EVERYBODY_IS_FREE: dict[str, int] = {}
+NOBODY = Candidate((), 0)
 
 
-def judge(standards: Standards, history: TicketHistory, now: datetime) -> Verdict:
+def judge(regime: Regime, history: TicketHistory, now: datetime) -> Verdict:
     """Lay a policy over a history; see `hanse.policy.what_if.Judge`."""
     first, *later = _by_people(history).moments()
-    run = _Judged(standards, example_of(standards, history, first))
+    run = _Judged(regime, example_of(regime.clocks, history, first))
     run.begin(first, later)
     for moment in later:
         run.run_until(moment.at)
@@ -52,12 +54,12 @@ def _by_people(history: TicketHistory) -> TicketHistory:
 class _Judged(Run):
     """A history being played through, with the steps of the policy."""
 
-    def __init__(self, standards: Standards, ticket: Ticket) -> None:
-        super().__init__(standards, ticket)
+    def __init__(self, regime: Regime, ticket: Ticket) -> None:
+        super().__init__(regime.clocks, ticket)
+        self._regime = regime
         self._home = home_of(ticket.name)
         self._climbs = 0
-        self._engaged = False
-        self._provider = ""
+        self._asked = NOBODY
         self._levels: dict[str, None] = {}
 
     def run_until(self, at: datetime) -> None:
@@ -85,8 +87,9 @@ class _Judged(Run):
             tier=ticket.tier,
             climbs=self._climbs,
             levels=tuple(self._levels),
-            engaged=self._engaged,
-            provider=self._provider,
+            asked=self._asked.units,
+            desk=self._asked.desk,
+            final=self._asked.final,
         )
 
     def _due_time(self, kind: pb.Clock.Kind.ValueType) -> datetime | None:
@@ -125,10 +128,14 @@ class _Judged(Run):
             return
         if action == LadderStep.CLIMB or not self._standards.lists_others(self._home):
             self._climb(at)
-        elif not self._engaged:
-            candidates = self._standards.candidates(facts, EVERYBODY_IS_FREE, at)
-            self._engaged = True
-            self._provider = candidates[0] if candidates else self._standards.document.routing.final_owner
+        elif self._asked == NOBODY:
+            self._asked = self._first_asked(at)
+
+    def _first_asked(self, at: datetime) -> Candidate:
+        """Return whom headquarters would ask first, by all that the log tells of the ticket's way until then."""
+        routing, ticket = self._regime.routing, self.ticket
+        known = Known(former_holders=ticket.left_units, gone=self._regime.gone)
+        return next_candidate(routing, facts_of(routing, ticket, self._home), known, at)
 
     def _climb(self, at: datetime) -> None:
         if self.ticket.tier < TOP_TIER:

@@ -31,6 +31,27 @@ def test_a_ticket_that_differs_says_only_what_differs(capsys: pytest.CaptureFixt
     ]
 
 
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        (pb.WhatIfVerdict(), "asks nobody"),
+        (pb.WhatIfVerdict(provider="units/hq", asked_units=["units/hq"]), "asks hq"),
+        (pb.WhatIfVerdict(provider="units/hq", asked_units=["units/hq"], final=True), "asks hq, the final owner"),
+        (
+            pb.WhatIfVerdict(desk="displays", asked_units=["units/hq", "units/munich"]),
+            "asks the shared desk displays (hq, munich)",
+        ),
+    ],
+)
+def test_who_is_asked_first_is_a_unit_or_a_shared_desk_or_the_final_owner(
+    verdict: pb.WhatIfVerdict, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = pb.WhatIfVerdict(desk="other", asked_units=["units/oslo"])
+    difference = pb.WhatIfDifference(ticket="units/shanghai/tickets/a", before=other, after=verdict)
+    show(Answer([difference], []), every_ticket=False)
+    assert capsys.readouterr().out.splitlines()[-1].split("  ")[-1].strip(" │┃") == words
+
+
 def test_what_can_not_be_known_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     summary = pb.WhatIfSummary(unit="units/shanghai", tickets=3, imported=1)
     summary.after.tickets_told_above = 2

@@ -135,6 +135,9 @@ class WhatIfVerdict(_message.Message):
     LATE_UPDATES_FIELD_NUMBER: _builtins.int
     LATE_AGREEMENTS_FIELD_NUMBER: _builtins.int
     LEVELS_FIELD_NUMBER: _builtins.int
+    DESK_FIELD_NUMBER: _builtins.int
+    ASKED_UNITS_FIELD_NUMBER: _builtins.int
+    FINAL_FIELD_NUMBER: _builtins.int
     target: _builtins.str
     """The id of the service target, empty where none holds."""
     response_breached: _builtins.bool
@@ -144,13 +147,17 @@ class WhatIfVerdict(_message.Message):
     tier: _builtins.int
     """The tier that the ticket gets to: by its people, and by the ladder."""
     provider: _builtins.str
-    """The unit that is asked first for an engagement, empty where nobody is asked."""
+    """The unit that is asked first for an engagement, empty where nobody is asked, or a shared desk."""
     late_replies: _builtins.int
     """How many replies to messages of the customer come too late."""
     late_updates: _builtins.int
     """How many periodic updates come too late."""
     late_agreements: _builtins.int
     """How many stays at a tier, engagements and waits for suppliers take longer than was agreed."""
+    desk: _builtins.str
+    """The shared desk that is asked first for an engagement, or empty."""
+    final: _builtins.bool
+    """Whether the final owner is asked at once, with an offer that it can't decline: nobody is eligible, or the ticket has returned too often."""
     @_builtins.property
     def response_due_time(self) -> _timestamp_pb2.Timestamp:
         """When the first response is due; unset where it comes in time."""
@@ -162,6 +169,10 @@ class WhatIfVerdict(_message.Message):
     @_builtins.property
     def levels(self) -> _containers.RepeatedScalarFieldContainer[_policy_pb2.HierarchyStep.Level.ValueType]:
         """Whom above the desk the hierarchy tells, in that order, each once."""
+
+    @_builtins.property
+    def asked_units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who is asked first: the one unit, or those of the shared desk; none where nobody is asked."""
 
     def __init__(
         self,
@@ -177,10 +188,13 @@ class WhatIfVerdict(_message.Message):
         late_updates: _builtins.int = ...,
         late_agreements: _builtins.int = ...,
         levels: _abc.Iterable[_policy_pb2.HierarchyStep.Level.ValueType] | None = ...,
+        desk: _builtins.str = ...,
+        asked_units: _abc.Iterable[_builtins.str] | None = ...,
+        final: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["resolution_due_time", b"resolution_due_time", "response_due_time", b"response_due_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["late_agreements", b"late_agreements", "late_replies", b"late_replies", "late_updates", b"late_updates", "levels", b"levels", "provider", b"provider", "resolution_breached", b"resolution_breached", "resolution_due_time", b"resolution_due_time", "response_breached", b"response_breached", "response_due_time", b"response_due_time", "target", b"target", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_units", b"asked_units", "desk", b"desk", "final", b"final", "late_agreements", b"late_agreements", "late_replies", b"late_replies", "late_updates", b"late_updates", "levels", b"levels", "provider", b"provider", "resolution_breached", b"resolution_breached", "resolution_due_time", b"resolution_due_time", "response_breached", b"response_breached", "response_due_time", b"response_due_time", "target", b"target", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -297,7 +311,7 @@ class WhatIfSummary(_message.Message):
     different: _builtins.int
     """The tickets that are treated otherwise."""
     rerouted: _builtins.int
-    """Of those that are asked of somebody under both: the tickets that another unit is asked for first."""
+    """Of those that are asked of somebody under both: the tickets for which another unit, or another shared desk, is asked first."""
     imported: _builtins.int
     """The tickets that were imported: what their customers wrote and were answered is not known."""
     @_builtins.property

@@ -9,7 +9,7 @@ import pytest
 
 from hanse.policy import CategoryUnknown, Standards, load_yaml
 from hanse.policy.histories import Change, Happening, TicketHistory
-from hanse.policy.what_if import Verdict
+from hanse.policy.what_if import Regime, Verdict
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.judging import judge
 
@@ -63,7 +63,7 @@ def history(*changes: Change, priority: pb.Priority.ValueType = pb.P1, category:
 
 
 def judged(*changes: Change, under: Standards = standards) -> Verdict:
-    return judge(under, history(*changes), NOW)
+    return judge(Regime(under, under), history(*changes), NOW)
 
 
 def solved_after(hours: float) -> Change:
@@ -122,10 +122,13 @@ def test_what_is_reached_while_another_unit_holds_the_ticket_is_not_climbed() ->
     assert judged(happened(Happening.HANDED_OVER, 1, unit=MUNICH)).tier == 1
 
 
+BACK_AGAIN = [happened(Happening.HANDED_OVER, hours, unit=unit) for hours, unit in ((1, MUNICH), (2, SHANGHAI))]
+"""Munich had the ticket and gave it back: it has returned once."""
+
+
 def test_a_ticket_that_comes_back_is_seen_to_have_returned() -> None:
-    to_and_fro = [happened(Happening.HANDED_OVER, hours, unit=unit) for hours, unit in ((1, MUNICH), (2, SHANGHAI))]
     under = policy("clocks: {resolution: {cancel: ticket.returns > 0}}")
-    assert [judged(*to_and_fro[:number], under=under).resolution_breached for number in (1, 2)] == [True, False]
+    assert [judged(*BACK_AGAIN[:number], under=under).resolution_breached for number in (1, 2)] == [True, False]
 
 
 def test_the_hierarchy_tells_each_level_once_and_only_before_the_solution() -> None:
@@ -143,14 +146,40 @@ def test_replies_updates_and_agreements_that_came_late_are_counted() -> None:
 
 
 def test_a_ticket_that_no_target_is_for_has_no_deadline() -> None:
-    assert judge(standards, history(priority=pb.P4), NOW) == Verdict(tier=1)
+    assert judge(Regime(standards, standards), history(priority=pb.P4), NOW) == Verdict(tier=1)
 
 
 def test_where_nobody_is_eligible_the_final_owner_is_asked() -> None:
     alone = policy(text=POLICY.replace("skills: [display-repair]}", "skills: []}"))
-    assert judged(under=alone).provider == "units/hq"
+    verdict = judged(under=alone)
+    assert (verdict.asked, verdict.provider, verdict.final) == (("units/hq",), "units/hq", True)
+
+
+def test_a_shared_desk_that_takes_the_ticket_is_asked_before_single_units() -> None:
+    under = policy(rest="desks: [{id: displays, units: [units/hq, units/shanghai, units/munich]}]")
+    verdict = judged(under=under)
+    assert (verdict.desk, verdict.asked, verdict.provider) == ("displays", ("units/hq", MUNICH), "")
+
+
+@pytest.mark.parametrize(
+    ("limit", "asked", "final"),
+    [
+        ("{returns: 2}", MUNICH, False),
+        ("{returns: 1}", "units/hq", True),
+        ("{returns: 2, skip_former_holders: true}", "units/hq", True),
+    ],
+)
+def test_of_a_ticket_that_has_come_back_whoever_the_limit_leaves_is_asked(limit: str, asked: str, final: bool) -> None:
+    verdict = judged(*BACK_AGAIN, under=policy(rest=f"return_limit: {limit}"))
+    assert (verdict.provider, verdict.final) == (asked, final)
+
+
+def test_routing_knows_what_units_say_of_themselves_and_who_has_left_the_group() -> None:
+    unskilled = policy(text=POLICY.replace("skills: [display-repair]}", "skills: []}"))
+    without_munich = Regime(standards, unskilled), Regime(standards, standards, frozenset({MUNICH}))
+    assert [judge(regime, history(), NOW).provider for regime in without_munich] == ["units/hq", "units/hq"]
 
 
 def test_a_ticket_of_a_category_that_the_policy_lacks_is_refused() -> None:
     with pytest.raises(CategoryUnknown):
-        judge(standards, history(category="weather"), NOW)
+        judge(Regime(standards, standards), history(category="weather"), NOW)
