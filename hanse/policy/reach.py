@@ -213,8 +213,7 @@ def _routing(standards: Standards) -> Iterator[Finding]:
     tickets = _tickets(standards, [routing.eligible] * len(document.units), {"home"})
     if len(document.units) == 1 or _is_endless(routing.eligible) or not tickets:
         return
-    times = _opening_times(standards) if mentions(routing.eligible, "open_now") else [SOME_MONDAY]
-    asked = {profile.unit for ticket in tickets for at in times for profile in _eligible(standards, ticket, at)}
+    asked = _asked(standards, tickets)
     if not asked:
         yield "routing.eligible", "nobody is ever eligible, so the final owner gets everything: correct the condition"
     elif routing.final_owner not in asked:
@@ -223,6 +222,31 @@ def _routing(standards: Standards) -> Iterator[Finding]:
             f"{routing.final_owner} takes what nobody accepts, but is eligible for nothing: give it skills, or name "
             "another",
         )
+
+
+def _desks(standards: Standards) -> Iterator[Finding]:
+    """Find units of shared desks that can't be asked for anything that their desk takes."""
+    document, eligible = standards.document, standards.document.routing.eligible
+    for i, desk in enumerate(document.desks):
+        if _is_endless(eligible) or _is_endless(desk.when):
+            continue
+        tickets = _tickets(standards, [desk.when, *[eligible] * len(document.units)], {"home"})
+        taken = [ticket for ticket in tickets if desk in (_answer(standards.desks_for, ticket) or ())]
+        asked = _asked(standards, taken)
+        for j, unit in enumerate(desk.units if taken else ()):
+            if unit not in asked:
+                yield (
+                    f"desks[{i}].units[{j}]",
+                    f"{unit} is never eligible for what the desk takes, so it is not asked: give it what "
+                    "routing.eligible asks for, or take it out",
+                )
+
+
+def _asked(standards: Standards, tickets: Sequence[TicketFacts]) -> set[str]:
+    """Return the units that are eligible for one of some tickets, at one of the times at which that may differ."""
+    asks_for_hours = mentions(standards.document.routing.eligible, "open_now")
+    times = _opening_times(standards) if asks_for_hours else [SOME_MONDAY]
+    return {profile.unit for ticket in tickets for at in times for profile in _eligible(standards, ticket, at)}
 
 
 def _opening_times(standards: Standards) -> list[datetime]:
@@ -297,4 +321,6 @@ def _answer(ask: Callable[[Question], Answer], question: Question) -> Answer | N
         return None
 
 
-CHECKS: tuple[Check, ...] = (_targets, _ladder, _hierarchy, _complaints, _answers_to_complaints, _agreements, _routing)
+CHECKS: tuple[Check, ...] = (
+    _targets, _ladder, _hierarchy, _complaints, _answers_to_complaints, _agreements, _routing, _desks,
+)  # fmt: skip

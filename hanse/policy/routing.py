@@ -1,9 +1,10 @@
 """Who is asked for an engagement: the one place that knows how a candidate is chosen.
 
-In each round every candidate is asked once: first the shared desks that take the ticket, all units of one at once, then
-single units, the best first. Who had the ticket before is passed over where the policy says so, and a ticket that has
-returned too often is not passed around any further. When the rounds are gone through, or nobody is left to ask, the
-final owner gets the last offer, which it can't decline.
+In each round every candidate is asked once: first the shared desks that take the ticket, in the policy's order and all
+units of one at once, then single units, the best first. Who can't be asked by itself is not asked for its desk either:
+one rule says who has the skill, the language, the hours and the room. Who had the ticket before is passed over where
+the policy says so, and a ticket that has returned too often is not passed around any further. When the rounds are gone
+through, or nobody is left to ask, the final owner gets the last offer, which it can't decline.
 
 Headquarters asks this for each offer, a home unit for the offers that it makes to its peers, what-if for who would have
 been asked, and `hanse policy explain` to say why. They know different things of the group, and say which: `Known`.
@@ -18,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 from hanse.names import HEADQUARTERS
 from hanse.policy.standards import Standards
-from hanse_protos.policy.v1.policy_pb2 import SharedDesk, TicketFacts
+from hanse_protos.policy.v1.policy_pb2 import TicketFacts
 
 
 class Candidate(NamedTuple):
@@ -72,18 +73,19 @@ def next_candidate(standards: Standards, facts: TicketFacts, known: Known, at: d
     last = Candidate((last_resort,), rule.rounds + 1, final=True)
     if standards.is_stopped(facts.returns):
         return last
-    desks = [(desk.id, members_asked(standards, desk, facts, known)) for desk in standards.desks_for(facts)]
+    desks = standards.desks_for(facts)
     units = units_asked(standards, facts, known, at)
     this_round = max((offer.round for offer in known.offers), default=1)
     for number in range(this_round, rule.rounds + 1):
         offers = [offer for offer in known.offers if offer.round == number]
         asked_desks, asked = {offer.desk for offer in offers}, {unit for offer in offers for unit in offer.units}
-        for desk, members in desks:
-            if desk not in asked_desks and members:
-                return Candidate(members, number, desk=desk)
-        for unit in units:
-            if unit not in asked:
-                return Candidate((unit,), number)
+        left = [unit for unit in units if unit not in asked]
+        for desk in desks:
+            members = tuple(unit for unit in left if unit in desk.units)
+            if desk.id not in asked_desks and members:
+                return Candidate(members, number, desk=desk.id)
+        if left:
+            return Candidate((left[0],), number)
     return last
 
 
@@ -100,18 +102,9 @@ def next_peer(
 
 
 def units_asked(standards: Standards, facts: TicketFacts, known: Known, at: datetime) -> list[str]:
-    """Return the single units that can be asked in a round, the best first."""
+    """Return the units that can be asked in a round, by themselves or for their desk, the best first."""
     out = passed_over(standards, known)
     return [unit for unit in standards.candidates(facts, known.loads, at) if unit not in out]
-
-
-def members_asked(standards: Standards, desk: SharedDesk, facts: TicketFacts, known: Known) -> tuple[str, ...]:
-    """Return who of a shared desk is asked, in the policy's order; nobody where none of its units can be.
-
-    This is the place for all that a unit has to be or to have for an offer to its desk to reach it.
-    """
-    out = {*passed_over(standards, known), facts.home}
-    return tuple(unit for unit in desk.units if unit not in out and standards.has_room(unit, known.loads.get(unit, 0)))
 
 
 def passed_over(standards: Standards, known: Known) -> frozenset[str]:

@@ -360,10 +360,6 @@ class Standards:
             return frozenset()
         return frozenset(name for name, calendar in self.calendars.items() if calendar.opens(at) == at)
 
-    def has_room(self, unit: str, load: int) -> bool:
-        """Tell whether a unit can take one more engagement beside so many. Raises `UnitUnknown`."""
-        return _has_room(self.profile(unit), load)
-
     def desks_for(self, facts: TicketFacts) -> list[SharedDesk]:
         """Give the shared desks that take a ticket, in the policy's order. Raises `ConditionFailed`, `UnitUnknown`."""
         situation = TICKET_SCOPE.situation(ticket=facts, home=self.profile(facts.home))

@@ -107,6 +107,14 @@ def test_who_can_never_be_asked_is_named(eligible: str, path: str) -> None:
     assert [place for place, _ in found(eligible=eligible)] == [path]
 
 
+@pytest.mark.parametrize(
+    ("takes", "places"), [("network", ["desks[0].units[1]"]), ("display", [])], ids=["without-the-skill", "with-it"]
+)
+def test_a_unit_of_a_shared_desk_that_can_never_be_asked_for_it_is_named(takes: str, places: list[str]) -> None:
+    desk = f"desks: [{{id: both, units: [units/hq, units/munich], when: 'ticket.category == \"{takes}\"'}}]"
+    assert [place for place, _ in found(desk)] == places
+
+
 def test_a_rule_may_ask_for_who_works_now() -> None:
     assert found(eligible=f"{SKILLED} && open_now") == []
 

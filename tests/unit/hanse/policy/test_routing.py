@@ -128,7 +128,7 @@ def shared() -> Standards:
 
 
 def after_the_desk(number: int) -> Offer:
-    return Offer(["units/munich", "units/hq"], number, desk="displays")
+    return Offer(["units/hq", "units/munich"], number, desk="displays")
 
 
 def next_of(shared: Standards, loads: dict[str, int], *offers: Offer) -> Candidate:
@@ -136,11 +136,48 @@ def next_of(shared: Standards, loads: dict[str, int], *offers: Offer) -> Candida
 
 
 def test_a_shared_desk_that_takes_the_ticket_is_asked_before_single_units(shared: Standards) -> None:
-    assert next_of(shared, {}) == Candidate(("units/munich", "units/hq"), 1, desk="displays")
+    assert next_of(shared, {}) == Candidate(("units/hq", "units/munich"), 1, desk="displays")
+
+
+def test_of_a_desk_the_best_unit_comes_first(shared: Standards) -> None:
+    assert next_of(shared, {"units/hq": 1}) == Candidate(("units/munich", "units/hq"), 1, desk="displays")
+
+
+@pytest.mark.parametrize(
+    ("eligible", "asked"),
+    [
+        ("ticket.language in provider.languages", Candidate(("units/munich",), 1, desk="displays")),
+        ("open_now", Candidate(("units/hq",), 1, desk="displays")),
+        ("ticket.skill in provider.skills", Candidate(("units/hq",), 1, desk="displays")),
+        ('provider.unit == "units/oslo"', Candidate(("units/oslo",), 1)),
+    ],
+    ids=["by-language", "by-hours", "by-skill", "a-desk-without-a-unit-that-fits"],
+)
+def test_of_a_desk_only_units_are_asked_that_could_be_asked_by_themselves(eligible: str, asked: Candidate) -> None:
+    """Munich speaks the customer's language, but sleeps and lacks the skill; Oslo serves no desk."""
+    document = (POLICY_YAML + DESKS).replace("ticket.skill in provider.skills", eligible)
+    document = document.replace(
+        "calendar: always, languages: [de, en], skills: [display]", "calendar: night, languages: [zh]"
+    )
+    document = document.replace(
+        "units:\n",
+        "  - {id: night, time_zone: Etc/UTC, shifts: [{days: [sun], start: '22:00', end: '23:00'}]}\nunits:\n"
+        "  - {unit: units/oslo, title: Oslo, calendar: night, languages: [nb]}\n",
+        1,
+    )
+    shared = Standards(1, load_yaml(document))
+    assert next_of(shared, {}) == asked
+
+
+def test_a_unit_that_serves_two_desks_is_asked_once_in_a_round() -> None:
+    both = Standards(1, load_yaml(POLICY_YAML + DESKS.replace('!= "display"', '== "display"')))
+    assert next_of(both, {"units/hq": 1}, Offer(["units/munich"], desk="elsewhere")) == Candidate(
+        ("units/hq",), 1, desk="displays"
+    )
 
 
 def test_the_units_of_a_desk_are_not_asked_one_by_one_in_the_same_round(shared: Standards) -> None:
-    assert next_of(shared, {}, after_the_desk(1)) == Candidate(("units/munich", "units/hq"), 2, desk="displays")
+    assert next_of(shared, {}, after_the_desk(1)) == Candidate(("units/hq", "units/munich"), 2, desk="displays")
 
 
 def test_a_unit_that_has_no_room_is_left_out_of_its_desk() -> None:

@@ -1137,7 +1137,7 @@ Global___ReturnLimit: _TypeAlias = ReturnLimit  # noqa: Y015
 
 @_typing.final
 class SharedDesk(_message.Message):
-    """A queue that several units serve together: an engagement is offered to all of them at once, and the first acceptance counts."""
+    """A queue that several units serve together: an engagement is offered at once to all of them that are eligible and have room, and the first acceptance counts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
