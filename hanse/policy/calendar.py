@@ -145,6 +145,21 @@ class WorkingCalendar:
         """
         return self.add(at, _MICROSECOND) - _MICROSECOND
 
+    def begins(self, after: datetime) -> datetime | None:
+        """Give the first instant after an aware one, in UTC, at which working time begins.
+
+        None where none begins in that local year or the next one, as on a calendar that never stops.
+        """
+        instant, first = _to_microseconds(after), self._local_year(after)
+        for year in range(first, min(first + 1, LAST_YEAR) + 1):
+            starts = self._year(year).starts
+            for start in starts[bisect_right(starts, instant) :]:
+                begin = _EPOCH + timedelta(microseconds=start)
+                # A year may begin with working time that goes on from the year before.
+                if self.opens(begin - _MICROSECOND) == begin:
+                    return begin
+        return None
+
     def _find_start(self, instant: int) -> tuple[int, int]:
         """Give the local year of an instant, and the working time of that year until then, in microseconds."""
         year = self._local_year(_EPOCH + timedelta(microseconds=instant))

@@ -74,6 +74,8 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
         "SetTeam": LEADS,
         "DeleteTeam": LEADS,
         "ListTeams": READERS,
+        "GetNextAssignment": WORKERS,
+        "AssignWaitingTickets": WORKERS,
     },
     "hanse_protos.ticket.v1.EscalationService": {
         "ListEscalations": READERS,

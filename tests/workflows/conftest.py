@@ -28,6 +28,7 @@ from hanse_workflows.processes import Process, Processes
 from hanse_workflows.worker import make_worker
 from tests.support import MakeDatabase, MakeRuntime, Serve
 from tests.workflows.fake_complaints import FakeComplaints
+from tests.workflows.fake_teams import FakeTeams
 from tests.workflows.fakes import FakeRouting, FakeTickets, channel_to
 from tests.workflows.unit import NAMESPACE, Unit, create_schemas
 
@@ -119,12 +120,11 @@ async def unit(
     runtime = make_runtime(
         HEADQUARTERS, database_url=url, temporal_address=temporal.address, temporal_namespace=NAMESPACE
     )
-    tickets, complaints, routing = FakeTickets(), FakeComplaints(), FakeRouting()
+    tickets, complaints, routing, teams = FakeTickets(), FakeComplaints(), FakeRouting(), FakeTeams()
     executor = CommandExecutor(runtime.database, WAITING_SCHEMA, HEADQUARTERS)
-    caller = await serve(
-        runtime, [tickets.served, complaints.served, routing.served, *handling.served(runtime, executor)]
-    )
-    unit = Unit(runtime, temporal, tickets, complaints, routing, caller)
+    desk = [tickets.served, complaints.served, teams.served]
+    caller = await serve(runtime, [*desk, routing.served, *handling.served(runtime, executor)])
+    unit = Unit(runtime, temporal, tickets, complaints, routing, teams, caller)
     wakeup = asyncio.create_task(runtime.wakeup.run())
     yield unit
     wakeup.cancel()

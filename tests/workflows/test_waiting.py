@@ -57,6 +57,14 @@ async def test_an_opened_ticket_is_watched_and_its_deadline_met_within_a_second(
     assert timedelta() <= done.lateness <= PUNCTUAL
 
 
+async def test_what_waits_for_an_agent_is_given_out_also_while_temporal_is_away(unit: Unit) -> None:
+    await unit.temporal.stop()
+    unit.teams.waiting, unit.teams.shift_time = [TICKET], in_seconds(-1)
+    async with unit.waiting():
+        await eventually(lambda: unit.teams.given)
+    await unit.temporal.start()
+
+
 async def test_a_complaint_is_watched_beside_its_ticket_and_its_time_met_within_a_second(unit: Unit) -> None:
     async with unit.waiting():
         await unit.tell(opened(name="units/hq/tickets/t0"), "units/hq/tickets/t0")

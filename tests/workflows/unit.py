@@ -28,6 +28,7 @@ from hanse_workflows.processes import Process
 from hanse_workflows.worker import Waiting
 from tests.support import Caller
 from tests.workflows.fake_complaints import FakeComplaints
+from tests.workflows.fake_teams import FakeTeams
 from tests.workflows.fakes import FakeRouting, FakeTickets
 
 NAMESPACE = "units-hq"
@@ -49,6 +50,7 @@ class Unit:
     tickets: FakeTickets
     complaints: FakeComplaints
     routing: FakeRouting
+    teams: FakeTeams
     caller: Caller
 
     async def tell(

@@ -21,6 +21,8 @@ Most tickets are solved before that, and their processes end without having begu
     reconciler  has the services do what is overdue, compares what they have open with the processes that run, and
                 starts what lacks
     store       says when Temporal has another store than before
+    shifts      has the desk give out what waits for an agent when a shift begins: without a process, since nothing is
+                waited for but the desk's own rows
     worker      connects to Temporal and runs the processes, the starter and the reconciler: `Waiting`, for one unit
 
 What happens when something fails:

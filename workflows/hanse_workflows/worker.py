@@ -27,6 +27,7 @@ from hanse_workflows.handling.interventions import paused_among
 from hanse_workflows.handling.pausing import PausedProcesses
 from hanse_workflows.processes import Processes, task_queue_of
 from hanse_workflows.reconciler import INTERVAL_SECONDS, Reconciler
+from hanse_workflows.shifts import Shifts
 from hanse_workflows.sla.activities import SlaActivities
 from hanse_workflows.sla.workflow import SlaWorkflow
 from hanse_workflows.sources import Source, group_tickets, own_tickets, routing_decisions
@@ -68,21 +69,25 @@ class Waiting:
 
     async def run(self) -> None:
         """Run until cancelled. While Temporal is away, try to reach it; what is running drains before it returns."""
+        async with self._runtime.channel("waiting") as channel, asyncio.TaskGroup() as tasks:
+            tasks.create_task(Shifts(self._runtime.unit, channel).run(), name="shifts")
+            tasks.create_task(self._run_processes(channel), name="processes")
+
+    async def _run_processes(self, channel: grpc.aio.Channel) -> None:
         backoff = Backoff()
-        async with self._runtime.channel("waiting") as channel:
-            while True:
-                try:
-                    client = await self._connect()
-                    store = Store(client)
-                    await store.ensure_namespace()
-                    backoff.reset()
-                    logger.info("connected to Temporal", namespace=client.namespace)
-                    await self._work(client, store, channel)
-                except (RPCError, RuntimeError) as error:
-                    # Temporal's client reports a refused connection, and its worker a lost one, as RuntimeError.
-                    delay_seconds = backoff.after_failure()
-                    logger.warning("waiting for Temporal", error=str(error), seconds=round(delay_seconds, 1))
-                    await asyncio.sleep(delay_seconds)
+        while True:
+            try:
+                client = await self._connect()
+                store = Store(client)
+                await store.ensure_namespace()
+                backoff.reset()
+                logger.info("connected to Temporal", namespace=client.namespace)
+                await self._work(client, store, channel)
+            except (RPCError, RuntimeError) as error:
+                # Temporal's client reports a refused connection, and its worker a lost one, as RuntimeError.
+                delay_seconds = backoff.after_failure()
+                logger.warning("waiting for Temporal", error=str(error), seconds=round(delay_seconds, 1))
+                await asyncio.sleep(delay_seconds)
 
     async def _connect(self) -> Client:
         return await connect(

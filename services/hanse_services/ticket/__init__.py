@@ -13,7 +13,8 @@ clocks count on.
 - `holding`: who holds a ticket; what has happened to it is told there, once its clocks have followed. `agreed`: what a
   provider has promised for an engagement.
 - `complaints`: a package of its own: a customer is not content with how a ticket was handled.
-- `teams`: who of the desk gets a ticket; `staffing` sets the teams up. `hierarchy`: who above the desk is told.
+- `teams`: who of the desk gets a ticket; `shifts`: the same when a shift begins; `staffing` sets the teams up.
+  `hierarchy`: who above the desk is told.
 - `effects`: what the desk does about what others tell it. `imports`, `restoring`: history from a legacy system, or back
   from headquarters. `erasing`: a person's data goes.
 - `queries`, `timeline`, `governance`, `partner_events`: what may be asked. `working`: when this unit worked on an

@@ -14,7 +14,7 @@ from hanse_services.ticket.clocks.rows import overrun, stop_clock
 from hanse_services.ticket.clocks.rules import ENDED_BY_AN_ANSWER, Overrun, Ruled, Ruling
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import Clock, Ticket
-from hanse_services.ticket.teams import assigned, choose_anew
+from hanse_services.ticket.teams import Choice, assigned, choose_anew
 
 
 def standards_of(work: Work, ticket: Ticket) -> Standards | None:
@@ -117,8 +117,13 @@ def hand_over(work: Work, ticket: Ticket, unit: str, engagement: str, at: dateti
 def assign_by_rule(work: Work, ticket: Ticket) -> None:
     """Give a ticket that is open at this unit to a team and a member, where there is a team for it; tell it."""
     if choice := choose_anew(work, ticket):
-        ticket.team, ticket.assignee = choice
-        tell_step(work, ticket, lambda after: assigned(ticket, after))
+        give(work, ticket, choice)
+
+
+def give(work: Work, ticket: Ticket, choice: Choice) -> None:
+    """Give a ticket to who was chosen, and tell it."""
+    ticket.team, ticket.assignee = choice
+    tell_step(work, ticket, lambda after: assigned(ticket, after))
 
 
 def end_wait(ticket: Ticket, now: datetime) -> None:

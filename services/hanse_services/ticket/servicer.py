@@ -31,6 +31,7 @@ from hanse_services.ticket import (
     imports,
     peers,
     reclassifying,
+    shifts,
     staffing,
     suspending,
 )
@@ -199,6 +200,10 @@ class EngagementServicer(_Desk, stubs.EngagementServiceServicer):
 class TeamServicer(_Desk, team_stubs.TeamServiceServicer):
     """The teams of a unit's desk."""
 
+    def __init__(self, runtime: Runtime, executor: CommandExecutor) -> None:
+        super().__init__(runtime, executor)
+        self._shifts = shifts.Shifts(runtime.unit, executor.policies, executor.now)
+
     async def SetTeam(self, request: team_rpc.SetTeamRequest, context: Context) -> team_rpc.Team:
         return await self._executor.execute(staffing.set_team, request, cause_of(request), team_rpc.Team)
 
@@ -209,6 +214,18 @@ class TeamServicer(_Desk, team_stubs.TeamServiceServicer):
 
     async def ListTeams(self, request: team_rpc.ListTeamsRequest, context: Context) -> team_rpc.ListTeamsResponse:
         return await self._database.read(list_teams, request)
+
+    async def GetNextAssignment(
+        self, request: team_rpc.GetNextAssignmentRequest, context: Context
+    ) -> team_rpc.NextAssignment:
+        return await self._database.read(self._shifts.next_assignment, request)
+
+    async def AssignWaitingTickets(
+        self, request: team_rpc.AssignWaitingTicketsRequest, context: Context
+    ) -> team_rpc.AssignWaitingTicketsResponse:
+        return await self._executor.execute(
+            shifts.assign_waiting_tickets, request, cause_of(request), team_rpc.AssignWaitingTicketsResponse
+        )
 
 
 class EscalationServicer(_Desk, escalation_stubs.EscalationServiceServicer):

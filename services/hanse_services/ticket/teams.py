@@ -4,16 +4,21 @@ A ticket is given to a team and one of its members when it is opened, when it cl
 another unit. Of the teams that have the skill and work for the tier, one that speaks the customer's language comes
 first, then one with somebody on shift who has room, then by name. Of its members on shift with room, who had the ticket
 before comes first, then who speaks the language, then who has the least to do. Where nobody of the team is there the
-team has it, and no agent yet. Whoever is given a ticket has not begun: its state stays as it is.
+team has it, and no agent yet: it waits until somebody is (`shifts`). Whoever is given a ticket has not begun: its state
+stays as it is.
 
 A unit without teams pays for one small query in each transaction, and everything is assigned by people.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple, cast
 
 from sqlalchemy import ARRAY, Text, any_, bindparam, func, select
+from sqlalchemy.orm import Session
 
+from hanse.policy.errors import CategoryUnknown, UnitUnknown
 from hanse.policy.facts import Described, facts_of
 from hanse.policy.standards import Standards
 from hanse.work import Work
@@ -21,9 +26,8 @@ from hanse_protos.policy.v1.policy_pb2 import TicketFacts
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import team_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.model import TeamRow, Ticket
+from hanse_services.ticket.model import OPEN, TeamRow, Ticket
 
-OPEN = (pb.NEW, pb.IN_PROGRESS, pb.WAITING)
 _TEAMS = "teams of the desk"
 
 
@@ -52,45 +56,105 @@ def assigned(ticket: Ticket, after: pb.TicketSummary) -> told.TicketAssigned:
 
 def choose(work: Work, standards: Standards, ticket: Described, before: str = "") -> Choice:
     """Choose who gets a ticket; `before` is the agent who had it last."""
-    teams = _teams(work)
-    if not teams:
-        return NOBODY
-    facts = facts_of(standards, ticket, work.unit)
-    suitable = [team for team in teams if _suits(team, facts)]
-    if not suitable:
-        return NOBODY
-    loads = _loads(work, {member.agent for team in suitable for member in team.members})
-    free = {team.name: _free(work, standards, team, loads) for team in suitable}
-    team = min(
-        suitable, key=lambda each: (_strangeness(each.languages, facts.language), not free[each.name], each.name)
-    )
-    members = free[team.name]
-    if not members:
-        return Choice(team.name)
-    member = min(
-        members,
-        key=lambda each: (
-            each.agent != before,
-            _strangeness(each.languages or team.languages, facts.language),
-            _load(each, loads),
-            each.agent,
-        ),
-    )
-    return Choice(team.name, member.agent)
+    teams = teams_of(work.session)
+    return Roster(work.session, work.unit, teams, standards, work.now).choose(ticket, before) if teams else NOBODY
 
 
-def _teams(work: Work) -> Sequence[rpc.Team]:
+def teams_of(session: Session) -> Sequence[rpc.Team]:
     """Return the unit's teams, asked for once in each transaction."""
-    teams = work.session.info.get(_TEAMS)
+    teams = session.info.get(_TEAMS)
     if teams is None:
-        rows = work.session.scalars(select(TeamRow.team).order_by(TeamRow.name))
-        teams = work.session.info[_TEAMS] = [rpc.Team.FromString(content) for content in rows]
+        rows = session.scalars(select(TeamRow.team).order_by(TeamRow.name))
+        teams = session.info[_TEAMS] = [rpc.Team.FromString(content) for content in rows]
     return cast("Sequence[rpc.Team]", teams)
 
 
 def forget_teams(work: Work) -> None:
     """Have the teams asked for anew: they have changed in this transaction."""
     work.session.info.pop(_TEAMS, None)
+
+
+class Roster:
+    """The teams of a unit at an instant: which members are on shift, and how much each has to do."""
+
+    def __init__(
+        self, session: Session, unit: str, teams: Sequence[rpc.Team], standards: Standards, now: datetime
+    ) -> None:
+        self._session = session
+        self._unit = unit
+        self._teams = teams
+        self._standards = standards
+        self._now = now
+        self._loads: Counter[str] = Counter()
+        self._counted: set[str] = set()
+        """The agents whose open tickets were counted."""
+
+    def choose(self, ticket: Described, before: str = "") -> Choice:
+        """Choose who gets a ticket; `before` is the agent who had it last."""
+        facts = self._facts(ticket)
+        suitable = [team for team in self._teams if facts and _suits(team, facts)]
+        if not suitable or facts is None:
+            return NOBODY
+        self._count({member.agent for team in suitable for member in team.members})
+        free = {team.name: self._free(team) for team in suitable}
+        team = min(
+            suitable, key=lambda each: (_strangeness(each.languages, facts.language), not free[each.name], each.name)
+        )
+        members = free[team.name]
+        if not members:
+            return Choice(team.name)
+        member = min(
+            members,
+            key=lambda each: (
+                each.agent != before,
+                _strangeness(each.languages or team.languages, facts.language),
+                self._load(each),
+                each.agent,
+            ),
+        )
+        return Choice(team.name, member.agent)
+
+    def take(self, agent: str) -> None:
+        """Count one more ticket of an agent, who has just been given it."""
+        self._loads[agent] += 1
+
+    def next_shift(self) -> datetime | None:
+        """Return when the next shift of any member begins; None where all are there around the clock."""
+        ids = {member.calendar or team.calendar for team in self._teams for member in team.members}
+        calendars = (self._standards.calendars.get(each) for each in ids)
+        begins = (calendar.begins(self._now) for calendar in calendars if calendar)
+        return min((begin for begin in begins if begin), default=None)
+
+    def _facts(self, ticket: Described) -> TicketFacts | None:
+        """Return what decides on the team; None for a ticket of which the policy in force knows nothing any more."""
+        try:
+            return facts_of(self._standards, ticket, self._unit)
+        except (CategoryUnknown, UnitUnknown):
+            return None
+
+    def _count(self, agents: set[str]) -> None:
+        """Count the open tickets of agents, each once."""
+        if uncounted := agents - self._counted:
+            self._loads.update(_loads(self._session, uncounted))
+            self._counted |= uncounted
+
+    def _free(self, team: rpc.Team) -> list[rpc.TeamMember]:
+        """Return the members who are on shift and have room."""
+        return [
+            member
+            for member in team.members
+            if self._is_on_shift(member.calendar or team.calendar)
+            and (not member.capacity or self._loads[member.agent] < member.capacity)
+        ]
+
+    def _is_on_shift(self, calendar: str) -> bool:
+        """Whether a shift's calendar counts now. One that a later policy does not have any more counts always."""
+        known = self._standards.calendars.get(calendar)
+        return known is None or known.opens(self._now) == self._now
+
+    def _load(self, member: rpc.TeamMember) -> float:
+        """Return how much an agent has to do: of the capacity where there is one, so a half-time agent gets half."""
+        return self._loads[member.agent] / (member.capacity or 1)
 
 
 def _suits(team: rpc.Team, facts: TicketFacts) -> bool:
@@ -105,7 +169,7 @@ def _strangeness(languages: Iterable[str], language: str) -> int:
     return 0 if language.split("-", maxsplit=1)[0].lower() in spoken else 2
 
 
-def _loads(work: Work, agents: Iterable[str]) -> Mapping[str, int]:
+def _loads(session: Session, agents: Iterable[str]) -> Mapping[str, int]:
     """Return how many open tickets each agent has."""
     among = any_(bindparam("agents", list(agents), ARRAY(Text)))
     query = (
@@ -113,25 +177,4 @@ def _loads(work: Work, agents: Iterable[str]) -> Mapping[str, int]:
         .where(Ticket.assignee == among, Ticket.assignee != "", Ticket.close_time.is_(None), Ticket.state.in_(OPEN))
         .group_by(Ticket.assignee)
     )
-    return dict(work.session.execute(query).all())
-
-
-def _free(work: Work, standards: Standards, team: rpc.Team, loads: Mapping[str, int]) -> list[rpc.TeamMember]:
-    """Return the members who are on shift and have room."""
-    return [
-        member
-        for member in team.members
-        if _is_on_shift(work, standards, member.calendar or team.calendar)
-        and (not member.capacity or loads.get(member.agent, 0) < member.capacity)
-    ]
-
-
-def _is_on_shift(work: Work, standards: Standards, calendar: str) -> bool:
-    """Whether a shift's calendar counts now. One that a later policy does not have any more counts always."""
-    known = standards.calendars.get(calendar)
-    return known is None or known.opens(work.now) == work.now
-
-
-def _load(member: rpc.TeamMember, loads: Mapping[str, int]) -> float:
-    """Return how much an agent has to do: of the capacity where there is one, so that a half-time agent gets half."""
-    return loads.get(member.agent, 0) / (member.capacity or 1)
+    return dict(session.execute(query).all())

@@ -227,3 +227,103 @@ class ListTeamsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListTeamsResponse: _TypeAlias = ListTeamsResponse  # noqa: Y015
+
+@_typing.final
+class GetNextAssignmentRequest(_message.Message):
+    """Request for GetNextAssignment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """The unit, "units/shanghai"."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetNextAssignmentRequest: _TypeAlias = GetNextAssignmentRequest  # noqa: Y015
+
+@_typing.final
+class NextAssignment(_message.Message):
+    """When tickets that a team has, and none of its agents, can be given to one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DUE_FIELD_NUMBER: _builtins.int
+    NEXT_SHIFT_TIME_FIELD_NUMBER: _builtins.int
+    due: _builtins.bool
+    """Whether some can now."""
+    @_builtins.property
+    def next_shift_time(self) -> _timestamp_pb2.Timestamp:
+        """When the next shift of any agent of a team begins; unset where all of them are there around the clock."""
+
+    def __init__(
+        self,
+        *,
+        due: _builtins.bool = ...,
+        next_shift_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_shift_time", b"next_shift_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due", b"due", "next_shift_time", b"next_shift_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NextAssignment: _TypeAlias = NextAssignment  # noqa: Y015
+
+@_typing.final
+class AssignWaitingTicketsRequest(_message.Message):
+    """Request for AssignWaitingTickets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """The unit, "units/shanghai"."""
+    request_id: _builtins.str
+    """The request's id, a UUID: a repeat returns the first answer."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignWaitingTicketsRequest: _TypeAlias = AssignWaitingTicketsRequest  # noqa: Y015
+
+@_typing.final
+class AssignWaitingTicketsResponse(_message.Message):
+    """Response for AssignWaitingTickets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKETS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tickets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The tickets that were given to agents, in the order in which they were; none where nobody who is there has room."""
+
+    def __init__(
+        self,
+        *,
+        tickets: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tickets", b"tickets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignWaitingTicketsResponse: _TypeAlias = AssignWaitingTicketsResponse  # noqa: Y015

@@ -50,6 +50,16 @@ class TeamServiceStub:
                 request_serializer=hanse__protos_dot_ticket_dot_v1_dot_team__pb2.ListTeamsRequest.SerializeToString,
                 response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_team__pb2.ListTeamsResponse.FromString,
                 _registered_method=True)
+        self.GetNextAssignment = channel.unary_unary(
+                '/hanse_protos.ticket.v1.TeamService/GetNextAssignment',
+                request_serializer=hanse__protos_dot_ticket_dot_v1_dot_team__pb2.GetNextAssignmentRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_team__pb2.NextAssignment.FromString,
+                _registered_method=True)
+        self.AssignWaitingTickets = channel.unary_unary(
+                '/hanse_protos.ticket.v1.TeamService/AssignWaitingTickets',
+                request_serializer=hanse__protos_dot_ticket_dot_v1_dot_team__pb2.AssignWaitingTicketsRequest.SerializeToString,
+                response_deserializer=hanse__protos_dot_ticket_dot_v1_dot_team__pb2.AssignWaitingTicketsResponse.FromString,
+                _registered_method=True)
 
 
 class TeamServiceServicer:
@@ -77,6 +87,21 @@ class TeamServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetNextAssignment(self, request, context):
+        """Says whether tickets that wait for an agent can be given to one now, and when the next shift begins.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AssignWaitingTickets(self, request, context):
+        """Gives tickets that wait to agents who are on shift and have room, those that run out first in front. It gives as
+        many as one transaction takes: ask again until there are none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TeamServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +119,16 @@ def add_TeamServiceServicer_to_server(servicer, server):
                     servicer.ListTeams,
                     request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_team__pb2.ListTeamsRequest.FromString,
                     response_serializer=hanse__protos_dot_ticket_dot_v1_dot_team__pb2.ListTeamsResponse.SerializeToString,
+            ),
+            'GetNextAssignment': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNextAssignment,
+                    request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_team__pb2.GetNextAssignmentRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_team__pb2.NextAssignment.SerializeToString,
+            ),
+            'AssignWaitingTickets': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssignWaitingTickets,
+                    request_deserializer=hanse__protos_dot_ticket_dot_v1_dot_team__pb2.AssignWaitingTicketsRequest.FromString,
+                    response_serializer=hanse__protos_dot_ticket_dot_v1_dot_team__pb2.AssignWaitingTicketsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +213,60 @@ class TeamService:
             '/hanse_protos.ticket.v1.TeamService/ListTeams',
             hanse__protos_dot_ticket_dot_v1_dot_team__pb2.ListTeamsRequest.SerializeToString,
             hanse__protos_dot_ticket_dot_v1_dot_team__pb2.ListTeamsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNextAssignment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.ticket.v1.TeamService/GetNextAssignment',
+            hanse__protos_dot_ticket_dot_v1_dot_team__pb2.GetNextAssignmentRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_team__pb2.NextAssignment.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssignWaitingTickets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hanse_protos.ticket.v1.TeamService/AssignWaitingTickets',
+            hanse__protos_dot_ticket_dot_v1_dot_team__pb2.AssignWaitingTicketsRequest.SerializeToString,
+            hanse__protos_dot_ticket_dot_v1_dot_team__pb2.AssignWaitingTicketsResponse.FromString,
             options,
             channel_credentials,
             insecure,

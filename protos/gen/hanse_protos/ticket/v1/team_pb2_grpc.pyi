@@ -39,6 +39,12 @@ class TeamServiceStub:
     """Deletes a team. Tickets that it has stay with their agents."""
     ListTeams: _grpc.UnaryUnaryMultiCallable[_team_pb2.ListTeamsRequest, _team_pb2.ListTeamsResponse]
     """Lists the teams, by name."""
+    GetNextAssignment: _grpc.UnaryUnaryMultiCallable[_team_pb2.GetNextAssignmentRequest, _team_pb2.NextAssignment]
+    """Says whether tickets that wait for an agent can be given to one now, and when the next shift begins."""
+    AssignWaitingTickets: _grpc.UnaryUnaryMultiCallable[_team_pb2.AssignWaitingTicketsRequest, _team_pb2.AssignWaitingTicketsResponse]
+    """Gives tickets that wait to agents who are on shift and have room, those that run out first in front. It gives as
+    many as one transaction takes: ask again until there are none.
+    """
 
 @_typing.type_check_only
 class TeamServiceAsyncStub(TeamServiceStub):
@@ -51,6 +57,12 @@ class TeamServiceAsyncStub(TeamServiceStub):
     """Deletes a team. Tickets that it has stay with their agents."""
     ListTeams: _aio.UnaryUnaryMultiCallable[_team_pb2.ListTeamsRequest, _team_pb2.ListTeamsResponse]  # type: ignore[assignment]
     """Lists the teams, by name."""
+    GetNextAssignment: _aio.UnaryUnaryMultiCallable[_team_pb2.GetNextAssignmentRequest, _team_pb2.NextAssignment]  # type: ignore[assignment]
+    """Says whether tickets that wait for an agent can be given to one now, and when the next shift begins."""
+    AssignWaitingTickets: _aio.UnaryUnaryMultiCallable[_team_pb2.AssignWaitingTicketsRequest, _team_pb2.AssignWaitingTicketsResponse]  # type: ignore[assignment]
+    """Gives tickets that wait to agents who are on shift and have room, those that run out first in front. It gives as
+    many as one transaction takes: ask again until there are none.
+    """
 
 class TeamServiceServicer(metaclass=_abc_1.ABCMeta):
     """The teams of one unit's desk."""
@@ -78,5 +90,23 @@ class TeamServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_team_pb2.ListTeamsResponse, _abc.Awaitable[_team_pb2.ListTeamsResponse]]:
         """Lists the teams, by name."""
+
+    @_abc_1.abstractmethod
+    def GetNextAssignment(
+        self,
+        request: _team_pb2.GetNextAssignmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_team_pb2.NextAssignment, _abc.Awaitable[_team_pb2.NextAssignment]]:
+        """Says whether tickets that wait for an agent can be given to one now, and when the next shift begins."""
+
+    @_abc_1.abstractmethod
+    def AssignWaitingTickets(
+        self,
+        request: _team_pb2.AssignWaitingTicketsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_team_pb2.AssignWaitingTicketsResponse, _abc.Awaitable[_team_pb2.AssignWaitingTicketsResponse]]:
+        """Gives tickets that wait to agents who are on shift and have room, those that run out first in front. It gives as
+        many as one transaction takes: ask again until there are none.
+        """
 
 def add_TeamServiceServicer_to_server(servicer: TeamServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
