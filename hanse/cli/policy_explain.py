@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.text import Text
 
-from hanse.cli import output
+from hanse.cli import output, policy_what_if
 from hanse.cli.clocks import clock_name, time_base
 from hanse.cli.connection import At
 from hanse.clock import utc_now
@@ -20,11 +20,11 @@ from hanse.policy import Standards
 from hanse.policy.explanation import (
     Explanation,
     Outcome,
-    ProviderExplained,
     RuleExplained,
     explain,
     explain_complaints,
 )
+from hanse.policy.routing_explained import RoutingExplained, explain_routing
 from hanse.policy.tuning import tuned
 from hanse.times import put_time
 from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, Policy
@@ -44,6 +44,8 @@ class Answer:
     """The clocks as they stand now; none for an instant that is past."""
     complaints: Sequence[RuleExplained] = ()
     """The rules for a complaint that is filed then, by what was in force, whatever governs the ticket's clocks."""
+    routing: RoutingExplained | None = None
+    """Who would be asked for an engagement then, by what was in force too; None where that can't be said."""
 
 
 def explain_ticket(at: At, ticket: str, time: datetime | None) -> Answer:
@@ -55,17 +57,14 @@ def explain_ticket(at: At, ticket: str, time: datetime | None) -> Answer:
         return Answer(governance, None, [])
     home = home_of(governance.ticket)
     standards = _standards(at, governance.policy, governance.override, home)
-    explanation = explain(standards, governance.facts, governance.current, time or utc_now())
+    explanation = explain(standards, governance.facts, governance.current)
     clocks = [] if time else _clocks_of(at, governance.ticket)
-    return Answer(governance, explanation, clocks, _complaints(at, governance, home))
-
-
-def _complaints(at: At, governance: rpc.Governance, home: str) -> Sequence[RuleExplained]:
-    """Explain what would be promised to somebody who complains then; nothing where no policy was in force."""
     if not governance.policy_in_force:
-        return []
+        return Answer(governance, explanation, clocks)
     in_force = _standards(at, governance.policy_in_force, governance.override_in_force, home)
-    return explain_complaints(in_force, governance.facts)
+    complaints = explain_complaints(in_force, governance.facts)
+    routing = explain_routing(in_force, governance.facts, governance.former_holders, time or utc_now())
+    return Answer(governance, explanation, clocks, complaints, routing)
 
 
 def _clocks_of(at: At, ticket: str) -> Sequence[pb.Clock]:
@@ -118,7 +117,7 @@ def as_dict(answer: Answer) -> dict[str, Any]:
         "service": output.as_dict(explanation.service) if explanation.service else None,
         **rules,
         "complaints": [asdict(rule) for rule in answer.complaints],
-        "providers": [asdict(provider) for provider in explanation.providers],
+        "routing": asdict(answer.routing) if answer.routing else None,
         "clocks": [output.as_dict(clock) for clock in answer.clocks],
     }
 
@@ -150,8 +149,10 @@ def show(answer: Answer) -> None:
         _show_table(_COMPLAINTS_TITLE, answer.complaints)
     for clock in answer.clocks:
         _show_clock(clock)
-    if answer.explanation:
-        _show_providers(answer.explanation.providers)
+    if answer.routing:
+        _show_routing(answer.routing)
+    elif answer.explanation and answer.governance.policy_in_force:
+        output.console.print(_NOBODY)
 
 
 def _show_rules(governance: rpc.Governance, explanation: Explanation) -> None:
@@ -172,12 +173,41 @@ def _show_table(title: str, rules: Sequence[RuleExplained]) -> None:
     output.table(title, ["rule", "says", "when", "here"], rows)
 
 
-def _show_providers(providers: Sequence[ProviderExplained]) -> None:
-    rows = (
-        (output.unit(each.unit), output.yes_no(each.eligible), "" if each.score is None else f"{each.score:g}")
-        for each in providers
+def _show_routing(routing: RoutingExplained) -> None:
+    """Print who would be asked for an engagement, for people."""
+    desks = (
+        (desk.path, desk.condition or "always", _marked(desk.outcome), ", ".join(map(output.unit, desk.units)) or "–")
+        for desk in routing.desks
     )
-    output.table("Who would be asked, first to last, nobody being busy", ["unit", "eligible", "score"], rows)
+    if routing.desks:
+        output.table("Shared desks: those that apply come before single units", ["desk", "when", "here", "asks"], desks)
+    units = (
+        (
+            output.unit(each.unit),
+            output.yes_no(each.eligible),
+            "" if each.score is None else f"{each.score:g}",
+            "had it before: passed over" if each.had_it_before else "",
+        )
+        for each in routing.providers
+    )
+    output.table("Who would be asked, first to last, nobody being busy", ["unit", "eligible", "score", ""], units)
+    output.console.print(f"asked first for a new engagement: {_first_asked(routing)}", style="bold")
+    output.console.print(_NOT_KNOWN, style="dim")
+
+
+_NOBODY = "Nobody can be asked for an engagement: the policy in force lists no other unit, or not the ticket's category"
+_NOT_KNOWN = (
+    "By the policy in force. Only headquarters knows how much each unit has to do, what the others have tuned for "
+    "themselves, and who has left the group."
+)
+
+
+def _first_asked(routing: RoutingExplained) -> str:
+    said = policy_what_if.asked_in_words(routing.asked, routing.desk, final=routing.final)
+    if routing.stopped:
+        returned = output.count(routing.returns, "time")
+        return f"{said}, since the ticket has returned {returned}: the limit is {routing.return_limit}"
+    return f"{said}, since nobody else can be" if routing.final else said
 
 
 def _in_words(value: object) -> str:

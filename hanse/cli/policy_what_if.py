@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
@@ -144,12 +145,13 @@ def _facts(verdict: pb.WhatIfVerdict) -> list[str]:
         f"late OLA, UC {verdict.late_agreements}",
         f"tier {verdict.tier}",
         f"tells {levels or 'nobody above'}",
-        f"asks {_asked(verdict)}",
+        f"asks {asked_in_words(verdict.asked_units, verdict.desk, final=verdict.final)}",
     ]
 
 
-def _asked(verdict: pb.WhatIfVerdict) -> str:
-    units = ", ".join(output.unit(unit) for unit in verdict.asked_units)
-    if verdict.desk:
-        return f"the shared desk {verdict.desk} ({units})"
-    return f"{units or 'nobody'}{', the final owner' if verdict.final else ''}"
+def asked_in_words(units: Iterable[str], desk: str, *, final: bool) -> str:
+    """Say who is asked first for an engagement."""
+    names = ", ".join(map(output.unit, units))
+    if desk:
+        return f"the shared desk {desk} ({names})"
+    return f"{names or 'nobody'}{', the final owner' if final else ''}"

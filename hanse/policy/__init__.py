@@ -32,6 +32,8 @@ A document goes through three states:
 | `histories` | what happened to a ticket, read from its events |
 | `standards` | the compiled document and its answers |
 | `routing` | who is asked next for an engagement |
+| `explanation`, `routing_explained` | why the answers are what they are, rule by rule |
+| `what_if` | what another policy would have made of a ticket |
 | `facts` | what conditions see of a ticket, gathered from its row, its message or its summary |
 | `tuning` | what a unit changes for itself, laid over the document as far as its bounds allow |
 | `store` | a service's copy of the versions in force; the only module here that knows a database |

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
 from google.protobuf.duration_pb2 import Duration
@@ -29,8 +28,6 @@ from hanse_protos.policy.v1.policy_pb2 import (
     TicketFacts,
 )
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
-
-NOBODY_IS_BUSY = 0
 
 
 class Outcome(StrEnum):
@@ -55,16 +52,6 @@ class RuleExplained:
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderExplained:
-    """A unit, and whether it would be asked for an engagement; the highest score is asked first."""
-
-    unit: str
-    eligible: bool
-    score: float | None
-    """With nothing else to do. None for who is not eligible."""
-
-
-@dataclass(frozen=True, slots=True)
 class Explanation:
     """Why a policy answers as it does for one ticket."""
 
@@ -78,11 +65,10 @@ class Explanation:
     """Whether its work may be suspended, None where the policy lets no work be."""
     ladder: Sequence[RuleExplained]
     hierarchy: Sequence[RuleExplained]
-    providers: Sequence[ProviderExplained]
 
 
-def explain(standards: Standards, facts: TicketFacts, current: ClockSituation, at: datetime) -> Explanation:
-    """Explain a policy's answers for a ticket at an instant, by its facts and by how it stands then.
+def explain(standards: Standards, facts: TicketFacts, current: ClockSituation) -> Explanation:
+    """Explain a policy's answers for a ticket, by its facts and by how it stands.
 
     Raises `ConditionFailed` and `UnitUnknown`.
     """
@@ -97,7 +83,6 @@ def explain(standards: Standards, facts: TicketFacts, current: ClockSituation, a
         _soft(standards, standing),
         list(_ladder(standards, situation)),
         list(_hierarchy(standards, situation)),
-        _providers(standards, facts, at),
     )
 
 
@@ -107,7 +92,7 @@ def _targets(standards: Standards, service: str, situation: Situation) -> Iterat
         path = f"targets[{target.id}]"
         promised = {promise.kind: promise for promise in standards.promises(target.id)}
         says = ", ".join(_says(words, promised[kind]) for kind, words in _PROMISED.items() if kind in promised)
-        outcome = Outcome.NOT_ASKED if found else _outcome(TICKET_SCOPE, target.when, path, situation)
+        outcome = Outcome.NOT_ASKED if found else outcome_of(TICKET_SCOPE, target.when, path, situation)
         found = found or outcome == Outcome.APPLIES
         yield RuleExplained(path, says, target.when, outcome)
 
@@ -131,7 +116,7 @@ def _agreements(standards: Standards, situation: Situation) -> Iterator[RuleExpl
         path, party = f"agreements[{agreement.id}]", (agreement.kind, agreement.supplier)
         promise = standards.agreement(agreement.id)
         words = " ".join(filter(None, (_AGREED[agreement.kind], agreement.supplier, "in")))
-        outcome = Outcome.NOT_ASKED if party in found else _outcome(CLOCK_SCOPE, agreement.when, path, situation)
+        outcome = Outcome.NOT_ASKED if party in found else outcome_of(CLOCK_SCOPE, agreement.when, path, situation)
         if outcome == Outcome.APPLIES:
             found.add(party)
         yield RuleExplained(path, _says(words, promise) if promise else words, agreement.when, outcome)
@@ -149,14 +134,14 @@ def _soft(standards: Standards, situation: Situation) -> RuleExplained | None:
         return None
     soft = standards.document.soft
     says = f"suspended with a review every {_time(soft.review_within)}, {_time(soft.cap)} in all"
-    return RuleExplained("soft", says, soft.when, _outcome(CLOCK_SCOPE, soft.when, "soft", situation))
+    return RuleExplained("soft", says, soft.when, outcome_of(CLOCK_SCOPE, soft.when, "soft", situation))
 
 
 def _ladder(standards: Standards, situation: Situation) -> Iterator[RuleExplained]:
     for i, rung in enumerate(standards.document.ladder):
         path = f"ladder[{i}]"
         says = f"{LadderStep.Action.Name(rung.action)} at {rung.at_percent} %"
-        yield RuleExplained(path, says, rung.when, _outcome(TICKET_SCOPE, rung.when, path, situation))
+        yield RuleExplained(path, says, rung.when, outcome_of(TICKET_SCOPE, rung.when, path, situation))
 
 
 def _hierarchy(standards: Standards, situation: Situation) -> Iterator[RuleExplained]:
@@ -165,7 +150,7 @@ def _hierarchy(standards: Standards, situation: Situation) -> Iterator[RuleExpla
         says = f"tell {HierarchyStep.Level.Name(step.level)} at {step.at_percent} % of the {kind}"
         if step.HasField("acknowledge_within"):
             says += f", and the level above where nobody acknowledges in {_time(step.acknowledge_within)}"
-        yield RuleExplained(path, says, step.when, _outcome(TICKET_SCOPE, step.when, path, situation))
+        yield RuleExplained(path, says, step.when, outcome_of(TICKET_SCOPE, step.when, path, situation))
 
 
 def explain_complaints(standards: Standards, known: TicketFacts) -> list[RuleExplained]:
@@ -174,7 +159,7 @@ def explain_complaints(standards: Standards, known: TicketFacts) -> list[RuleExp
     The ticket's clocks may follow another version, under which its facts are known. Of a category that this version
     does not have it knows nothing: then rules without a condition apply. Raises `ConditionFailed` and `UnitUnknown`.
     """
-    facts = _facts_under(standards, known)
+    facts = facts_under(standards, known)
     applying = standards.complaint_rule(facts)
     explained: list[RuleExplained] = []
     for rule in standards.document.complaints:
@@ -186,7 +171,7 @@ def explain_complaints(standards: Standards, known: TicketFacts) -> list[RuleExp
     return explained
 
 
-def _facts_under(standards: Standards, known: TicketFacts) -> TicketFacts | None:
+def facts_under(standards: Standards, known: TicketFacts) -> TicketFacts | None:
     """Return the facts of a ticket as another version of the policy sees them; None where it lacks the category."""
     try:
         return standards.facts(
@@ -220,21 +205,7 @@ def _time(value: Duration) -> str:
     return f"{days}d" if days and not rest else duration_to_text(value)
 
 
-def _outcome(scope: Scope, condition: str, path: str, situation: Situation) -> Outcome:
+def outcome_of(scope: Scope, condition: str, path: str, situation: Situation) -> Outcome:
+    """Ask one condition of the policy again. Raises `ConditionFailed`."""
     holds = Condition(scope, condition, f"{path}.when").holds(situation)
     return Outcome.APPLIES if holds else Outcome.DOES_NOT_HOLD
-
-
-def _providers(standards: Standards, facts: TicketFacts, at: datetime) -> list[ProviderExplained]:
-    """Return the units but the ticket's home, who would be asked first to the front."""
-    eligible = {profile.unit for profile in standards.eligible(facts, at)}
-    explained = [
-        ProviderExplained(
-            profile.unit,
-            profile.unit in eligible,
-            standards.score(facts, profile, NOBODY_IS_BUSY, at) if profile.unit in eligible else None,
-        )
-        for profile in standards.document.units
-        if profile.unit != facts.home
-    ]
-    return sorted(explained, key=lambda each: (not each.eligible, -(each.score or 0), each.unit))

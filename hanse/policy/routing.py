@@ -12,14 +12,14 @@ been asked, and `hanse policy explain` to say why. They know different things of
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from hanse.names import HEADQUARTERS
 from hanse.policy.standards import Standards
-from hanse_protos.policy.v1.policy_pb2 import TicketFacts
+from hanse_protos.policy.v1.policy_pb2 import SharedDesk, TicketFacts
 
 
 class Candidate(NamedTuple):
@@ -81,7 +81,7 @@ def next_candidate(standards: Standards, facts: TicketFacts, known: Known, at: d
         asked_desks, asked = {offer.desk for offer in offers}, {unit for offer in offers for unit in offer.units}
         left = [unit for unit in units if unit not in asked]
         for desk in desks:
-            members = tuple(unit for unit in left if unit in desk.units)
+            members = members_asked(desk, left)
             if desk.id not in asked_desks and members:
                 return Candidate(members, number, desk=desk.id)
         if left:
@@ -105,6 +105,11 @@ def units_asked(standards: Standards, facts: TicketFacts, known: Known, at: date
     """Return the units that can be asked in a round, by themselves or for their desk, the best first."""
     out = passed_over(standards, known)
     return [unit for unit in standards.candidates(facts, known.loads, at) if unit not in out]
+
+
+def members_asked(desk: SharedDesk, possible: Iterable[str]) -> tuple[str, ...]:
+    """Return who of a shared desk is asked, of the units that can be asked."""
+    return tuple(unit for unit in possible if unit in desk.units)
 
 
 def passed_over(standards: Standards, known: Known) -> frozenset[str]:

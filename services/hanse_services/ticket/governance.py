@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from google.protobuf.message import Message
@@ -93,6 +94,8 @@ def _at_home(session: Session, policies: PolicyStore, ticket: Ticket, at: dateti
         governance.holder = moments[-1].holder
         if governance.holder != home_of(ticket.name):
             governance.engagement = _handed_over_under(moments)
+        handed_over = (before.holder for before, after in pairwise(moments) if before.holder != after.holder)
+        governance.former_holders.extend(sorted({*handed_over}))
         if governance.policy:
             _put_facts(governance, session, policies, ticket, moments, at=None if is_now else at)
     return governance

@@ -98,7 +98,9 @@ async def test_what_governs_a_ticket_is_explained_rule_by_rule(desk: Desk) -> No
         r"hierarchy\[3\] +tell HEADQUARTERS at 200 % of the resolution +always +applies",
         r"complaints\[every\] +UNIT_MANAGER \(shanghai-office\), then HEADQUARTERS .* in 8h.* always +applies",
         r"Response: 4:00:00 by p3",
+        r"desks\[accounts\] .* does not hold +–",
         r"hq +yes +110",
+        r"asked first for a new engagement: hq\n",
     ):
         assert re.search(words, shown.printed), words
     answer = json.loads(program.printed)
@@ -109,6 +111,7 @@ async def test_what_governs_a_ticket_is_explained_rule_by_rule(desk: Desk) -> No
     )
     assert [rule["path"] for rule in answer["complaints"]] == ["complaints[key-customer]", "complaints[every]"]
     assert {rule["outcome"] for rule in answer["agreements"]} == {"applies", "does not hold"}
+    assert (answer["routing"]["asked"], answer["routing"]["version"]) == (["units/hq"], 1)
     assert (too_early.status, "the ticket was opened at" in too_early.complained) == (1, True)
 
 

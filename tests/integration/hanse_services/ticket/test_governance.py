@@ -74,6 +74,7 @@ async def test_while_a_provider_works_the_minute_is_the_providers_and_the_policy
         (SHANGHAI, "always", ""),
     ]
     assert {each.policy for each in found} == {"policies/1"} == {found[1].engagement_policy}
+    assert [each.former_holders for each in found] == [[], [SHANGHAI], [MUNICH, SHANGHAI]]
 
 
 async def test_what_the_conditions_saw_is_told_for_a_minute_that_is_past(desk: Desk) -> None:

@@ -132,6 +132,7 @@ class Governance(_message.Message):
     OVERRIDE_IN_FORCE_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
     CURRENT_FIELD_NUMBER: _builtins.int
+    FORMER_HOLDERS_FIELD_NUMBER: _builtins.int
     ticket: _builtins.str
     """The ticket."""
     policy: _builtins.str
@@ -162,6 +163,10 @@ class Governance(_message.Message):
     def current(self) -> _policy_pb2.ClockSituation:
         """How it stood, as conditions on clocks saw it; set where the facts are."""
 
+    @_builtins.property
+    def former_holders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The units that had had it and gave it away, in any order, which routing may pass over; only in its home unit, where its history is there."""
+
     def __init__(
         self,
         *,
@@ -177,10 +182,11 @@ class Governance(_message.Message):
         override_in_force: _builtins.str = ...,
         facts: _policy_pb2.TicketFacts | None = ...,
         current: _policy_pb2.ClockSituation | None = ...,
+        former_holders: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "facts", b"facts", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar", b"calendar", "current", b"current", "engagement", b"engagement", "engagement_policy", b"engagement_policy", "facts", b"facts", "holder", b"holder", "override", b"override", "override_in_force", b"override_in_force", "policy", b"policy", "policy_in_force", b"policy_in_force", "ticket", b"ticket", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar", b"calendar", "current", b"current", "engagement", b"engagement", "engagement_policy", b"engagement_policy", "facts", b"facts", "former_holders", b"former_holders", "holder", b"holder", "override", b"override", "override_in_force", b"override_in_force", "policy", b"policy", "policy_in_force", b"policy_in_force", "ticket", b"ticket", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -156,7 +156,8 @@ def test_where_nobody_is_eligible_the_final_owner_is_asked() -> None:
 
 
 def test_a_shared_desk_that_takes_the_ticket_is_asked_before_single_units() -> None:
-    under = policy(rest="desks: [{id: displays, units: [units/hq, units/shanghai, units/munich]}]")
+    everybody = POLICY.replace("skills: []", "skills: [display-repair]")
+    under = policy(rest="desks: [{id: displays, units: [units/hq, units/shanghai, units/munich]}]", text=everybody)
     verdict = judged(under=under)
     assert (verdict.desk, verdict.asked, verdict.provider) == ("displays", ("units/hq", MUNICH), "")
 
