@@ -109,6 +109,17 @@ def _complaints(standards: Standards) -> Iterator[Finding]:
             yield f"complaints[{i}].when", "no ticket ever meets this: correct the condition, or drop the rule"
 
 
+def _complaints_begin(standards: Standards) -> Iterator[Finding]:
+    """Find complaints that would not go past the desk that they are about."""
+    for i, rule in enumerate(standards.document.complaints):
+        if rule.first_level == HierarchyStep.DESK_LEAD:
+            yield (
+                f"complaints[{i}].first_level",
+                "the desk's lead answers for the work that is complained about: let it begin with UNIT_MANAGER, which "
+                "is the default, or HEADQUARTERS",
+            )
+
+
 def _answers_to_complaints(standards: Standards) -> Iterator[Finding]:
     """Find what headquarters and the units could not read of a complaint that headquarters answers."""
     document = standards.document
@@ -322,5 +333,6 @@ def _answer(ask: Callable[[Question], Answer], question: Question) -> Answer | N
 
 
 CHECKS: tuple[Check, ...] = (
-    _targets, _ladder, _hierarchy, _complaints, _answers_to_complaints, _agreements, _routing, _desks,
+    _targets, _ladder, _hierarchy, _complaints, _complaints_begin, _answers_to_complaints, _agreements, _routing,
+    _desks,
 )  # fmt: skip

@@ -32,10 +32,11 @@ def clock(
     *,
     state: ticket.Clock.State.ValueType = ticket.Clock.RUNNING,
     kind: ticket.Clock.Kind.ValueType = RESOLUTION,
+    version: int = 3,
 ) -> ticket.ClockSummary:
     """Return a clock that runs out, stands, or has stopped after so many hours."""
     found = ticket.ClockSummary(
-        kind=kind, number=1, state=state, target="every", policy_version=3, target_duration=duration(TARGET)
+        kind=kind, number=1, state=state, target="every", policy_version=version, target_duration=duration(TARGET)
     )
     at = OCCUR_TIME + timedelta(hours=hours)
     if state == ticket.Clock.RUNNING:
@@ -49,10 +50,12 @@ def clock(
     return found
 
 
-async def tell(unit: Unit, number: int, *clocks: ticket.ClockSummary, repaired: bool = False) -> None:
+async def tell(
+    unit: Unit, number: int, *clocks: ticket.ClockSummary, repaired: bool = False, service: str = ""
+) -> None:
     """Let a unit tell where a ticket's clocks stand."""
     name = f"{unit.name}/tickets/t{number}"
-    after = summary(name, clocks=clocks)
+    after = summary(name, clocks=clocks, service=service)
     await unit.tell((name, (told.TicketClocksRepaired if repaired else told.TicketAssigned)(ticket=after)))
 
 
@@ -150,21 +153,23 @@ async def test_a_clock_that_a_repair_took_away_is_gone(group: Group, munich: Uni
     assert await queue(group) == ["t1"]
 
 
-async def test_the_group_s_attainment_agrees_with_a_count_by_hand(group: Group, munich: Unit, shanghai: Unit) -> None:
+async def test_the_group_s_attainment_by_service_and_policy_version_agrees_with_a_count_by_hand(
+    group: Group, munich: Unit, shanghai: Unit
+) -> None:
     chance = random.Random(5)  # noqa: S311 - a seed, not a secret.
-    counted: Counter[tuple[str, bool]] = Counter()
+    counted: Counter[tuple[tuple[str, int, str, int], bool]] = Counter()
     for unit in (munich, shanghai):
         for number in range(30):
             hours = chance.randrange(1, 20)
             state = ticket.Clock.BREACHED if hours > 10 else ticket.Clock.MET
-            counted[unit.name, state == ticket.Clock.MET] += 1
-            await tell(unit, number, clock(hours, state=state))
+            service, version = chance.choice(["displays", "parts"]), chance.choice([3, 4])
+            counted[(unit.name, 2, service, version), state == ticket.Clock.MET] += 1
+            await tell(unit, number, clock(hours, state=state, version=version), service=service)
         await unit.caught_up()
-    request = pb.GetGroupAttainmentRequest(
-        parent="units/-", group_by=[attainment_pb2.BY_UNIT, attainment_pb2.BY_TIER, attainment_pb2.BY_POLICY_VERSION]
-    )
+    columns = ("unit", "tier", "service", "policy_version")
+    dimensions = [attainment_pb2.AttainmentDimension.Value(f"BY_{column.upper()}") for column in columns]
+    request = pb.GetGroupAttainmentRequest(parent="units/-", group_by=dimensions)
     report = await group.hq.database.read(get_group_attainment, request)
-    assert {(row.unit, row.tier, row.policy_version): (row.met, row.breached) for row in report.rows} == {
-        (unit.name, 2, 3): (counted[unit.name, True], counted[unit.name, False]) for unit in (munich, shanghai)
-    }
+    found = {tuple(getattr(row, column) for column in columns): (row.met, row.breached) for row in report.rows}
+    assert found == {place: (counted[place, True], counted[place, False]) for place, _ in counted}
     assert report.total.met + report.total.breached == 60

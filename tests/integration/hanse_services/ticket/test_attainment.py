@@ -11,11 +11,17 @@ from typing import Any
 import pytest
 
 from hanse.identity import Role
+from hanse.policy import load_yaml
+from hanse.policy.store import PolicyStore
 from hanse.times import timestamp
+from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import attainment_pb2 as rpc
 from hanse_protos.ticket.v1 import attainment_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from tests.integration.hanse_services.ticket.desk import MONDAY, Desk, refused
+from hanse_protos.ticket.v1.repair_pb2 import RepairTicketsRequest
+from hanse_protos.ticket.v1.repair_pb2_grpc import RepairServiceStub
+from hanse_services.ticket.model import SCHEMA
+from tests.integration.hanse_services.ticket.desk import MONDAY, POLICY_YAML, Desk, new_request_id, refused
 
 TICKETS = 25
 Key = tuple[Any, ...]
@@ -33,12 +39,13 @@ async def attainment(
     return await stubs.AttainmentServiceStub(desk.caller.channel(Role.LEAD)).GetAttainment(request)
 
 
-async def live(desk: Desk) -> list[pb.Ticket]:
-    """Let some tickets live: solved sooner or later, some never, some climbed before."""
+async def live(desk: Desk, *services: str, count: int = TICKETS) -> list[pb.Ticket]:
+    """Let some tickets live: solved sooner or later, some never, some climbed before; of any of some services."""
     chance = random.Random(4)  # noqa: S311 - a seed, not a secret.
     tickets = []
-    for _ in range(TICKETS):
-        name = (await desk.open(priority=chance.choice([pb.P1, pb.P2]))).name
+    for number in range(count):
+        service = services[number % len(services)] if services else ""
+        name = (await desk.open(priority=chance.choice([pb.P1, pb.P2]), service=service)).name
         if chance.random() < 0.4:
             await desk.do("EscalateTicket", name)
         desk.clock.advance(minutes=chance.randrange(90))
@@ -93,6 +100,32 @@ async def test_attainment_agrees_with_a_count_by_hand(desk: Desk) -> None:
     whole = counted(tickets, lambda _ticket, _clock: ())[()]
     assert (found.total.met, found.total.breached) == whole[:2]
     assert found.total.met > 0 < found.total.breached
+
+
+STRICTER_YAML = POLICY_YAML.replace(
+    "services:\n  - {id: displays,", "services:\n  - {id: displays, targets: [strict],"
+).replace("targets:\n", "targets:\n  - {id: strict, response: 1h, resolution: 4h}\n", 1)
+STRICTER = Policy(name="policies/2", version=2, document=load_yaml(STRICTER_YAML))
+"""A second version, which promises more for one of the two services."""
+
+
+async def test_by_service_and_over_several_policy_versions_it_agrees_with_a_count_by_hand(desk: Desk) -> None:
+    before = await live(desk, "displays", "on-site", count=12)
+    await desk.runtime.database.write(PolicyStore(SCHEMA).enact, STRICTER)
+    after = await live(desk, "displays", "on-site", count=12)
+    # What is put under another version counts as that one's from then on.
+    moved = [ticket.name for ticket in before[:4]]
+    request = RepairTicketsRequest(parent=desk.unit, names=moved, policy_version=2, request_id=new_request_id())
+    await RepairServiceStub(desk.caller.channel(Role.LEAD)).RepairTickets(request)
+    tickets = [*[await desk.do("CommentTicket", name) for name in moved], *before[4:], *after]
+
+    dimensions = rpc.BY_SERVICE, rpc.BY_POLICY_VERSION, rpc.BY_TARGET, rpc.BY_KIND
+    found = reported(await attainment(desk, *dimensions), "service", "policy_version", "target", "kind")
+    by_hand = counted(tickets, lambda ticket, clock: (ticket.service, ticket.policy_version, clock.target, clock.kind))
+    assert found == by_hand
+    assert {place[:3] for place in found} == {
+        ("displays", 1, "every"), ("on-site", 1, "every"), ("displays", 2, "strict"), ("on-site", 2, "every"),
+    }  # fmt: skip
 
 
 async def test_every_dimension_is_shown_and_counts_the_same_in_all(desk: Desk) -> None:

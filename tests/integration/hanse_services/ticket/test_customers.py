@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from hanse.identity import Role
+from hanse.policy import load_yaml
+from hanse.policy.store import PolicyStore
+from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import service_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from tests.integration.hanse_services.ticket.desk import Desk, new_request_id, refused
+from hanse_services.ticket.model import SCHEMA
+from tests.integration.hanse_services.ticket.desk import POLICY_YAML, Desk, new_request_id, refused
 
 CHEN = "C-2001"
 
@@ -65,3 +70,32 @@ async def test_a_service_that_nobody_offers_is_refused(desk: Desk) -> None:
     with refused() as refusal:
         await desk.open(service="gold")
     assert refusal.reason == "SERVICE_UNKNOWN"
+
+
+CLASSES_YAML = POLICY_YAML.replace(
+    "targets:\n",
+    """targets:
+  - {id: key, when: 'ticket.customer_class in ["VVIP", "VIP"]', response: 30m, resolution: 5h}
+  - {id: prospect, when: 'ticket.customer_class == "PROSPECTIVE"', response: 15m, resolution: 40h}
+""",
+    1,
+)
+
+
+async def test_each_class_of_customers_has_the_clocks_of_its_own_target_the_prospective_among_them(desk: Desk) -> None:
+    classes = Policy(name="policies/2", version=2, document=load_yaml(CLASSES_YAML))
+    await desk.runtime.database.write(PolicyStore(SCHEMA).enact, classes)
+    promised = {}
+    for customer_class in (pb.VVIP, pb.VIP, pb.ORDINARY, pb.PROSPECTIVE):
+        contact = pb.Contact(reference=f"C-{customer_class}", customer_class=customer_class)
+        clocks = (await desk.open(contact=contact)).clocks
+        name = pb.CustomerClass.Name(customer_class)
+        promised[name] = [(clock.target, clock.target_duration.ToTimedelta()) for clock in clocks]
+    hour = timedelta(hours=1)
+    key = [("key", hour / 2), ("key", 5 * hour)]
+    assert {name: sorted(found) for name, found in promised.items()} == {
+        "VVIP": key,
+        "VIP": key,
+        "ORDINARY": [("every", hour), ("every", 10 * hour)],
+        "PROSPECTIVE": [("prospect", hour / 4), ("prospect", 40 * hour)],
+    }

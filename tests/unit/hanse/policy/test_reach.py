@@ -144,3 +144,12 @@ def test_complaints_that_nobody_could_read_where_they_are_answered_are_named() -
         ("sharing", "headquarters can't read the complaints that come to it"),
         ("sharing", "units can't read what headquarters answers to complaints"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("level", "paths"),
+    [("DESK_LEAD", ["complaints[1].first_level"]), ("UNIT_MANAGER", []), ("HEADQUARTERS", [])],
+)
+def test_complaints_that_would_not_go_past_the_desk_are_named(level: str, paths: list[str]) -> None:
+    rules = COMPLAINTS.replace("WHEN", 'ticket.priority == "P1"').replace("40h", f"40h, first_level: {level}")
+    assert [path for path, _ in found(rules + READ)] == paths

@@ -216,6 +216,19 @@ def test_who_works_sooner_can_be_asked_first() -> None:
     assert sooner.candidates(facts(sooner), {}, datetime(2026, 11, 24, 6, 30, tzinfo=UTC))[0] == "units/munich"
 
 
+def test_who_speaks_the_customers_language_can_be_asked_first_whatever_there_is_to_do() -> None:
+    speaking = routed(score="(ticket.language in provider.languages ? 100 : 0) - load")
+    loads = {"units/munich": 15, "units/hq": 40}
+    asked = {language: speaking.candidates(facts(speaking, language=language), loads, NOW) for language in ("de", "zh")}
+    assert asked == {"de": ["units/munich", "units/hq"], "zh": ["units/hq", "units/munich"]}
+
+
+def test_who_does_not_speak_the_customers_language_can_be_left_out() -> None:
+    speaking = routed(eligible="ticket.skill in provider.skills && ticket.language in provider.languages")
+    asked = {language: speaking.candidates(facts(speaking, language=language), {}, NOW) for language in ("de", "zh")}
+    assert asked == {"de": ["units/munich", "units/hq"], "zh": ["units/hq"]}
+
+
 def test_who_costs_less_can_be_asked_first() -> None:
     document = PolicyDocument()
     document.CopyFrom(DEMO)

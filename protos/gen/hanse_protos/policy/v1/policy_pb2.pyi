@@ -1030,7 +1030,7 @@ class ComplaintRule(_message.Message):
     when: _builtins.str
     """The condition on the ticket that it is about, CEL over `ticket` and `home`; empty holds always."""
     first_level: Global___HierarchyStep.Level.ValueType
-    """The level that it begins at; not said: the unit's manager. It never begins in a tier."""
+    """The level that it begins at; not said: the unit's manager, who is above every tier. It never begins in a tier."""
     time: Global___ClockRule.Time.ValueType
     """Which time counts: working time of the unit whose level has it, unless this says elapsed time."""
     @_builtins.property
