@@ -44,6 +44,7 @@ class Happening(StrEnum):
     CLIMBED = "climbed"
     ASKED = "the customer wrote"
     ENGAGED = "another unit was asked for"
+    DISENGAGED = "its engagement was over"
     PAUSED = "paused"
     RESUMED = "resumed"
     HANDED_OVER = "handed over"
@@ -236,7 +237,7 @@ def _after(before: Moment, change: Change) -> Moment | None:
             leads_somewhere, changed = True, {"assignee": change.assignee, "tier": change.tier or before.tier}
             changed["state"] = pb.IN_PROGRESS if before.state == pb.NEW else before.state
         case Happening.ENGAGED:
-            leads_somewhere, changed["state"] = before.state == pb.NEW, pb.IN_PROGRESS
+            changed["state"] = pb.IN_PROGRESS if before.state == pb.NEW else before.state
         case Happening.REVIEW_DUE:
             leads_somewhere = before.suspended
         case Happening.RECLASSIFIED:
@@ -315,6 +316,8 @@ _READERS: dict[type[Message], Callable[[Event, Any], Change | None]] = {
     told.TicketCommented: _commented,
     told.TicketAssigned: lambda event, fact: _change(Happening.TAKEN, event, assignee=sys.intern(fact.assignee)),
     told.EngagementRequested: _simple(Happening.ENGAGED),
+    told.EngagementConfirmed: _simple(Happening.DISENGAGED),
+    told.EngagementWithdrawn: _simple(Happening.DISENGAGED),
     told.TicketEscalated: lambda event, fact: _change(Happening.CLIMBED, event, tier=fact.ticket.tier),
     told.TicketPaused: lambda event, fact: _change(
         Happening.PAUSED, event, waiting_for=fact.waiting_for, supplier=fact.supplier

@@ -30,6 +30,8 @@ from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
 
 PEOPLE = "/agents/"
 """What the names of people at a desk have in them; the policy's own steps are done by the unit's workers."""
+BY_THE_LADDER = frozenset({Happening.CLIMBED, Happening.ENGAGED})
+"""What the ladder does, and people may do too."""
 NOBODY = Candidate((), 0)
 
 
@@ -46,8 +48,8 @@ def judge(regime: Regime, history: TicketHistory, now: datetime) -> Verdict:
 
 
 def _by_people(history: TicketHistory) -> TicketHistory:
-    """Return a history without the climbs that the policy of the time had it do."""
-    noted = [change for change in history.noted if change.what != Happening.CLIMBED or PEOPLE in change.actor]
+    """Return a history without what the ladder of the time had it do."""
+    noted = [change for change in history.noted if change.what not in BY_THE_LADDER or PEOPLE in change.actor]
     return replace(history, noted=noted)
 
 
@@ -60,6 +62,8 @@ class _Judged(Run):
         self._home = home_of(ticket.name)
         self._climbs = 0
         self._asked = NOBODY
+        self._is_engaged = False
+        """Whether people have asked for an engagement that is not over: then the ladder asks for none."""
         self._levels: dict[str, None] = {}
 
     def run_until(self, at: datetime) -> None:
@@ -69,8 +73,14 @@ class _Judged(Run):
             self._do(*due)
 
     def follow(self, moment: Moment) -> None:
-        """Let the clocks follow a moment. Nobody takes a ticket back down that the ladder has lifted."""
-        super().follow(replace(moment, tier=max(moment.tier, self.ticket.tier)))
+        """Let the clocks follow a moment. What the ladder has lifted, or begun, nobody takes back."""
+        match moment.change.what:
+            case Happening.ENGAGED:
+                self._is_engaged = True
+            case Happening.DISENGAGED:
+                self._is_engaged = False
+        state = self.ticket.state if moment.state == pb.NEW else moment.state
+        super().follow(replace(moment, state=state, tier=max(moment.tier, self.ticket.tier)))
 
     def verdict(self) -> Verdict:
         """Return what has come of it."""
@@ -128,8 +138,9 @@ class _Judged(Run):
             return
         if action == LadderStep.CLIMB or not self._standards.lists_others(self._home):
             self._climb(at)
-        elif self._asked == NOBODY:
+        elif self._asked == NOBODY and not self._is_engaged:
             self._asked = self._first_asked(at)
+            self._begin_work(at)
 
     def _first_asked(self, at: datetime) -> Candidate:
         """Return whom headquarters would ask first, by all that the log tells of the ticket's way until then."""
@@ -141,7 +152,13 @@ class _Judged(Run):
         if self.ticket.tier < TOP_TIER:
             self.ticket.tier, self.ticket.assignee = self.ticket.tier + 1, ""
             self._climbs += 1
-            self._settle(at)
+            self._begin_work(at)
+
+    def _begin_work(self, at: datetime) -> None:
+        """Let the clocks follow what the ladder did: a new ticket is one that is worked on from then on."""
+        if self.ticket.state == pb.NEW:
+            self.ticket.state = pb.IN_PROGRESS
+        self._settle(at)
 
     def _tell(self, level: HierarchyStep.Level.ValueType, clock: Clock, step: Step) -> None:
         kind = pb.Clock.Kind.Name(clock.kind)

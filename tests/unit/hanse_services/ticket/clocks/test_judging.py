@@ -118,6 +118,19 @@ def test_what_the_ladder_did_is_played_anew_and_what_people_did_stays() -> None:
     assert [(verdict.tier, verdict.climbs) for verdict in verdicts] == [(1, 0), (2, 0)]
 
 
+def test_while_people_have_an_engagement_that_is_not_over_the_ladder_asks_for_none() -> None:
+    asked = [happened(Happening.ENGAGED, 1), happened(Happening.DISENGAGED, 2)]
+    by_ladder = happened(Happening.ENGAGED, 1, WORKER)
+    found = [judged(*changes).provider for changes in (asked[:1], asked, [by_ladder])]
+    assert found == ["", MUNICH, MUNICH]
+
+
+def test_a_ticket_that_the_ladder_lifts_is_worked_on_from_then_on() -> None:
+    new = policy('clocks: {resolution: {cancel: \'current.state == "NEW" && current.holder == "units/munich"\'}}')
+    handed_over = [happened(Happening.HANDED_OVER, hours, unit=MUNICH) for hours in (3, 5)]
+    assert [judged(change, under=new).resolution_breached for change in handed_over] == [False, True]
+
+
 def test_what_is_reached_while_another_unit_holds_the_ticket_is_not_climbed() -> None:
     assert judged(happened(Happening.HANDED_OVER, 1, unit=MUNICH)).tier == 1
 
