@@ -25,6 +25,7 @@ A document goes through three states:
 | `rehearsal` | the conditions, tried out before a real ticket meets them |
 | `cost` | what an expression may not do, so that it stays cheap |
 | `conditions` | CEL: a thin layer over a young library |
+| `unanswered` | what becomes of a condition that has no answer for a ticket |
 | `public_holidays` | which days a country takes off, and which weekends it works instead |
 | `calendar` | working time between two instants, and the instant after so much of it |
 | `promises` | the clocks that a target starts |
@@ -39,8 +40,9 @@ A document goes through three states:
 | `store` | a service's copy of the versions in force; the only module here that knows a database |
 
 When something fails, it fails typed: `PolicyInvalid` while a document is written or compiled, and one of the errors in
-`hanse.policy.errors` while it is evaluated. A condition that fails on a ticket raises; it never counts as false,
-because a ticket that quietly loses its target is worse than one that loudly has none.
+`hanse.policy.errors` while it is evaluated. A condition that has no answer for a ticket (a number read out of a text
+that has none) stops nothing: it does not hold for that ticket, which is the side on which least happens (`conditions`),
+and it is counted, warned of and shown in the explanations, so that the next version can correct it.
 """
 
 from hanse.policy.calendar import WorkingCalendar

@@ -7,7 +7,25 @@ This is all that the rest knows of `cel-expr-python`, a young library around cel
 - Parsing stops at 32 levels of nesting, and running stops at an iteration budget that nested comprehensions use up
   together. Neither limit can be set from Python; the tests pin that both are there.
 - What goes wrong while running comes back as a *value* whose type is ERROR (a division by zero, an index out of range),
-  save for the budget, which raises. Here both raise `ConditionFailed`.
+  save for the budget, which raises. Both mean that there is no answer; `hanse.policy.unanswered` says what becomes of
+  such a condition.
+
+Not holding is the side on which a mistake does least, so a rule is written to give something when its condition holds,
+never when it does not:
+
+| Without an answer | |
+|---|---|
+| a target, an agreement, a rate, a rule for complaints | the next is asked; of rates and of rules there is a last one |
+| `start` of a clock | it does not start yet, and is asked again with each change |
+| `pause` | the clock runs |
+| `cancel`, `reset` | the clock goes on |
+| suspended work | may not be suspended, so the clocks run |
+| a rung, a level | nobody climbs or is told by it; other rungs, warnings and the breach come all the same |
+| a shared desk | does not take the ticket |
+| `eligible`, of a provider | it is not asked; the final owner takes what nobody else can be asked for |
+| the score of a provider | it is asked after all that have one |
+
+Which text leaves a unit depends on no condition (`SharingRule`), so none without an answer can release any.
 
 A `Scope` is the list of variables that a kind of rule may use, so `provider` in a service target does not compile
 either. CEL's language definition: https://github.com/google/cel-spec/blob/master/doc/langdef.md
@@ -25,10 +43,14 @@ from google.protobuf import descriptor_pool
 
 from hanse.errors import PolicyInvalid
 from hanse.policy.errors import ConditionFailed
+from hanse.policy.unanswered import Unanswered, disregard
 from hanse_protos.policy.v1.policy_pb2 import ClockSituation, TicketFacts, UnitProfile
 
 # As long as the contract allows a condition to be; compiling one of this size stays under 10 ms.
 MAX_EXPRESSION_CHARACTERS = 2_000
+
+LOWEST_SCORE = -math.inf
+"""What a provider without a score has: it is asked last, rather than never."""
 
 Fact: TypeAlias = TicketFacts | UnitProfile | ClockSituation | int | float | bool
 
@@ -52,16 +74,25 @@ class Situation:
 class Condition:
     """A boolean expression that has passed the type check; an empty one holds always."""
 
-    def __init__(self, scope: Scope, text: str, path: str) -> None:
+    def __init__(self, scope: Scope, text: str, path: str, unanswered: Unanswered = disregard) -> None:
         """Compile `text`; `path` is its place in the document, for errors. Raises `PolicyInvalid`."""
         self.path = path
         self.text = text.strip()
+        self._unanswered = unanswered
         self.unconditional = is_unconditional(text)
         self._program = scope.program(text.strip() or "true", path)
         if self._program.return_type() != cel.Type.BOOL:
             raise invalid(path, f"the condition is a {self._program.return_type()}: it has to be true or false")
 
     def holds(self, situation: Situation) -> bool:
+        """Tell whether the condition holds. Without an answer it does not, and whoever listens hears of it."""
+        try:
+            return self.answer(situation)
+        except ConditionFailed as failed:
+            self._unanswered(failed)
+            return False
+
+    def answer(self, situation: Situation) -> bool:
         """Tell whether the condition holds. Raises `ConditionFailed` where it has no answer."""
         if self.unconditional:
             return True
@@ -82,14 +113,23 @@ def mentions(text: str, variable: str) -> bool:
 class Score:
     """A numeric expression that has passed the type check: the higher, the earlier a provider is asked."""
 
-    def __init__(self, scope: Scope, text: str, path: str) -> None:
+    def __init__(self, scope: Scope, text: str, path: str, unanswered: Unanswered = disregard) -> None:
         """Compile `text`; `path` is its place in the document, for errors. Raises `PolicyInvalid`."""
         self.path = path
+        self._unanswered = unanswered
         self._program = scope.program(text, path)
         if not any(self._program.return_type() == number for number in (cel.Type.INT, cel.Type.DOUBLE)):
             raise invalid(path, f"the score is a {self._program.return_type()}: it has to be a number")
 
     def of(self, situation: Situation) -> float:
+        """Give the score; the lowest of all where there is none, or where it can't be ordered."""
+        try:
+            return self.answer(situation)
+        except ConditionFailed as failed:
+            self._unanswered(failed)
+            return LOWEST_SCORE
+
+    def answer(self, situation: Situation) -> float:
         """Give the score. Raises `ConditionFailed` where there is none, or where it can't be ordered."""
         answer = _run(self._program, situation, self.path)
         if isinstance(answer, int | float) and math.isfinite(answer):

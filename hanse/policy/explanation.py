@@ -37,6 +37,8 @@ class Outcome(StrEnum):
     DOES_NOT_HOLD = "does not hold"
     NOT_ASKED = "not asked"
     """A rule before it applies already."""
+    NO_ANSWER = "no answer"
+    """Its condition can't be evaluated for this ticket; it counts as not holding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class RuleExplained:
     condition: str
     """CEL; empty where it always holds."""
     outcome: Outcome
+    problem: str = ""
+    """Why the condition has no answer, where it has none."""
 
 
 @dataclass(frozen=True, slots=True)

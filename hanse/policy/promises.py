@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 
 from hanse.policy.conditions import CLOCK_SCOPE, Condition
+from hanse.policy.unanswered import Unanswered
 from hanse_protos.policy.v1.policy_pb2 import Agreement, ClockRule, ServiceTarget
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
 
@@ -75,7 +76,7 @@ AGREED_KINDS: dict[Agreement.Kind.ValueType, Clock.Kind.ValueType] = {
 """The kind of clock that each kind of agreement starts."""
 
 
-def agreed_in(agreement: Agreement, path: str) -> Agreed:
+def agreed_in(agreement: Agreement, path: str, unanswered: Unanswered) -> Agreed:
     """Compile an agreement; `path` is its place in the document. Raises `PolicyInvalid`."""
     promise = Promise(
         kind=AGREED_KINDS[agreement.kind],
@@ -83,12 +84,12 @@ def agreed_in(agreement: Agreement, path: str) -> Agreed:
         duration=agreement.duration.ToTimedelta(),
         elapsed=agreement.clock.time == ClockRule.ELAPSED,
         warn_percents=tuple(agreement.warn_percents),
-        rules=_compiled(agreement.clock, f"{path}.clock"),
+        rules=_compiled(agreement.clock, f"{path}.clock", unanswered),
     )
-    return Agreed(promise, Condition(CLOCK_SCOPE, agreement.when, f"{path}.when"), agreement.supplier)
+    return Agreed(promise, Condition(CLOCK_SCOPE, agreement.when, f"{path}.when", unanswered), agreement.supplier)
 
 
-def promises_of(target: ServiceTarget, path: str) -> Iterator[Promise]:
+def promises_of(target: ServiceTarget, path: str, unanswered: Unanswered) -> Iterator[Promise]:
     """Yield the clocks that a target starts, in the order of their kinds; `path` is its place in the document.
 
     Raises `PolicyInvalid` for a condition that does not compile.
@@ -102,12 +103,12 @@ def promises_of(target: ServiceTarget, path: str) -> Iterator[Promise]:
                 duration=getattr(target, field).ToTimedelta(),
                 elapsed=rule.time == ClockRule.ELAPSED,
                 warn_percents=tuple(target.warn_percents),
-                rules=_compiled(rule, f"{path}.clocks.{field}"),
+                rules=_compiled(rule, f"{path}.clocks.{field}", unanswered),
             )
 
 
-def _compiled(rule: ClockRule, path: str) -> Rules:
-    return Rules(**{name: Condition(CLOCK_SCOPE, text, at) for name, text, at in conditions_of(rule, path)})
+def _compiled(rule: ClockRule, path: str, unanswered: Unanswered) -> Rules:
+    return Rules(**{name: Condition(CLOCK_SCOPE, text, at, unanswered) for name, text, at in conditions_of(rule, path)})
 
 
 def conditions_of(rule: ClockRule, path: str) -> Iterator[tuple[str, str, str]]:

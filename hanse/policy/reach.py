@@ -13,10 +13,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import product
 from math import prod
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from hanse.policy.conditions import CLOCK_SCOPE, mentions
-from hanse.policy.errors import ConditionFailed
 from hanse.policy.findings import MAX_PROBLEMS, Finding
 from hanse.policy.notation import duration_to_text
 from hanse.policy.promises import AGREED_KINDS, FIELDS, Promise
@@ -30,7 +29,6 @@ from hanse_protos.policy.v1.policy_pb2 import (
     PolicyProblem,
     SharingRule,
     TicketFacts,
-    UnitProfile,
 )
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
 
@@ -43,8 +41,6 @@ MAX_OPENING_TIMES = 10
 INSIDE = (Clock.TIER_WORK, Clock.ENGAGEMENT_WORK)
 """The clocks of what is agreed inside the group."""
 
-Question = TypeVar("Question")
-Answer = TypeVar("Answer")
 Check: TypeAlias = Callable[[Standards], Iterator[Finding]]
 
 
@@ -62,7 +58,7 @@ def _targets(standards: Standards) -> Iterator[Finding]:
     """Find targets that no ticket has: nothing meets them, or earlier ones always come first."""
     targets = standards.document.targets
     tickets = _tickets(standards, [target.when for target in targets], {"service"})
-    reached = {found.id for ticket in tickets if (found := _answer(standards.target_for, ticket))}
+    reached = {found.id for ticket in tickets if (found := standards.target_for(ticket))}
     for i, target in enumerate(targets if tickets else ()):
         if _is_endless(target.when):
             # It may or may not hold for any ticket, so what it leaves to those after it is not known.
@@ -101,7 +97,7 @@ def _complaints(standards: Standards) -> Iterator[Finding]:
     """Find rules for complaints about no ticket: nothing meets them, or earlier ones always come first."""
     rules = standards.document.complaints
     tickets = _tickets(standards, [rule.when for rule in rules])
-    applied = {rule.id for ticket in tickets if (rule := _answer(standards.complaint_rule, ticket))}
+    applied = {rule.id for ticket in tickets if (rule := standards.complaint_rule(ticket))}
     for i, rule in enumerate(rules if tickets else ()):
         if _is_endless(rule.when):
             return
@@ -167,7 +163,7 @@ def _is_for_nobody(standards: Standards, when: str, is_for: Callable[[TicketFact
     if _is_endless(when):
         return False
     tickets = _tickets(standards, [when])
-    return bool(tickets) and not any(_answer(is_for, ticket) for ticket in tickets)
+    return bool(tickets) and not any(is_for(ticket) for ticket in tickets)
 
 
 # Promises that can't be kept, and providers that can't be asked
@@ -193,7 +189,7 @@ def _agreements(standards: Standards) -> Iterator[Finding]:
 
 
 def _solution(standards: Standards, ticket: TicketFacts) -> Promise | None:
-    target = _answer(standards.target_for, ticket)
+    target = standards.target_for(ticket)
     promises = standards.promises(target.id) if target else ()
     return next((promise for promise in promises if promise.kind == Clock.RESOLUTION), None)
 
@@ -208,7 +204,7 @@ def _agreed(standards: Standards, ticket: TicketFacts) -> Iterator[Promise]:
             when = conditions[agreed.promise.id]
             if mentions(when, "current") or _is_endless(when):
                 break
-            if _answer(agreed.when.holds, situation):
+            if agreed.when.holds(situation):
                 yield agreed.promise
                 break
 
@@ -242,7 +238,7 @@ def _desks(standards: Standards) -> Iterator[Finding]:
         if _is_endless(eligible) or _is_endless(desk.when):
             continue
         tickets = _tickets(standards, [desk.when, *[eligible] * len(document.units)], {"home"})
-        taken = [ticket for ticket in tickets if desk in (_answer(standards.desks_for, ticket) or ())]
+        taken = [ticket for ticket in tickets if desk in standards.desks_for(ticket)]
         asked = _asked(standards, taken)
         for j, unit in enumerate(desk.units if taken else ()):
             if unit not in asked:
@@ -257,17 +253,13 @@ def _asked(standards: Standards, tickets: Sequence[TicketFacts]) -> set[str]:
     """Return the units that are eligible for one of some tickets, at one of the times at which that may differ."""
     asks_for_hours = mentions(standards.document.routing.eligible, "open_now")
     times = _opening_times(standards) if asks_for_hours else [SOME_MONDAY]
-    return {profile.unit for ticket in tickets for at in times for profile in _eligible(standards, ticket, at)}
+    return {profile.unit for ticket in tickets for at in times for profile in standards.eligible(ticket, at)}
 
 
 def _opening_times(standards: Standards) -> list[datetime]:
     """Return times of which each unit works at one; units mostly share a few calendars."""
     calendars = {profile.calendar for profile in standards.document.units}
     return sorted({standards.calendars[calendar].opens(SOME_MONDAY) for calendar in calendars})[:MAX_OPENING_TIMES]
-
-
-def _eligible(standards: Standards, ticket: TicketFacts, at: datetime) -> Sequence[UnitProfile]:
-    return _answer(lambda facts: standards.eligible(facts, at), ticket) or ()
 
 
 # The tickets that there can be
@@ -322,14 +314,6 @@ def _ticket(standards: Standards, values: Mapping[str, str]) -> TicketFacts:
         service=values["service"],
         customer_class=values["customer_class"],
     )
-
-
-def _answer(ask: Callable[[Question], Answer], question: Question) -> Answer | None:
-    """Ask; no answer is none. Conditions that have none for some ticket are told of when they are tried out."""
-    try:
-        return ask(question)
-    except ConditionFailed:
-        return None
 
 
 CHECKS: tuple[Check, ...] = (

@@ -126,7 +126,7 @@ def _tiers_at(text: str, path: str, cases: list[_Case]) -> Iterator[int]:
                 ticket = TicketFacts()
                 ticket.CopyFrom(case.ticket)
                 ticket.tier = tier
-                if condition.holds(TICKET_SCOPE.situation(ticket=ticket, home=case.home)):
+                if condition.answer(TICKET_SCOPE.situation(ticket=ticket, home=case.home)):
                     yield tier
 
 
@@ -158,7 +158,7 @@ def _categories_of(text: str, path: str, cases: list[_Case]) -> Iterator[str]:
     with suppress(PolicyInvalid, ConditionFailed):
         condition = Condition(TICKET_SCOPE, text, path)
         for case in cases:
-            if condition.holds(TICKET_SCOPE.situation(ticket=case.ticket, home=case.home)):
+            if condition.answer(TICKET_SCOPE.situation(ticket=case.ticket, home=case.home)):
                 yield case.ticket.category
 
 
@@ -195,7 +195,7 @@ def _failure(expression: Condition | Score, scope: Scope, cases: list[_Case]) ->
     for case in cases:
         situation, began = case.situation(scope), thread_time()
         try:
-            expression.of(situation) if isinstance(expression, Score) else expression.holds(situation)
+            expression.answer(situation)
         except ConditionFailed as error:
             yield expression.path, f"{error.metadata['problem']}, for {_in_words(case, scope)}: guard against it"
             return

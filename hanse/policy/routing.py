@@ -67,7 +67,7 @@ class Known:
 
 
 def next_candidate(standards: Standards, facts: TicketFacts, known: Known, at: datetime) -> Candidate:
-    """Return who is asked next at an instant. Raises `ConditionFailed`, `UnitUnknown` and `HorizonExceeded`."""
+    """Return who is asked next at an instant. Raises `UnitUnknown` and `HorizonExceeded`."""
     rule = standards.document.routing
     last_resort = HEADQUARTERS if rule.final_owner in known.gone else rule.final_owner
     last = Candidate((last_resort,), rule.rounds + 1, final=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 
 from hanse.errors import PolicyMissing
@@ -32,6 +32,7 @@ from hanse.policy.conditions import (
 from hanse.policy.errors import CategoryNotCovered, CategoryUnknown, ServiceUnknown, UnitUnknown
 from hanse.policy.notation import NANOS_PER_UNIT
 from hanse.policy.promises import Agreed, Promise, agreed_in, promises_of
+from hanse.policy.unanswered import Unanswered, disregard
 from hanse_protos.policy.v1.policy_pb2 import (
     ClockSituation,
     ComplaintRule,
@@ -70,13 +71,17 @@ NAMED_IDS = 20
 class Standards:
     """One version of the policy, compiled. Build it once, share it freely."""
 
-    def __init__(self, version: int, document: PolicyDocument, override: int = 0) -> None:
+    def __init__(
+        self, version: int, document: PolicyDocument, override: int = 0, unanswered: Unanswered = disregard
+    ) -> None:
         """Compile a document. Raises `PolicyInvalid` that names the place which does not hold together.
 
-        `override` is the version of a unit's override that was laid over the document, 0 for none.
+        `override` is the version of a unit's override that was laid over the document, 0 for none. `unanswered` hears
+        of conditions that have no answer; an answer that is remembered is not asked again.
         """
         self.version = version
         self.override = override
+        self.unanswered = unanswered
         self.document = PolicyDocument()
         self.document.CopyFrom(document)
         self._skills = {category.id: category.skill for category in self.document.categories}
@@ -86,10 +91,11 @@ class Standards:
         self._promised = frozenset(target for service in self.document.services for target in service.targets)
         self.calendars: Mapping[str, WorkingCalendar] = MappingProxyType(self._compile_calendars())
         self._promises = {
-            target.id: tuple(promises_of(target, f"targets[{i}]")) for i, target in enumerate(self.document.targets)
+            target.id: tuple(promises_of(target, f"targets[{i}]", unanswered))
+            for i, target in enumerate(self.document.targets)
         }
         self._agreed = {
-            agreement.id: agreed_in(agreement, f"agreements[{i}]")
+            agreement.id: agreed_in(agreement, f"agreements[{i}]", unanswered)
             for i, agreement in enumerate(self.document.agreements)
         }
         self._compile_conditions()
@@ -119,32 +125,32 @@ class Standards:
         return {**calendars, ELAPSED_ID: elapsed_time()}
 
     def _compile_conditions(self) -> None:
-        document = self.document
+        document, condition_of = self.document, partial(Condition, unanswered=self.unanswered)
         soft = document.soft if document.HasField("soft") else None
-        self._soft = Condition(CLOCK_SCOPE, soft.when, "soft.when") if soft else None
+        self._soft = condition_of(CLOCK_SCOPE, soft.when, "soft.when") if soft else None
         self._desks = [
-            (Condition(TICKET_SCOPE, desk.when, f"desks[{i}].when"), desk) for i, desk in enumerate(document.desks)
+            (condition_of(TICKET_SCOPE, desk.when, f"desks[{i}].when"), desk) for i, desk in enumerate(document.desks)
         ]
         self._targets = {
-            target.id: Condition(TICKET_SCOPE, target.when, f"targets[{i}].when")
+            target.id: condition_of(TICKET_SCOPE, target.when, f"targets[{i}].when")
             for i, target in enumerate(document.targets)
         }
         ladder = [
-            (Condition(TICKET_SCOPE, step.when, f"ladder[{i}].when"), step) for i, step in enumerate(document.ladder)
+            (condition_of(TICKET_SCOPE, step.when, f"ladder[{i}].when"), step) for i, step in enumerate(document.ladder)
         ]
         self._hierarchy = [
-            (Condition(TICKET_SCOPE, step.when, f"hierarchy[{i}].when"), step)
+            (condition_of(TICKET_SCOPE, step.when, f"hierarchy[{i}].when"), step)
             for i, step in enumerate(document.hierarchy)
         ]
         self._complaints = [
-            (Condition(TICKET_SCOPE, rule.when, f"complaints[{i}].when"), rule)
+            (condition_of(TICKET_SCOPE, rule.when, f"complaints[{i}].when"), rule)
             for i, rule in enumerate(document.complaints)
         ]
         self._ladder = sorted(ladder, key=lambda rung: rung[1].at_percent)
-        self._eligible = Condition(ELIGIBLE_SCOPE, document.routing.eligible, "routing.eligible")
-        self._score = Score(SCORE_SCOPE, document.routing.score, "routing.score")
+        self._eligible = condition_of(ELIGIBLE_SCOPE, document.routing.eligible, "routing.eligible")
+        self._score = Score(SCORE_SCOPE, document.routing.score, "routing.score", self.unanswered)
         self._rates = [
-            (Condition(PROVIDER_SCOPE, rate.when, f"rates[{i}].when"), rate) for i, rate in enumerate(document.rates)
+            (condition_of(PROVIDER_SCOPE, rate.when, f"rates[{i}].when"), rate) for i, rate in enumerate(document.rates)
         ]
 
     def facts(
@@ -249,7 +255,7 @@ class Standards:
         ]
 
     def target_for(self, facts: TicketFacts) -> ServiceTarget | None:
-        """Give the first target whose condition holds, or None. Raises `ConditionFailed` and `UnitUnknown`."""
+        """Give the first target whose condition holds, or None. Raises `UnitUnknown`."""
         return self._targets_by_facts(_key(facts))
 
     def promises(self, target: str) -> tuple[Promise, ...]:
@@ -279,13 +285,13 @@ class Standards:
         return bool(self._agreed) or any(promise.rules.any for promise in self.promises(target))
 
     def may_be_suspended(self, facts: TicketFacts, current: ClockSituation) -> bool:
-        """Tell whether the work of a ticket may be suspended. Raises `ConditionFailed` and `UnitUnknown`."""
+        """Tell whether the work of a ticket may be suspended. Raises `UnitUnknown`."""
         if self._soft is None:
             return False
         return self._soft.holds(CLOCK_SCOPE.situation(ticket=facts, home=self.profile(facts.home), current=current))
 
     def ladder_for(self, facts: TicketFacts) -> list[LadderStep]:
-        """Give the steps whose condition holds, by percent. Raises `ConditionFailed` and `UnitUnknown`."""
+        """Give the steps whose condition holds, by percent. Raises `UnitUnknown`."""
         return list(self._ladders_by_facts(_key(facts)))
 
     def tells(self, facts: TicketFacts, level: HierarchyStep.Level.ValueType, kind: str, percent: int) -> bool:
@@ -308,7 +314,7 @@ class Standards:
         """Give what is promised to somebody who complains about a ticket; None where the policy promises nothing.
 
         No facts stand for a ticket that this version knows nothing of: then rules without a condition apply. Raises
-        `ConditionFailed` and `UnitUnknown`.
+        `UnitUnknown`.
         """
         if facts is None:
             return next((rule for _, rule in self._complaints if is_unconditional(rule.when)), None)
@@ -320,7 +326,7 @@ class Standards:
 
         `loads` counts each unit's open engagements; a unit that is missing has none. A capacity of 0 is no limit. Ties
         go by name. The home unit is never among them; the final owner is, where it is as eligible as any other. Raises
-        `ConditionFailed`, `UnitUnknown` and `HorizonExceeded`.
+        `UnitUnknown` and `HorizonExceeded`.
         """
         ranked = []
         for profile in self.eligible(facts, at):
@@ -361,14 +367,14 @@ class Standards:
         return frozenset(name for name, calendar in self.calendars.items() if calendar.opens(at) == at)
 
     def desks_for(self, facts: TicketFacts) -> list[SharedDesk]:
-        """Give the shared desks that take a ticket, in the policy's order. Raises `ConditionFailed`, `UnitUnknown`."""
+        """Give the shared desks that take a ticket, in the policy's order. Raises `UnitUnknown`."""
         situation = TICKET_SCOPE.situation(ticket=facts, home=self.profile(facts.home))
         return [desk for condition, desk in self._desks if condition.holds(situation)]
 
     def rate_for(self, facts: TicketFacts, provider: str) -> Rate:
         """Give what the provider earns for an engagement: the first rate whose condition holds.
 
-        Raises `PolicyMissing` where none does, which `lint` rules out; `ConditionFailed` and `UnitUnknown`.
+        Raises `PolicyMissing` where none does, which `lint` rules out; `UnitUnknown`.
         """
         return self._rates_by_facts(_key(facts), provider)
 

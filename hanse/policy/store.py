@@ -12,6 +12,7 @@ from hanse.errors import PolicyMissing
 from hanse.names import policy_name
 from hanse.policy.standards import Standards
 from hanse.policy.tuning import tuned
+from hanse.policy.unanswered import Noted, disregard
 from hanse.schema import ServiceSchema
 from hanse.session import Query
 from hanse.times import instant
@@ -29,7 +30,10 @@ class InForce(NamedTuple):
 class PolicyStore:
     """Loads policies and keeps them compiled. A version never changes, so what is kept is never stale."""
 
-    def __init__(self, schema: ServiceSchema) -> None:
+    def __init__(self, schema: ServiceSchema, *, noted: bool = True) -> None:
+        """Keep a service's copy. `noted` is whether conditions without an answer are counted and warned of."""
+        self._service = schema.name
+        self._noted = noted
         self._table = schema.policy
         self._overrides = schema.policy_override
         self._query = _newest_in_force(self._table, self._overrides)
@@ -92,7 +96,8 @@ class PolicyStore:
         if key.override:
             laid = self.override(session, key.override)
             document = tuned(document, laid.document, laid.unit)
-        return Standards(key.version, document, key.override)
+        unanswered = Noted(self._service, key.version, key.override) if self._noted else disregard
+        return Standards(key.version, document, key.override, unanswered)
 
     def override(self, session: Session, version: int) -> PolicyOverride:
         """Return a version of the unit's override. Raises PolicyMissing where this unit has never had it in force."""

@@ -67,6 +67,6 @@ class Regime:
 Judge: TypeAlias = Callable[[Regime, TicketHistory, datetime], Verdict]
 """Lays a policy over a history; what is open yet is judged as it stands at the instant.
 
-Raises `CategoryUnknown` and `UnitUnknown` for a ticket that the policy does not know, `ConditionFailed`, and
-`HorizonExceeded`.
+Raises `CategoryUnknown` and `UnitUnknown` for a ticket that the policy does not know, `HorizonExceeded`, and
+`ConditionFailed` where the policy refuses to go on without an answer (`hanse.policy.unanswered`).
 """

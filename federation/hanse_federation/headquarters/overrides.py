@@ -68,7 +68,7 @@ def laid_over(standards: Standards, overrides: tuple[bytes, ...], home: str) -> 
     for override in map(PolicyOverride.FromString, overrides):
         lay = tuned if override.unit == home else with_profile
         document = lay(document, override.document, override.unit)
-    return Standards(standards.version, document, standards.override)
+    return Standards(standards.version, document, standards.override, standards.unanswered)
 
 
 _remembered = lru_cache(maxsize=REMEMBERED_GROUPS)(laid_over)

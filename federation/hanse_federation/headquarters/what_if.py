@@ -2,6 +2,10 @@
 
 It reads headquarters' copies of the units' logs, page by page, and judges in a thread of its own: links and answers of
 the same process go on meanwhile. It writes nothing. The judge plays the desk's clocks, so it comes from there.
+
+A condition that had no answer under the policy that governed a ticket did not hold, and does not here. One of the
+document's is what it is asked for: the ticket counts as unknown, so that the document is corrected before it is
+published.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from hanse.policy.conditions import invalid
 from hanse.policy.histories import Histories, TicketHistory
 from hanse.policy.store import PolicyStore
 from hanse.policy.tuning import tuned
+from hanse.policy.unanswered import refuse
 from hanse.policy.what_if import Judge, Regime, Verdict
 from hanse.times import instant_in, put_time
 from hanse_federation.headquarters.overrides import laid_over, newest_overrides, overrides_of
@@ -72,7 +77,7 @@ async def compare_policy(database: Database, request: pb.ComparePolicyRequest, j
 def _checked(document: PolicyDocument) -> Standards:
     if problems := lint(document):
         raise invalid(problems[0].path, problems[0].message, problems=str(len(problems)))
-    return Standards(0, document)
+    return Standards(0, document, unanswered=refuse)
 
 
 def _load_standards(session: Session) -> dict[int, Standards]:
@@ -81,7 +86,7 @@ def _load_standards(session: Session) -> dict[int, Standards]:
 
     Raises PolicyMissing where none is in force.
     """
-    policies = PolicyStore(SCHEMA)
+    policies = PolicyStore(SCHEMA, noted=False)
     in_force = policies.current_version(session)
     if not in_force:
         raise PolicyMissing
@@ -148,7 +153,8 @@ class Governing:
     def _over(self, policy: Standards, version: int) -> Regime:
         clocks = policy
         if override := self.overrides.get(version):
-            clocks = Standards(policy.version, tuned(policy.document, override.document, self.unit), version)
+            document = tuned(policy.document, override.document, self.unit)
+            clocks = Standards(policy.version, document, version, policy.unanswered)
         return Regime(clocks, laid_over(clocks, self.others, self.unit), self.gone)
 
 

@@ -66,8 +66,7 @@ class Replayed:
 def replay(standards: Standards, history: TicketHistory, now: datetime) -> Replayed:
     """Play a history through under a policy; what is open yet is as it stands at `now`.
 
-    Raises what the policy raises on a ticket that it does not know: CategoryUnknown, UnitUnknown, ConditionFailed,
-    HorizonExceeded.
+    Raises what the policy raises on a ticket that it does not know: CategoryUnknown, UnitUnknown, HorizonExceeded.
     """
     first, *later = history.moments()
     run = Run(standards, example_of(standards, history, first))
