@@ -6,7 +6,8 @@ The current trace travels as a W3C traceparent: in gRPC metadata between process
 from there into reactions, workflows and the other unit. Exporting is off until an OTLP endpoint is configured; the
 trace ids are in the events all the same.
 
-Metrics are observed by the parts that know them (`hanse_federation.link.metrics`, `hanse.telling.metrics`). They are
+Metrics are observed by the parts that know them (`hanse_federation.link.metrics`, `hanse.telling.metrics`,
+`hanse.policy.unanswered`). They are
 exported every few seconds where an endpoint is configured; without one nothing is counted.
 """
 

@@ -126,6 +126,7 @@ def _rules(explanation: Explanation) -> Iterator[tuple[str, Sequence[RuleExplain
     """Yield the rules of each part of the policy."""
     yield "targets", explanation.targets
     yield "agreements", explanation.agreements
+    yield "conditions", explanation.clocks
     yield "soft", [explanation.soft] if explanation.soft else []
     yield "ladder", explanation.ladder
     yield "hierarchy", explanation.hierarchy
@@ -134,6 +135,7 @@ def _rules(explanation: Explanation) -> Iterator[tuple[str, Sequence[RuleExplain
 _TITLES = {
     "targets": "Targets: the first that holds",
     "agreements": "Agreements (OLA, UC): of each party, the first that holds",
+    "conditions": "Conditions on its clocks",
     "soft": "Suspended work",
     "ladder": "Ladder",
     "hierarchy": "Hierarchy",
@@ -169,7 +171,7 @@ def _show_rules(governance: rpc.Governance, explanation: Explanation) -> None:
 
 
 def _show_table(title: str, rules: Sequence[RuleExplained]) -> None:
-    rows = ((rule.path, rule.says, rule.condition or "always", _marked(rule.outcome)) for rule in rules)
+    rows = ((rule.path, rule.says, rule.condition or "always", _marked(rule.outcome, rule.problem)) for rule in rules)
     output.table(title, ["rule", "says", "when", "here"], rows)
 
 
@@ -191,6 +193,8 @@ def _show_routing(routing: RoutingExplained) -> None:
         for each in routing.providers
     )
     output.table("Who would be asked, first to last, nobody being busy", ["unit", "eligible", "score", ""], units)
+    for place, problem in routing.problems.items():
+        output.console.print(f"{place} has no answer for this ticket: {problem}", style="yellow")
     output.console.print(f"asked first for a new engagement: {_first_asked(routing)}", style="bold")
     output.console.print(_NOT_KNOWN, style="dim")
 
@@ -235,5 +239,7 @@ def _end(time: Timestamp) -> str:
     return output.when(time) if time.seconds else "now"
 
 
-def _marked(outcome: Outcome) -> Text:
+def _marked(outcome: Outcome, problem: str = "") -> Text:
+    if problem:
+        return Text(f"{outcome}, so it does not hold: {problem}", style="yellow")
     return Text(outcome, style="green" if outcome == Outcome.APPLIES else "dim")

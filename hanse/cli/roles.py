@@ -22,6 +22,9 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+
 from hanse.config import Mode, Settings
 from hanse.errors import UnitIndependent
 from hanse.logs import configure_logging
@@ -183,13 +186,24 @@ class _Process:
         task = self._group.create_task(part, name=name)
         self._stack.callback(task.cancel)
 
-    def measure(self) -> None:
+    def measure_links(self) -> None:
         """Export the metrics of the links, where an endpoint is configured."""
+        if provider := self._metrics_of(Role.FEDERATE):
+            meter = provider.get_meter("hanse")
+            self.run("metrics", LinkMetrics(self.runtime.database, self.runtime.unit, meter).run())
+
+    def measure_commands(self) -> None:
+        """Export what is counted while commands are done and questions answered, where an endpoint is configured."""
+        if provider := self._metrics_of(Role.SERVE):
+            metrics.set_meter_provider(provider)
+
+    def _metrics_of(self, role: Role) -> MeterProvider | None:
         settings = self.runtime.settings
-        if settings.otlp_endpoint:
-            provider = start_metrics(settings.unit, "federate", grpc_metric_exporter(settings.otlp_endpoint))
-            self._stack.callback(provider.shutdown, METRIC_SHUTDOWN_MS)
-            self.run("metrics", LinkMetrics(self.runtime.database, settings.unit, provider.get_meter("hanse")).run())
+        if not settings.otlp_endpoint:
+            return None
+        provider = start_metrics(settings.unit, role, grpc_metric_exporter(settings.otlp_endpoint))
+        self._stack.callback(provider.shutdown, METRIC_SHUTDOWN_MS)
+        return provider
 
     async def serve(self, server: Server) -> None:
         """Start a server, and stop it when the process ends."""
@@ -208,6 +222,7 @@ class Server(Protocol):
 
 
 async def _serve(process: _Process) -> None:
+    process.measure_commands()
     runtime = process.runtime
     settings, verifier = runtime.settings, by_token(runtime.verifier)
     await process.serve(RpcServer(settings.serve_address, settings.tls, verifier, services_of(runtime)))
@@ -236,7 +251,7 @@ async def _federate(process: _Process) -> None:
     if settings.mode is Mode.PEER:
         await process.serve(PeerServer(process.runtime))
         process.run("peers", Peering(process.runtime).run())
-    process.measure()
+    process.measure_links()
 
 
 async def _gateway(process: _Process) -> None:

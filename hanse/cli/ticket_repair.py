@@ -271,6 +271,12 @@ def explain(at: At, ticket: TicketArgument, policy: Version = 0) -> None:
     output.table(title, ["from", "to", "unit", "calendar", "counted", "why", "event"], rows)
     for clock in found.clocks:
         output.console.print(f"{_kind(clock.kind, clock.number)}: {_where(clock)}", style="bold")
+    for condition in found.unanswered:
+        output.console.print(
+            f"{condition.path} of {output.policy(found.policy_version)} has no answer for this ticket, so it does not "
+            f"hold: {condition.problem}",
+            style="yellow",
+        )
     if not found.agrees:
         output.console.print(
             "The ticket's clocks do not stand there: hanse ticket repair puts them there", style="yellow"

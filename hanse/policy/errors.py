@@ -46,7 +46,10 @@ class CalendarUnknown(FailedPrecondition):
 
 
 class ConditionFailed(FailedPrecondition):
-    """Raise with `path` and `problem`. The condition is well formed, but has no answer for the facts at hand."""
+    """Raise with `path` and `problem`. The condition is well formed, but has no answer for the facts at hand.
+
+    A live ticket never meets it: `hanse.policy.unanswered` hears of it, and the condition does not hold.
+    """
 
     reason = "CONDITION_FAILED"
     message = "A condition of the policy has no answer for this ticket."

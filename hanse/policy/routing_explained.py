@@ -7,15 +7,16 @@ themselves, and who has left.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from hanse.policy.conditions import TICKET_SCOPE
+from hanse.policy.conditions import LOWEST_SCORE, TICKET_SCOPE
 from hanse.policy.explanation import Outcome, facts_under, outcome_of
 from hanse.policy.routing import Known, members_asked, next_candidate, passed_over, units_asked
 from hanse.policy.standards import Standards
-from hanse_protos.policy.v1.policy_pb2 import TicketFacts
+from hanse.policy.unanswered import Heard
+from hanse_protos.policy.v1.policy_pb2 import TicketFacts, UnitProfile
 
 NOBODY_IS_BUSY = 0
 
@@ -42,7 +43,7 @@ class ProviderExplained:
     had_it_before: bool
     """Whether it is passed over, since it had the ticket before."""
     score: float | None
-    """With nothing else to do. None for who is not eligible."""
+    """With nothing else to do. None for who is not eligible, and for who has none: it is asked last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class RoutingExplained:
     """From how many returns on; 0 where the policy has no limit."""
     desks: Sequence[DeskExplained]
     providers: Sequence[ProviderExplained]
+    problems: Mapping[str, str]
+    """Why conditions and scores have no answer for this ticket, by their place; such a condition does not hold."""
 
 
 def explain_routing(
@@ -74,12 +77,13 @@ def explain_routing(
     The ticket's clocks may follow another version, under which its facts are known. None where this one lists no unit
     beside the ticket's home, or does not have its category: then no offer can be made.
 
-    Raises `ConditionFailed`, `UnitUnknown` and `HorizonExceeded`.
+    Raises `UnitUnknown` and `HorizonExceeded`.
     """
     facts = facts_under(standards, known)
     if facts is None or not standards.lists_others(facts.home):
         return None
-    knowing = Known(former_holders=former_holders)
+    heard, knowing = Heard(), Known(former_holders=former_holders)
+    standards = standards.heard_by(heard)
     first = next_candidate(standards, facts, knowing, at)
     return RoutingExplained(
         standards.version,
@@ -91,6 +95,7 @@ def explain_routing(
         standards.document.return_limit.returns,
         _desks(standards, facts, units_asked(standards, facts, knowing, at)),
         _providers(standards, facts, knowing, at),
+        heard.problems,
     )
 
 
@@ -99,7 +104,7 @@ def _desks(standards: Standards, facts: TicketFacts, possible: Sequence[str]) ->
     explained = []
     for desk in standards.document.desks:
         path = f"desks[{desk.id}]"
-        outcome = outcome_of(TICKET_SCOPE, desk.when, path, situation)
+        outcome, _ = outcome_of(TICKET_SCOPE, desk.when, path, situation)
         members = members_asked(desk, possible) if outcome == Outcome.APPLIES else ()
         explained.append(DeskExplained(path, desk.when, outcome, members))
     return explained
@@ -113,9 +118,18 @@ def _providers(standards: Standards, facts: TicketFacts, known: Known, at: datet
             profile.unit,
             profile.unit in eligible,
             profile.unit in out,
-            standards.score(facts, profile, NOBODY_IS_BUSY, at) if profile.unit in eligible else None,
+            _score(standards, facts, profile, at) if profile.unit in eligible else None,
         )
         for profile in standards.document.units
         if profile.unit != facts.home
     ]
-    return sorted(explained, key=lambda each: (not each.eligible or each.had_it_before, -(each.score or 0), each.unit))
+    return sorted(explained, key=_place)
+
+
+def _place(each: ProviderExplained) -> tuple[bool, bool, float, str]:
+    return not each.eligible or each.had_it_before, each.score is None, -(each.score or 0), each.unit
+
+
+def _score(standards: Standards, facts: TicketFacts, provider: UnitProfile, at: datetime) -> float | None:
+    score = standards.score(facts, provider, NOBODY_IS_BUSY, at)
+    return None if score == LOWEST_SCORE else score

@@ -106,6 +106,10 @@ class Standards:
         self._shares = lru_cache(maxsize=REMEMBERED_GRANTS)(self._find_shares)
         self._grants = lru_cache(maxsize=REMEMBERED_GRANTS)(self._find_grants)
 
+    def heard_by(self, unanswered: Unanswered) -> Standards:
+        """Return the same policy, with somebody else to hear of conditions that have no answer."""
+        return Standards(self.version, self.document, self.override, unanswered)
+
     def _find_first_services(self) -> dict[str, str]:
         """Find the service that a ticket of each category has where none is named: the first that covers it."""
         first: dict[str, str] = {}

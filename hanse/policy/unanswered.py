@@ -31,6 +31,18 @@ def refuse(failed: ConditionFailed) -> None:
     raise failed
 
 
+class Heard:
+    """Keeps the conditions that had no answer, and why: the first reason of each."""
+
+    def __init__(self) -> None:
+        self.problems: dict[str, str] = {}
+        """What was wrong, by the condition's place in the document."""
+
+    def __call__(self, failed: ConditionFailed) -> None:
+        """Keep it."""
+        self.problems.setdefault(failed.metadata["path"], failed.metadata["problem"])
+
+
 class Noted:
     """Counts, and warns once of each condition: it has no answer for every ticket of a kind, again and again."""
 
@@ -42,15 +54,16 @@ class Noted:
         self._warned: set[str] = set()
 
     def __call__(self, failed: ConditionFailed) -> None:
-        """Count it, and warn where it is the first time. The problem may quote what a ticket says, so it is no word."""
+        """Count it, and warn where it is the first time; not with the problem, which may quote what a ticket says."""
         path = failed.metadata["path"]
-        attributes = {"hanse.service": self._service, "hanse.policy.version": self._version, "hanse.condition": path}
-        _unanswered.add(1, attributes)
+        _unanswered.add(
+            1, {"hanse.service": self._service, "hanse.policy.version": self._version, "hanse.condition": path}
+        )
         if path in self._warned:
             return
         self._warned.add(path)
         logger.warning(
-            "a condition of the policy has no answer for a ticket, and counts as not holding; correct it in the next",
+            "a condition of the policy has no answer for a ticket, so it does not hold; correct it in the next version",
             service=self._service,
             policy_version=self._version,
             policy_override=self._override,

@@ -20,6 +20,8 @@ import eventlet
 eventlet.monkey_patch()
 import sys
 from hanse.config import Settings
+from hanse.policy import ConditionFailed
+from hanse.policy.unanswered import Noted
 from hanse.telemetry import span
 from hanse.telling.metrics import Outcome, dealt_with, try_failed
 from hanse_services.react import export
@@ -28,6 +30,7 @@ with span("receive knowledge.delivery"):
     eventlet.sleep(0)
 try_failed("knowledge.delivery", ValueError("Mrs Li of room 4"))
 dealt_with("knowledge.delivery", Outcome.APPLIED, 0.25)
+Noted("ticket", 3, 0)(ConditionFailed("no number", path="targets[0].when", problem="Mrs Li of room 4"))
 for provider in providers:
     provider.shutdown()
 print([name for name in ("grpc", "temporalio") if name in sys.modules])
@@ -42,7 +45,7 @@ async def exported() -> dict[str, bytes]:
             *(sys.executable, "-c", PATCHED, endpoint), stdout=asyncio.subprocess.PIPE
         )
         printed, _ = await process.communicate()
-    assert (process.returncode, printed.split()) == (0, [b"[]"])
+    assert (process.returncode, printed.splitlines()[-1:]) == (0, [b"[]"])
     return taken
 
 
@@ -63,6 +66,13 @@ def test_the_metrics_of_the_reactions_arrive(exported: dict[str, bytes]) -> None
     )
     [duration] = found["hanse.reactions.duration"].histogram.data_points
     assert (duration.count, duration.sum) == (1, 0.25)
+
+
+def test_a_condition_without_an_answer_is_counted_by_its_place(exported: dict[str, bytes]) -> None:
+    [resource_metrics] = ExportMetricsServiceRequest.FromString(exported[METRICS_PATH]).resource_metrics
+    found = {metric.name: metric for scope in resource_metrics.scope_metrics for metric in scope.metrics}
+    [unanswered] = found["hanse.policy.unanswered"].sum.data_points
+    assert (unanswered.as_int, said(unanswered)["hanse.condition"]) == (1, "targets[0].when")
 
 
 def test_of_an_error_the_metrics_say_its_type_only(exported: dict[str, bytes]) -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from hanse.policy import ConditionFailed
+from hanse.policy.facts import facts_of
 from hanse.policy.histories import TicketHistory
 from hanse.policy.what_if import Judge, Regime, Verdict
 from hanse.times import timestamp
 from hanse_federation.headquarters.what_if import compare_policy
 from hanse_protos.federation.v1 import what_if_pb2 as pb
+from hanse_protos.policy.v1.policy_pb2 import Policy, ServiceTarget
+from hanse_protos.ticket.v1.ticket_pb2 import P2, TicketSummary
 from tests.integration.hanse_federation.group import Group, Unit
 from tests.support import small_policy
 
 
-async def compared(group: Group, judge: Judge) -> pb.WhatIfSummary:
+async def compared(group: Group, judge: Judge, policy: Policy | None = None) -> pb.WhatIfSummary:
     """Compare a draft with what is in force, and return what it comes to in the one unit that has tickets."""
-    request = pb.ComparePolicyRequest(document=small_policy().document)
+    request = pb.ComparePolicyRequest(document=(policy or small_policy()).document)
     news = [each async for each in compare_policy(group.hq.database, request, judge)]
     [summary] = [each.summary for each in news if each.WhichOneof("news") == "summary" and each.summary.tickets]
     return summary
@@ -45,14 +47,20 @@ async def test_a_ticket_of_before_the_first_version_is_judged_by_the_one_in_forc
 async def test_a_ticket_that_a_condition_has_no_answer_for_is_counted_and_the_others_are_judged(
     group: Group, munich: Unit
 ) -> None:
-    await group.enact()
+    faulty = small_policy()
+    faulty.document.targets[0].when = 'ticket.product == "SAP" && int(ticket.product) > 3'
+    await group.enact(faulty)
     await munich.open_tickets(3)
     await munich.caught_up()
+    targets: list[tuple[int, ServiceTarget | None]] = []
 
     def judge(regime: Regime, ticket: TicketHistory, now: datetime) -> Verdict:
-        if ticket.opened.name.endswith("t2"):
-            raise ConditionFailed("ladder[0].when: no integer", path="ladder[0].when", problem="no integer")
+        product = "SAP" if ticket.opened.name.endswith("t2") else "LX-4"
+        facts = facts_of(regime.clocks, TicketSummary(category="display", priority=P2, product=product), munich.name)
+        targets.append((regime.clocks.version, regime.clocks.target_for(facts)))
         return Verdict(climbs=1)
 
-    summary = await compared(group, judge)
+    summary = await compared(group, judge, faulty)
     assert (summary.tickets, summary.unknown, summary.after.climbs) == (3, 1, 2)
+    # Under the policy that governs the ticket the condition does not hold; of the draft that is the question.
+    assert targets.count((small_policy().version, None)) == 3

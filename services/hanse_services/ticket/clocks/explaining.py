@@ -1,7 +1,8 @@
 """Why a ticket's clocks stand where they stand: each step of its history, what it did, and the stretch that it began.
 
 The lines are what a repair would compute (`replaying`), under the policy that the clocks run under or another. Nothing
-is read from the clocks themselves but whether they agree.
+is read from the clocks themselves but whether they agree. Conditions that have no answer for the ticket are named: what
+they would have done was not done.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,16 +10,19 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from hanse.names import short_unit
+from hanse.names import home_of, short_unit
+from hanse.policy.facts import facts_of
 from hanse.policy.histories import Happening, Moment, Repair
-from hanse.policy.standards import Standards
+from hanse.policy.standards import Standards, kind_of
 from hanse.policy.store import PolicyStore
+from hanse.policy.unanswered import Heard
 from hanse.times import duration, put_time, timestamp
 from hanse_protos.ticket.v1 import repair_pb2 as pb
 from hanse_protos.ticket.v1 import ticket_pb2 as nouns
 from hanse_services.ticket.clocks.repair import found_ticket, history_of, replay_beside, signature, standards_for
 from hanse_services.ticket.clocks.replaying import KEY, Line
 from hanse_services.ticket.clocks.rows import state_of, summary_of_clock, used_until
+from hanse_services.ticket.clocks.rules import current_of
 from hanse_services.ticket.model import Ticket
 
 
@@ -29,6 +33,8 @@ def explain_clocks(
     ticket = found_ticket(session, request.name)
     history = history_of(session, request.name)
     standards = standards_for(session, policies, ticket, history, request.policy_version)
+    heard = Heard()
+    standards = standards.heard_by(heard) if standards else None
     replayed = replay_beside(standards, ticket, history, now)
     explanation = pb.ClockExplanation(ticket=ticket.name, agrees=signature(ticket) == signature(replayed.ticket))
     if standards is None:
@@ -40,7 +46,20 @@ def explain_clocks(
     for clock in replayed.ticket.clocks:
         used = used_until(standards, replayed.ticket, clock, now)
         explanation.clocks.append(summary_of_clock(clock, state_of(replayed.ticket, clock), used))
+    unanswered = heard.problems | _unanswered_now(standards, ticket)
+    explanation.unanswered.extend(pb.UnansweredCondition(path=path, problem=why) for path, why in unanswered.items())
     return explanation
+
+
+def _unanswered_now(standards: Standards, ticket: Ticket) -> dict[str, str]:
+    """Return which conditions that are no clock's have no answer for a ticket as it is now, and why."""
+    heard, facts = Heard(), facts_of(standards, ticket, home_of(ticket.name))
+    listening = standards.heard_by(heard)
+    listening.ladder_for(facts)
+    listening.may_be_suspended(facts, current_of(ticket))
+    for step in listening.document.hierarchy:
+        listening.tells(facts, step.level, kind_of(step), step.at_percent)
+    return heard.problems
 
 
 def _lines(standards: Standards, ticket: Ticket, lines: list[Line], now: datetime) -> Iterator[pb.ClockLine]:

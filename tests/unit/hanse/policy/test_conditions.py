@@ -1,4 +1,4 @@
-"""Conditions are checked when a policy is loaded, bounded when they run, and never quietly false."""
+"""Conditions are checked when a policy is loaded, bounded when they run, and hold only where they have an answer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from hanse.errors import PolicyInvalid
 from hanse.policy.conditions import (
+    LOWEST_SCORE,
     MAX_EXPRESSION_CHARACTERS,
     PROVIDER_SCOPE,
     SCORE_SCOPE,
@@ -15,6 +16,7 @@ from hanse.policy.conditions import (
     Situation,
 )
 from hanse.policy.errors import ConditionFailed
+from hanse.policy.unanswered import Heard
 from hanse_protos.policy.v1.policy_pb2 import TicketFacts, UnitProfile
 
 TICKET = TicketFacts(priority="P2", category="display", skill="display-repair", language="zh", tier=2)
@@ -82,10 +84,11 @@ def test_the_column_of_a_mistake_is_named() -> None:
 @pytest.mark.parametrize(
     "text", ["1 / (ticket.tier - 2) == 0", 'home.languages[7] == "zh"', "ticket.product.matches('(')"]
 )
-def test_a_condition_without_an_answer_fails(text: str) -> None:
-    with pytest.raises(ConditionFailed) as raised:
-        condition(text).holds(at_home())
-    assert raised.value.metadata["path"] == "targets[0].when"
+def test_a_condition_without_an_answer_does_not_hold_and_whoever_listens_hears_why(text: str) -> None:
+    heard = Heard()
+    assert not Condition(TICKET_SCOPE, text, "targets[0].when", heard).holds(at_home())
+    assert heard.problems.keys() == {"targets[0].when"}
+    assert heard.problems["targets[0].when"]
 
 
 def test_an_answer_that_does_not_need_the_failing_part_is_an_answer() -> None:
@@ -104,9 +107,8 @@ def test_a_score_that_is_no_number_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["0.0 / 0.0", "1.0 / 0.0", "load / (load - 3)"])
-def test_a_score_that_has_no_order_fails(text: str) -> None:
-    with pytest.raises(ConditionFailed):
-        score(text)
+def test_a_score_that_has_no_order_is_the_lowest(text: str) -> None:
+    assert score(text) == LOWEST_SCORE
 
 
 def test_an_expression_has_a_bounded_length() -> None:
@@ -126,7 +128,8 @@ def test_an_expression_has_a_bounded_cost() -> None:
     numbers = "[" + ",".join("1" * 60) + "]"
     nested = f"{numbers}.all(a, {numbers}.all(b, {numbers}.all(c, {numbers}.all(d, a + b + c + d > 0))))"
     with pytest.raises(ConditionFailed, match="budget"):
-        condition(nested).holds(at_home())
+        condition(nested).answer(at_home())
+    assert not condition(nested).holds(at_home())
 
 
 def test_a_scope_takes_exactly_its_facts() -> None:

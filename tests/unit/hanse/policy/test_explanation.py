@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hanse.policy import Standards, load_yaml
 from hanse.policy.explanation import Explanation, Outcome, explain, explain_complaints
-from hanse_protos.policy.v1.policy_pb2 import ClockSituation, TicketFacts
+from hanse_protos.policy.v1.policy_pb2 import ClockSituation, PolicyDocument, TicketFacts
 
 standards = Standards(7, load_yaml((Path(__file__).parents[4] / "policies" / "group.yaml").read_text()))
 
@@ -88,6 +88,29 @@ def test_of_the_rules_for_complaints_the_first_that_holds_says_levels_calendars_
     vip = facts("P2")
     vip.customer_class = "VIP"
     assert [rule.outcome for rule in explain_complaints(standards, vip)] == [Outcome.APPLIES, Outcome.NOT_ASKED]
+
+
+def test_what_has_no_answer_is_said_with_its_reason_and_what_comes_after_it_is_asked() -> None:
+    document, no_answer = PolicyDocument(), "int(ticket.product) > 3"
+    document.CopyFrom(standards.document)
+    for name in ("targets", "agreements", "complaints", "ladder", "hierarchy"):
+        getattr(document, name)[0].when = no_answer
+    for target in document.targets:
+        target.clocks.response.pause = no_answer
+    faulty, asked = Standards(8, document), facts("P2")
+    asked.product = "SAP"
+    found = explain(faulty, asked, ClockSituation(state="NEW", holder=asked.home))
+    rules = [*found.targets, *found.agreements, *found.clocks, *found.ladder, *found.hierarchy]
+    assert {rule.path: rule.problem for rule in rules if rule.outcome == Outcome.NO_ANSWER} == {
+        "targets[key-customer]": "cannot convert string to int",
+        "agreements[tier-1-urgent]": "cannot convert string to int",
+        "targets[p2].clocks.response.pause": "cannot convert string to int",
+        "ladder[0]": "cannot convert string to int",
+        "hierarchy[0]": "cannot convert string to int",
+    }
+    assert [rule.path for rule in found.targets if rule.outcome == Outcome.APPLIES] == ["targets[p2]"]
+    outcomes = [rule.outcome for rule in explain_complaints(faulty, asked)]
+    assert outcomes == [Outcome.NO_ANSWER, Outcome.APPLIES]
 
 
 def test_of_a_category_that_the_version_in_force_lacks_no_condition_on_complaints_holds() -> None:

@@ -68,6 +68,21 @@ def test_a_unit_that_had_the_ticket_before_is_named_as_passed_over() -> None:
     assert found.asked == (MUNICH,)
 
 
+def test_what_routing_has_no_answer_for_is_said_with_its_reason() -> None:
+    document = load_yaml(POLICY_YAML + DESKS)
+    document.desks[0].when = "int(ticket.product) > 3"
+    document.routing.score = 'provider.unit == "units/hq" ? 1 / load : -5'
+    asked = facts()
+    asked.product = "SAP"
+    found = explain_routing(Standards(7, document), asked, (), OCCUR_TIME)
+    assert found and found.problems == {
+        "desks[0].when": "cannot convert string to int",
+        "routing.score": "divide by zero",
+    }
+    assert [desk.outcome for desk in found.desks] == [Outcome.NO_ANSWER, Outcome.APPLIES]
+    assert [(each.unit, each.score) for each in found.providers] == [(MUNICH, -5), (HEADQUARTERS, None)]
+
+
 @pytest.mark.parametrize(("returns", "stopped"), [(2, False), (3, True)])
 def test_a_ticket_that_has_returned_too_often_is_stopped_and_the_limit_is_named(returns: int, stopped: bool) -> None:
     found = explained(LIMIT, returns=returns)

@@ -12,12 +12,19 @@ from hanse.policy.document import load_yaml
 from hanse.policy.errors import (
     CategoryNotCovered,
     CategoryUnknown,
-    ConditionFailed,
     ServiceUnknown,
     UnitUnknown,
 )
-from hanse.policy.standards import Standards
-from hanse_protos.policy.v1.policy_pb2 import LadderStep, PolicyDocument, SharingRule, TicketFacts
+from hanse.policy.standards import Standards, kind_of
+from hanse.policy.unanswered import Heard
+from hanse_protos.policy.v1.policy_pb2 import (
+    ClockSituation,
+    HierarchyStep,
+    LadderStep,
+    PolicyDocument,
+    SharingRule,
+    TicketFacts,
+)
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 """Monday: 10:00 in Munich, 17:00 in Shanghai."""
@@ -30,10 +37,16 @@ demo = Standards(1, DEMO)
 
 
 def facts(
-    standards: Standards, *, priority: str = "P2", category: str = "display", language: str = "zh", tier: int = 1
+    standards: Standards,
+    *,
+    priority: str = "P2",
+    category: str = "display",
+    language: str = "zh",
+    tier: int = 1,
+    product: str = "LX-4",
 ) -> TicketFacts:
     return standards.facts(
-        priority=priority, category=category, language=language, tier=tier, home="units/shanghai", product="LX-4"
+        priority=priority, category=category, language=language, tier=tier, home="units/shanghai", product=product
     )
 
 
@@ -149,12 +162,72 @@ def test_the_ladder_is_sorted_by_percent() -> None:
     assert [step.at_percent for step in Standards(2, document).ladder_for(facts(demo))] == [10, 50, 90]
 
 
-def test_a_condition_without_an_answer_raises() -> None:
-    document = PolicyDocument()
-    document.CopyFrom(DEMO)
-    document.targets[0].when = "1 / (ticket.tier - 1) == 0"
-    with pytest.raises(ConditionFailed):
-        Standards(2, document).target_for(facts(demo, tier=1))
+# A condition without an answer
+
+
+SAP = facts(group, product="SAP")
+NO_ANSWER = "int(ticket.product) > 3"
+
+
+def without_answer(**rules: str) -> tuple[Standards, Heard]:
+    """Return the group's policy where the first of these rules has no answer for that ticket."""
+    document, heard = PolicyDocument(), Heard()
+    document.CopyFrom(GROUP)
+    for name, text in rules.items():
+        rule = getattr(document, name)
+        (rule if name == "soft" else rule[0]).when = text
+    return Standards(2, document, unanswered=heard), heard
+
+
+def test_after_a_target_without_an_answer_the_next_one_is_asked() -> None:
+    standards, heard = without_answer(targets=NO_ANSWER)
+    found = standards.target_for(SAP)
+    assert (found and found.id, heard.problems) == ("p2", {"targets[0].when": "cannot convert string to int"})
+    seven = standards.target_for(facts(group, product="7"))
+    assert seven and seven.id == GROUP.targets[0].id
+
+
+def test_a_rung_and_a_level_without_an_answer_are_left_out_and_the_others_are_not() -> None:
+    standards, heard = without_answer(ladder=NO_ANSWER, hierarchy=NO_ANSWER)
+    assert GROUP.ladder[0] in group.ladder_for(SAP)
+    assert standards.ladder_for(SAP) == [step for step in group.ladder_for(SAP) if step != GROUP.ladder[0]]
+    told, still_told = ([tells(which, step) for step in GROUP.hierarchy] for which in (group, standards))
+    assert (told[0], still_told) == (True, [False, *told[1:]])
+    assert heard.problems.keys() == {"ladder[0].when", "hierarchy[0].when"}
+
+
+def tells(standards: Standards, step: HierarchyStep) -> bool:
+    return standards.tells(SAP, step.level, kind_of(step), step.at_percent)
+
+
+def test_work_may_not_be_suspended_where_the_condition_has_no_answer() -> None:
+    current = ClockSituation(state="IN_PROGRESS", holder="units/shanghai")
+    standards, _ = without_answer(soft=NO_ANSWER)
+    assert not standards.may_be_suspended(SAP, current)
+    assert standards.may_be_suspended(facts(group, product="7"), current)
+
+
+def test_a_complaint_has_the_next_rule_and_an_engagement_the_next_rate() -> None:
+    standards, _ = without_answer(complaints=NO_ANSWER, rates=NO_ANSWER)
+    rule = standards.complaint_rule(SAP)
+    assert rule and rule.id == GROUP.complaints[1].id
+    rates = [standards.rate_for(facts(group, product=product), "units/munich").id for product in ("7", "SAP")]
+    assert rates == ["firmware-urgent", "display"]
+
+
+def test_a_provider_is_not_asked_where_eligibility_has_no_answer() -> None:
+    three_languages = changed(eligible='provider.languages[2] == "zh"')
+    assert three_languages.candidates(facts(demo), {}, NOW) == ["units/hq"]
+
+
+def test_a_provider_without_a_score_is_asked_last() -> None:
+    divided = changed(eligible="true", score='provider.unit == "units/munich" ? 1000 / load : -1')
+    assert divided.candidates(facts(demo), {"units/munich": 1}, NOW) == ["units/munich", "units/hq"]
+    assert divided.candidates(facts(demo), {}, NOW) == ["units/hq", "units/munich"]
+
+
+def test_which_text_leaves_a_unit_depends_on_no_condition() -> None:
+    assert {field.name for field in SharingRule.DESCRIPTOR.fields} == {"events", "fields", "audience"}
 
 
 # Routing

@@ -466,6 +466,7 @@ class ClockExplanation(_message.Message):
     LINES_FIELD_NUMBER: _builtins.int
     CLOCKS_FIELD_NUMBER: _builtins.int
     AGREES_FIELD_NUMBER: _builtins.int
+    UNANSWERED_FIELD_NUMBER: _builtins.int
     ticket: _builtins.str
     """The ticket."""
     policy_version: _builtins.int
@@ -480,6 +481,10 @@ class ClockExplanation(_message.Message):
     def clocks(self) -> _containers.RepeatedCompositeFieldContainer[_ticket_pb2.ClockSummary]:
         """What the clocks add up to."""
 
+    @_builtins.property
+    def unanswered(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnansweredCondition]:
+        """The conditions of this version that had no answer for the ticket on the way, or have none now. They count as not holding."""
+
     def __init__(
         self,
         *,
@@ -488,14 +493,41 @@ class ClockExplanation(_message.Message):
         lines: _abc.Iterable[Global___ClockLine] | None = ...,
         clocks: _abc.Iterable[_ticket_pb2.ClockSummary] | None = ...,
         agrees: _builtins.bool = ...,
+        unanswered: _abc.Iterable[Global___UnansweredCondition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agrees", b"agrees", "clocks", b"clocks", "lines", b"lines", "policy_version", b"policy_version", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agrees", b"agrees", "clocks", b"clocks", "lines", b"lines", "policy_version", b"policy_version", "ticket", b"ticket", "unanswered", b"unanswered"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClockExplanation: _TypeAlias = ClockExplanation  # noqa: Y015
+
+@_typing.final
+class UnansweredCondition(_message.Message):
+    """A condition of the policy that can't be evaluated for a ticket."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Its place in the document, "targets[0].clocks.response.pause"."""
+    problem: _builtins.str
+    """Why it has no answer, "cannot convert string to int"."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnansweredCondition: _TypeAlias = UnansweredCondition  # noqa: Y015
 
 @_typing.final
 class ClockLine(_message.Message):

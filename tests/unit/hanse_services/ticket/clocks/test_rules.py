@@ -98,6 +98,23 @@ def test_a_clock_with_a_pause_condition_stands_while_it_holds_and_the_others_as_
     assert desk.clocks() == {"RESPONSE 1": ("PAUSED", 1), "RESOLUTION 1": ("PAUSED", 2)}
 
 
+NO_ANSWER = "int(ticket.product) > 3"
+
+
+@pytest.mark.parametrize("condition", ["pause", "cancel", "reset"])
+def test_a_clock_runs_on_where_a_condition_on_it_has_no_answer(condition: str) -> None:
+    desk = TicketUnderRules(f"{{response: {{{condition}: {NO_ANSWER}}}}}")
+    assert (desk.after_an_hour(product="SAP"), desk.after_an_hour(assignee="units/shanghai/agents/li")) == ([], [])
+    assert desk.clocks() == {"RESPONSE 1": ("RUNNING", 2), "RESOLUTION 1": ("RUNNING", 2)}
+
+
+def test_a_clock_does_not_start_where_its_condition_has_no_answer_and_starts_once_it_has() -> None:
+    desk = TicketUnderRules(f"{{response: {{start: {NO_ANSWER}}}}}")
+    assert desk.clocks() == {"RESOLUTION 1": ("RUNNING", 0)}
+    desk.after_an_hour(product="7")
+    assert desk.clocks() == {"RESPONSE 1": ("RUNNING", 0), "RESOLUTION 1": ("RUNNING", 1)}
+
+
 def test_a_clock_may_stand_while_the_ticket_does_not_wait() -> None:
     desk = TicketUnderRules("{response: {pause: '!current.assigned'}}")
     assert desk.clocks()["RESPONSE 1"] == ("PAUSED", 0)
