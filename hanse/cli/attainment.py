@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from hanse.names import HEADQUARTERS
 from hanse.times import timestamp
 from hanse_protos.federation.v1.complaints_pb2 import GetGroupComplaintAttainmentRequest
 from hanse_protos.federation.v1.group_pb2 import GetGroupAttainmentRequest
-from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
+from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, HierarchyStep, Policy
 from hanse_protos.ticket.v1 import attainment_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
@@ -45,15 +46,22 @@ def attainment(
         return
     dimensions = [_dimension(text) for text in by or (["unit", "kind"] if everywhere else ["kind"])]
     if everywhere:
+        at = _headquarters(at)
         question = GetGroupAttainmentRequest(parent=ANY_UNIT, period=period, group_by=dimensions)
-        report = _headquarters(at).ask(lambda desk: desk.group.GetGroupAttainment(question))
+        report = at.ask(lambda desk: desk.group.GetGroupAttainment(question))
     else:
         request = rpc.GetAttainmentRequest(parent=at.parent, period=period, group_by=dimensions)
         report = at.ask(lambda desk: desk.attainment.GetAttainment(request))
     if at.as_json:
         output.print_json(report)
     else:
-        show(report, dimensions)
+        show(report, dimensions, _services(at) if rpc.BY_SERVICE in dimensions else {})
+
+
+def _services(at: At) -> dict[str, str]:
+    """Return each service of the catalogue in force as it is shown: with the unit that answers for it."""
+    policy: Policy = at.ask(lambda desk: desk.policies.GetPolicy(GetPolicyRequest(name="policies/current")))
+    return {service.id: f"{service.id} ({output.unit(service.owner)})" for service in policy.document.services}
 
 
 def _period(since: datetime | None, until: datetime | None) -> rpc.AttainmentPeriod:
@@ -113,16 +121,22 @@ def _dimension(text: str) -> rpc.AttainmentDimension.ValueType:
     return rpc.AttainmentDimension.Value(name)
 
 
-def show(report: rpc.AttainmentReport, dimensions: list[rpc.AttainmentDimension.ValueType]) -> None:
-    """Print a report for people."""
+def show(
+    report: rpc.AttainmentReport,
+    dimensions: list[rpc.AttainmentDimension.ValueType],
+    services: Mapping[str, str],
+) -> None:
+    """Print a report for people; `services` says how services are shown, by their ids."""
     columns = [rpc.AttainmentDimension.Name(each).removeprefix(PREFIX).lower() for each in dimensions]
-    rows = [[*(_shown(column, getattr(row, column)) for column in columns), *_figures(row)] for row in report.rows]
+    rows = [
+        [*(_shown(column, getattr(row, column), services) for column in columns), *_figures(row)] for row in report.rows
+    ]
     rows.append([*("all" if i == 0 else "" for i in range(len(columns))), *_figures(report.total)])
     heads = [column.replace("_", " ") for column in columns]
     output.table("Attainment", [*heads, "met", "breached", "attained", "median used", "90 % used at most"], rows)
 
 
-def _shown(column: str, value: Any) -> str:
+def _shown(column: str, value: Any, services: Mapping[str, str]) -> str:
     match column:
         case "unit":
             return output.unit(value)
@@ -134,7 +148,7 @@ def _shown(column: str, value: Any) -> str:
             return pb.Priority.Name(value)
         case "policy_version":
             return output.policy(value)
-    return str(value)
+    return services.get(value, value) if column == "service" else str(value)
 
 
 def _figures(row: rpc.AttainmentRow) -> list[str]:

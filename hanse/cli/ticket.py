@@ -37,7 +37,7 @@ def show_ticket(ticket: pb.Ticket) -> None:
     output.console.print(ticket.title, markup=False)
     facts = (
         f"{pb.Priority.Name(ticket.priority)}, {ticket.category}, "
-        f"{f'service {ticket.service}, ' if ticket.service else ''}{_class(ticket.customer_class)}tier {ticket.tier}, "
+        f"{_service(ticket)}{_class(ticket.customer_class)}tier {ticket.tier}, "
         f"held by {output.unit(ticket.holder)}, opened {output.when(ticket.open_time)} UTC"
     )
     output.console.print(facts, style="dim")
@@ -46,6 +46,14 @@ def show_ticket(ticket: pb.Ticket) -> None:
     if ticket.HasField("suspension"):
         _show_suspension(ticket.suspension)
     show_clocks(ticket.clocks)
+
+
+def _service(ticket: pb.Ticket) -> str:
+    """Return the service of a ticket for people, and the unit that answers for it where that is known."""
+    if not ticket.service:
+        return ""
+    owner = f", which {output.unit(ticket.service_owner)} answers for" if ticket.service_owner else ""
+    return f"service {ticket.service}{owner}, "
 
 
 def _show_suspension(suspension: pb.Suspension) -> None:

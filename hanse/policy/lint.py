@@ -244,7 +244,10 @@ def _rates(document: PolicyDocument) -> Iterator[Finding]:
             "no rate always applies, so some engagement would have no price: add one without 'when' at the end",
         )
     yield from _unreachable(dict(enumerate(rate.when for rate in document.rates)), "rates")
-    currencies = sorted({rate.amount.currency_code for rate in document.rates})
+    amounts = [rate.amount for rate in document.rates]
+    if any(rate.service_cost for rate in document.rates):
+        amounts += [service.cost for service in document.services if service.HasField("cost")]
+    currencies = sorted({amount.currency_code for amount in amounts})
     if len(currencies) > 1 and mentions(document.routing.score, "cost"):
         yield (
             "routing.score",

@@ -316,7 +316,15 @@ def _ticket(standards: Standards, values: Mapping[str, str]) -> TicketFacts:
     )
 
 
+def _rates(standards: Standards) -> Iterator[Finding]:
+    """Find rates that go by what services cost, where none costs anything."""
+    document = standards.document
+    for i, rate in enumerate(document.rates):
+        if rate.service_cost and not any(service.HasField("cost") for service in document.services):
+            yield f"rates[{i}].service_cost", "no service says what it costs: give one a cost, or leave this out"
+
+
 CHECKS: tuple[Check, ...] = (
     _targets, _ladder, _hierarchy, _complaints, _complaints_begin, _answers_to_complaints, _agreements, _routing,
-    _desks,
+    _desks, _rates,
 )  # fmt: skip

@@ -226,6 +226,10 @@ class Standards:
             )
         return self._services[name]
 
+    def owner_of(self, service: str) -> str:
+        """Give the unit that answers for a service; empty for none, and for one that this version does not have."""
+        return self._services[service].owner if service in self._services else ""
+
     def profile(self, unit: str) -> UnitProfile:
         """Give what the policy knows of a unit. Raises `UnitUnknown`."""
         profile = self._profiles.get(unit)
@@ -378,6 +382,8 @@ class Standards:
     def rate_for(self, facts: TicketFacts, provider: str) -> Rate:
         """Give what the provider earns for an engagement: the first rate whose condition holds.
 
+        Where it says so, its amount is what the ticket's service costs.
+
         Raises `PolicyMissing` where none does, which `lint` rules out; `UnitUnknown`.
         """
         return self._rates_by_facts(_key(facts), provider)
@@ -419,8 +425,15 @@ class Standards:
         )
         for condition, rate in self._rates:
             if condition.holds(situation):
-                return rate
+                return self._by_service(rate, facts.service)
         raise PolicyMissing("No rate of the policy applies to this engagement.", provider=provider)
+
+    def _by_service(self, rate: Rate, service: str) -> Rate:
+        """Return a rate, with what the service costs in place of its amount where it says so and the service does."""
+        offering = self._services.get(service)
+        if rate.service_cost and offering is not None and offering.HasField("cost"):
+            return Rate(id=rate.id, when=rate.when, amount=offering.cost, service_cost=True)
+        return rate
 
     def _find_shares(self, event: str) -> bool:
         return any({event, EVERYTHING} & {*rule.events} for rule in self.document.sharing)

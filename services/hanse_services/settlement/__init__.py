@@ -3,7 +3,8 @@
 When the home unit confirms an engagement, the provider has earned a **charge**. One charge has one name in the whole
 group and two legs, and each unit posts its own from the same fact: the home unit its *payable*, the provider its
 *receivable*. Both compute the amount from the rate card of the policy version under which the engagement was asked
-for, so both come to the same amount without asking each other; headquarters checks that they did.
+for, so both come to the same amount without asking each other; headquarters checks that they did. A rate may say that
+it is what the ticket's service costs in the catalogue.
 
     at home          debit  expense/engagements/{provider}     credit payable/{provider}
     at the provider  debit  receivable/{home}                  credit revenue/engagements/{home}

@@ -50,7 +50,7 @@ def create_ticket(work: Work, request: rpc.CreateTicketRequest) -> pb.Ticket:
     work.tell(ticket.name, opened, title=ticket.title, description=ticket.description)
     if ticket.team:
         work.tell(ticket.name, assigned(ticket, opened.ticket))
-    return opened_ticket_to_proto(ticket, started.messages)
+    return opened_ticket_to_proto(ticket, started.messages, standards)
 
 
 def _act_for(work: Work, partner: str) -> None:

@@ -45,11 +45,12 @@ def summary_of(ticket: Ticket, clocks: Iterable[pb.ClockSummary] | None = None) 
 
 def ticket_to_proto(ticket: Ticket, standards: Standards | None, now: datetime) -> pb.Ticket:
     """Return a ticket with its clocks; without the policy that it was opened under, without clocks."""
-    return opened_ticket_to_proto(ticket, clocks_to_proto(standards, ticket, now) if standards else ())
+    clocks = clocks_to_proto(standards, ticket, now) if standards else ()
+    return opened_ticket_to_proto(ticket, clocks, standards)
 
 
-def opened_ticket_to_proto(ticket: Ticket, clocks: Iterable[pb.Clock]) -> pb.Ticket:
-    """Return a ticket with clocks that are messages already."""
+def opened_ticket_to_proto(ticket: Ticket, clocks: Iterable[pb.Clock], standards: Standards | None) -> pb.Ticket:
+    """Return a ticket with clocks that are messages already, and the policy that it was opened under."""
     message = pb.Ticket(
         name=ticket.name,
         etag=etag_of(ticket),
@@ -73,6 +74,7 @@ def opened_ticket_to_proto(ticket: Ticket, clocks: Iterable[pb.Clock]) -> pb.Tic
         policy_version=ticket.policy_version,
         target=ticket.target,
         supplier=ticket.supplier,
+        service_owner=standards.owner_of(ticket.service) if standards else "",
         waiting_duration=duration(ticket.waiting_duration),
         clocks=clocks,
         service=ticket.service,

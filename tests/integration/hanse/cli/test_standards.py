@@ -88,9 +88,10 @@ async def test_a_desk_tunes_what_it_may_and_reads_what_is_in_force(desk: Desk, t
 
 
 async def test_what_governs_a_ticket_is_explained_rule_by_rule(desk: Desk) -> None:
-    shown, program, too_early = await desk.say(
-        "policy explain T", "policy explain T --json", "policy explain T --at 2020-01-01"
+    shown, program, too_early, ticket = await desk.say(
+        "policy explain T", "policy explain T --json", "policy explain T --at 2020-01-01", "ticket show T"
     )
+    assert "service displays, which munich answers for" in " ".join(ticket.printed.split())
     for words in (
         r"targets\[p3\] +answer in 4h, solution in 24h .* applies",
         r"agreements\[acme-panels\] +UC of acme-panels in 72h elapsed +always +applies",
@@ -116,7 +117,7 @@ async def test_what_governs_a_ticket_is_explained_rule_by_rule(desk: Desk) -> No
 
 
 async def test_clocks_are_suspended_corrected_and_repaired_from_the_command_line(desk: Desk) -> None:
-    too_late, suspended, queued, resumed, corrected, repaired, unknown, reclassified = await desk.say(
+    too_late, suspended, queued, resumed, corrected, repaired, unknown, reclassified, kept = await desk.say(
         "ticket suspend T research --review 2999-01-01",
         f"ticket suspend T research --review {datetime.now(UTC) + timedelta(days=7):%Y-%m-%dT%H:%M}",
         "queue --tier 1",
@@ -125,6 +126,7 @@ async def test_clocks_are_suspended_corrected_and_repaired_from_the_command_line
         "ticket repair T",
         "ticket repair T --policy 9",
         "ticket reclassify T --priority P1 --reason urgent",
+        "attainment --by service",
     )
     assert "Choose a time between the two" in too_late.complained
     assert re.search(r"WAITING.*resolution +suspended", suspended.printed, re.DOTALL)
@@ -134,6 +136,7 @@ async def test_clocks_are_suspended_corrected_and_repaired_from_the_command_line
     assert "1 ticket computed, 0 changed, 0 failed" in repaired.printed
     assert "This unit has never had policies/9 in force" in unknown.complained
     assert re.search(r"P1, display.*resolution +running +[0-9:]+ of 4:00:00", reclassified.printed, re.DOTALL)
+    assert re.search(r"displays \(munich\) +2 +0 +100.0 %", kept.printed)
 
 
 async def test_a_watched_queue_ends_quietly_with_ctrl_c(desk: Desk) -> None:

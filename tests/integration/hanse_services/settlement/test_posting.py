@@ -15,13 +15,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hanse.errors import AmountTooFine, PermissionDenied, PolicyMissing
+from hanse.policy import load_yaml
 from hanse.runtime import Runtime
+from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.settlement.v1 import settlement_pb2 as pb
 from hanse_protos.ticket.v1.ticket_pb2 import Priority
 from hanse_services.settlement import queries
 from hanse_services.settlement.commands import EFFECTS
 from hanse_services.settlement.model import SCHEMA, Charge, Entry, Journal
-from tests.support import apply, small_policy, told
+from tests.support import POLICY_YAML, apply, small_policy, told
 
 SHANGHAI, MUNICH, HEADQUARTERS = "units/shanghai", "units/munich", "units/hq"
 OpenLedger = Callable[[str], Awaitable[Runtime]]
@@ -50,6 +52,21 @@ async def test_the_home_unit_owes(open_ledger: OpenLedger, confirm: Act) -> None
     assert (debit.account, debit.debit) == ("expense/engagements/units/munich", amount)
     assert (credit.account, credit.credit) == ("payable/units/munich", amount)
     assert (await charge_of(shanghai)).leg == pb.PAYABLE
+
+
+async def test_both_units_come_to_what_the_service_costs_where_the_rate_says_so(
+    open_ledger: OpenLedger, acknowledge: Act, confirm: Act
+) -> None:
+    services = "services: [{id: displays, owner: units/munich, categories: [display], cost: 45.00 EUR}]"
+    by_service = POLICY_YAML.replace("amount: 900 CNY", "amount: 900 CNY, service_cost: true") + services
+    policy = Policy(name="policies/2", version=2, document=load_yaml(by_service))
+    posted = []
+    for unit in (SHANGHAI, MUNICH):
+        ledger = await open_ledger(unit)
+        await acknowledge(ledger, policy)
+        await confirm(ledger, policy_version=2)
+        posted.append((await charge_of(ledger)).amount)
+    assert posted == [Money(currency_code="EUR", units=45)] * 2
 
 
 async def test_the_provider_earns(open_ledger: OpenLedger, confirm: Act) -> None:

@@ -146,6 +146,13 @@ def test_complaints_that_nobody_could_read_where_they_are_answered_are_named() -
     ]
 
 
+@pytest.mark.parametrize(("cost", "paths"), [("", ["rates[0].service_cost"]), (", cost: 45.00 EUR", [])])
+def test_a_rate_that_goes_by_services_none_of_which_costs_anything_is_named(cost: str, paths: list[str]) -> None:
+    document = POLICY.replace("90.00 EUR", "90.00 EUR, service_cost: true").replace("ELIGIBLE", SKILLED)
+    document += f"services: [{{id: displays, owner: units/hq, categories: [display]{cost}}}]"
+    assert [warning.path for warning in warnings(load_yaml(document))] == paths
+
+
 @pytest.mark.parametrize(
     ("level", "paths"),
     [("DESK_LEAD", ["complaints[1].first_level"]), ("UNIT_MANAGER", []), ("HEADQUARTERS", [])],

@@ -326,6 +326,23 @@ def test_the_first_rate_that_holds_applies(category: str, units: int) -> None:
     assert (rate.amount.units, rate.amount.currency_code) == (units, "EUR")
 
 
+@pytest.mark.parametrize(
+    ("service", "service_cost", "units"),
+    [("express-parts", True, 45), ("express-parts", False, 90), ("parts", True, 90)],
+)
+def test_a_rate_that_says_so_is_what_the_service_costs_where_it_costs_anything(
+    service: str, service_cost: bool, units: int
+) -> None:
+    document = PolicyDocument()
+    document.CopyFrom(GROUP)
+    document.rates[-1].service_cost = service_cost
+    standards = Standards(8, document)
+    asked = facts(standards, category="spare-parts")
+    asked.service = service
+    rate = standards.rate_for(asked, "units/hq")
+    assert (rate.id, rate.amount.units) == ("standard", units)
+
+
 def test_a_policy_without_a_rate_for_it_says_so() -> None:
     document = PolicyDocument()
     document.CopyFrom(DEMO)

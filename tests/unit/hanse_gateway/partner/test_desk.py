@@ -21,7 +21,7 @@ INSIDE = {
     "close_time",
 }
 INSIDE |= {"policy_version", "policy_override", "waiting_duration", "clocks", "respond_time", "suspension"}
-INSIDE |= {"team", "returns", "supplier", "target"}
+INSIDE |= {"team", "returns", "supplier", "target", "service_owner"}
 
 
 def test_the_same_request_of_a_partner_is_the_same_to_the_desk() -> None:

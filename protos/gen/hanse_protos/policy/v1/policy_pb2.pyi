@@ -1501,10 +1501,13 @@ class Rate(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     WHEN_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
+    SERVICE_COST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The rate's id, "display-remote"."""
     when: _builtins.str
     """The condition, CEL over `ticket`, `home` and `provider`; empty holds always."""
+    service_cost: _builtins.bool
+    """Whether the provider earns what the ticket's service costs the customer, instead of the amount, where the catalogue says what it costs."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """The amount for one confirmed engagement."""
@@ -1515,10 +1518,11 @@ class Rate(_message.Message):
         id: _builtins.str = ...,
         when: _builtins.str = ...,
         amount: _money_pb2.Money | None = ...,
+        service_cost: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "id", b"id", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "id", b"id", "service_cost", b"service_cost", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

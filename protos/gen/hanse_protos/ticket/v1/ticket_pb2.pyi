@@ -238,6 +238,7 @@ class Ticket(_message.Message):
     POLICY_OVERRIDE_FIELD_NUMBER: _builtins.int
     RETURNS_FIELD_NUMBER: _builtins.int
     TEAM_FIELD_NUMBER: _builtins.int
+    SERVICE_OWNER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, "units/shanghai/tickets/3k9m2x-4t7qzd". It never changes, wherever the ticket travels."""
     etag: _builtins.str
@@ -284,6 +285,8 @@ class Ticket(_message.Message):
     """How often it has come back to a unit that it had left, its home among them."""
     team: _builtins.str
     """The team that has it, "units/shanghai/teams/displays", or empty."""
+    service_owner: _builtins.str
+    """The unit that answers for the service, by the version of the policy that governs the ticket; empty at a provider, and where there is no service."""
     @_builtins.property
     def open_time(self) -> _timestamp_pb2.Timestamp:
         """When it was opened."""
@@ -350,10 +353,11 @@ class Ticket(_message.Message):
         policy_override: _builtins.int = ...,
         returns: _builtins.int = ...,
         team: _builtins.str = ...,
+        service_owner: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time", "open_time", b"open_time", "resolve_time", b"resolve_time", "respond_time", b"respond_time", "suspension", b"suspension", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "category", b"category", "clocks", b"clocks", "close_time", b"close_time", "customer", b"customer", "customer_class", b"customer_class", "description", b"description", "etag", b"etag", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "policy_override", b"policy_override", "policy_version", b"policy_version", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "respond_time", b"respond_time", "returns", b"returns", "service", b"service", "solution", b"solution", "state", b"state", "supplier", b"supplier", "suspension", b"suspension", "target", b"target", "team", b"team", "tier", b"tier", "title", b"title", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "category", b"category", "clocks", b"clocks", "close_time", b"close_time", "customer", b"customer", "customer_class", b"customer_class", "description", b"description", "etag", b"etag", "holder", b"holder", "language", b"language", "name", b"name", "open_time", b"open_time", "partner", b"partner", "policy_override", b"policy_override", "policy_version", b"policy_version", "priority", b"priority", "product", b"product", "resolve_time", b"resolve_time", "respond_time", b"respond_time", "returns", b"returns", "service", b"service", "service_owner", b"service_owner", "solution", b"solution", "state", b"state", "supplier", b"supplier", "suspension", b"suspension", "target", b"target", "team", b"team", "tier", b"tier", "title", b"title", "update_time", b"update_time", "waiting_duration", b"waiting_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
