@@ -262,6 +262,14 @@ def _opening_times(standards: Standards) -> list[datetime]:
     return sorted({standards.calendars[calendar].opens(SOME_MONDAY) for calendar in calendars})[:MAX_OPENING_TIMES]
 
 
+def _rates(standards: Standards) -> Iterator[Finding]:
+    """Find rates that go by what services cost, where none costs anything."""
+    document = standards.document
+    for i, rate in enumerate(document.rates):
+        if rate.service_cost and not any(service.HasField("cost") for service in document.services):
+            yield f"rates[{i}].service_cost", "no service says what it costs: give one a cost, or leave this out"
+
+
 # The tickets that there can be
 
 _FIELD = re.compile(r"\bticket\b(?:\s*\.\s*(\w+))?")
@@ -314,14 +322,6 @@ def _ticket(standards: Standards, values: Mapping[str, str]) -> TicketFacts:
         service=values["service"],
         customer_class=values["customer_class"],
     )
-
-
-def _rates(standards: Standards) -> Iterator[Finding]:
-    """Find rates that go by what services cost, where none costs anything."""
-    document = standards.document
-    for i, rate in enumerate(document.rates):
-        if rate.service_cost and not any(service.HasField("cost") for service in document.services):
-            yield f"rates[{i}].service_cost", "no service says what it costs: give one a cost, or leave this out"
 
 
 CHECKS: tuple[Check, ...] = (
