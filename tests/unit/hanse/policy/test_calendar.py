@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,7 @@ WORKWEEK = range(MONDAY, SATURDAY)
 WHOLE_WEEK = range(MONDAY, SUNDAY + 1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
+MICROSECOND = timedelta(microseconds=1)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -257,18 +259,41 @@ def _text(minute: int) -> str:
 
 
 @st.composite
-def shifts(draw: st.DrawFn, edges: st.SearchStrategy[int]) -> Shift:
+def hours(draw: st.DrawFn, edges: st.SearchStrategy[int]) -> Shift:
+    """The hours of a day that differs: they need no days of the week."""
     start, end = sorted(draw(st.lists(edges, min_size=2, max_size=2, unique=True)))
-    days = draw(st.sets(st.integers(MONDAY, SUNDAY), min_size=1))
-    return Shift(days=sorted(days), start=_text(start), end=_text(end))
+    return Shift(start=_text(start), end=_text(end))
+
+
+@st.composite
+def shifts(draw: st.DrawFn, edges: st.SearchStrategy[int]) -> Shift:
+    of_day, days = draw(hours(edges)), draw(st.sets(st.integers(MONDAY, SUNDAY), min_size=1))
+    return Shift(days=sorted(days), start=of_day.start, end=of_day.end)
+
+
+any_minute = st.integers(0, 1440)
+FIRST_DAY, DAYS = date(2022, 12, 1), 7 * 366
+"""The days that `instants` are on, and those that working time may be reached on from there."""
+
+
+@st.composite
+def exceptions(draw: st.DrawFn) -> list[DayException]:
+    """Every so many days the hours differ: half days, days in two parts, days off; whatever day of the week it is."""
+    different: dict[date, list[Shift]] = {}
+    for _ in range(draw(st.integers(0, 2))):
+        first, interval = draw(st.integers(0, 40)), draw(st.integers(5, 90))
+        that_day = draw(st.lists(hours(any_minute), max_size=3))
+        different |= {FIRST_DAY + timedelta(days=number): that_day for number in range(first, DAYS, interval)}
+    return [DayException(date=day.isoformat(), shifts=that_day) for day, that_day in different.items()]
 
 
 @st.composite
 def calendars(draw: st.DrawFn) -> WorkingCalendar:
     return calendar(
-        *draw(st.lists(shifts(st.integers(0, 1440)), min_size=1, max_size=4)),
+        *draw(st.lists(shifts(any_minute), min_size=1, max_size=4)),
         zone=draw(st.sampled_from(ZONES)),
         holiday_country=draw(st.sampled_from(["", "CN", "DE", "CL"])),
+        exceptions=draw(exceptions()),
     )
 
 
@@ -292,7 +317,7 @@ def test_add_gives_the_first_such_instant(
     except HorizonExceeded:
         return
     if end > start:
-        assert working_calendar.between(start, end - timedelta(microseconds=1)) < working
+        assert working_calendar.between(start, end - MICROSECOND) < working
 
 
 @unhurried
@@ -325,6 +350,41 @@ def test_more_working_time_ends_later(
         return
 
 
+@unhurried
+@given(calendars(), st.tuples(instants, instants), working_times)
+def test_who_starts_later_ends_no_earlier(
+    working_calendar: WorkingCalendar, two: tuple[datetime, datetime], working: timedelta
+) -> None:
+    earlier, later = sorted(two)
+    try:
+        assert working_calendar.add(earlier, working) <= working_calendar.add(later, working)
+    except HorizonExceeded:
+        return
+
+
+@unhurried
+@given(calendars(), instants)
+def test_nothing_is_worked_between_an_instant_and_the_one_at_which_work_goes_on(
+    working_calendar: WorkingCalendar, at: datetime
+) -> None:
+    try:
+        opens = working_calendar.opens(at)
+    except HorizonExceeded:
+        return
+    assert working_calendar.between(at, opens) == timedelta(0)
+    assert working_calendar.between(opens, opens + MICROSECOND) == MICROSECOND
+
+
+@unhurried
+@given(calendars(), instants)
+def test_working_time_begins_where_there_is_none_before(working_calendar: WorkingCalendar, after: datetime) -> None:
+    begins = working_calendar.begins(after)
+    if begins is not None:
+        assert begins > after
+        assert working_calendar.between(begins - MICROSECOND, begins + MICROSECOND) == MICROSECOND
+        assert working_calendar.opens(begins) == begins
+
+
 # Minute by minute
 
 # Two weeks, the time zone and country they are in, and the days off and make-up days that people there remember.
@@ -334,7 +394,8 @@ WINDOWS: list[Window] = [
         datetime(2026, 2, 9, tzinfo=UTC),
         "Asia/Shanghai",
         "CN",
-        {date(2026, 2, d) for d in range(15, 24)},
+        # The weekend inside is not listed: see `hanse.policy.public_holidays`.
+        {date(2026, 2, d) for d in (16, 17, 18, 19, 20, 23)},
         {date(2026, 2, 14)},
     ),
     # Its last two hours are those of Easter Monday there.
@@ -347,30 +408,52 @@ WINDOW_MINUTES = 14 * 1440
 wall_edges = st.integers(0, 72).map(lambda twenty: twenty * 20).filter(lambda minute: not 60 < minute < 180)
 
 
-def is_worked(minute: datetime, weekly: list[Shift], window: Window) -> bool:
+Different: TypeAlias = dict[date, list[Shift]]
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> tuple[Window, Different]:
+    """A window, and its days that have hours of their own: half days, days in two parts, days off. Some of them are
+    public holidays or make-up days, or days on which the clocks change."""
+    window = draw(st.sampled_from(WINDOWS))
+    days = st.integers(0, 14).map(lambda number: window[0].date() + timedelta(days=number))
+    return window, draw(st.dictionaries(days, st.lists(hours(wall_edges), max_size=2), max_size=6))
+
+
+def is_worked(minute: datetime, weekly: list[Shift], window: Window, different: Different) -> bool:
     _, zone, _, days_off, make_up_days = window
     local = minute.astimezone(ZoneInfo(zone))
     day = local.date()
-    weekday = MONDAY if day in make_up_days else day.isoweekday()
     wall = f"{local:%H:%M}"
+    if day in different:
+        return any(one.start <= wall < one.end for one in different[day])
+    weekday = MONDAY if day in make_up_days else day.isoweekday()
     return day not in days_off and any(weekday in one.days and one.start <= wall < one.end for one in weekly)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from(WINDOWS),
-    st.lists(shifts(wall_edges).filter(lambda one: not {SATURDAY, SUNDAY} & {*one.days}), min_size=1, max_size=3),
+    windows(),
+    st.lists(shifts(wall_edges), min_size=1, max_size=3),
     st.tuples(st.integers(0, WINDOW_MINUTES), st.integers(0, WINDOW_MINUTES)),
 )
-def test_agrees_with_counting_minutes(window: Window, weekly: list[Shift], ends: tuple[int, int]) -> None:
+def test_agrees_with_counting_minutes(
+    window_and_days: tuple[Window, Different], weekly: list[Shift], ends: tuple[int, int]
+) -> None:
+    window, different = window_and_days
     opening, zone, country, _, _ = window
     start, end = (opening + minute * MINUTE for minute in sorted(ends))
-    working_calendar = calendar(*weekly, zone=zone, holiday_country=country)
-    minutes = (start + i * MINUTE for i in range(int((end - start) / MINUTE)))
-    worked = [minute for minute in minutes if is_worked(minute, weekly, window)]
+    exceptions = [DayException(date=day.isoformat(), shifts=that_day) for day, that_day in different.items()]
+    working_calendar = calendar(*weekly, zone=zone, holiday_country=country, exceptions=exceptions)
+    minutes = [start + i * MINUTE for i in range(int((end - start) / MINUTE))]
+    worked = [minute for minute in minutes if is_worked(minute, weekly, window, different)]
     assert working_calendar.between(start, end) == len(worked) * MINUTE
     if worked:
         assert working_calendar.add(start, len(worked) * MINUTE) == worked[-1] + MINUTE
+        assert working_calendar.opens(start) == worked[0]
+    counts = {*worked}
+    if begins := next((later for before, later in pairwise(minutes) if later in counts and before not in counts), None):
+        assert working_calendar.begins(start) == begins
 
 
 def test_an_hour_each_wednesday_and_friday_is_counted_over_years() -> None:
