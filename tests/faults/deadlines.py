@@ -10,9 +10,9 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -85,9 +85,15 @@ class Size:
     rounds: int
     """How often the worker is killed."""
     patience: float = 1.0
+    pace: float = 1.0
+    """How much shorter than in the full run the deadlines are that pass, and the times for which it is away."""
+
+    def seconds(self, full: float) -> float:
+        """Return what a time of the full run is here."""
+        return full / self.pace
 
 
-SHORT, FULL = Size(20, 2, patience=4.0), Size(200, 20)
+SHORT, FULL = Size(20, 2, patience=4.0, pace=2.5), Size(200, 20)
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,13 @@ class Stage:
     tickets: Any
     database: Database
     client: Client
-    report: Report
+    report: Report = field(default_factory=lambda: Report("", 0))
+    """What the scenario that is played has found."""
+
+    async def enact(self, version: int, policy: str) -> None:
+        """Put a policy in force for the tickets to come."""
+        enacted = Policy(name=f"policies/{version}", version=version, document=load_yaml(policy))
+        await self.database.write(PolicyStore(TICKET).enact, enacted)
 
     async def open(self, count: int) -> list[str]:
         """Open tickets and return their names."""
@@ -113,12 +125,16 @@ class Stage:
         return await asyncio.gather(*(open_one() for _ in range(count)))
 
     async def due_times(self) -> dict[str, datetime]:
-        """Return when something is due next on each ticket, as the rows in PostgreSQL have it."""
+        """Return when something is due next on each ticket where anything is, as the rows in PostgreSQL have it."""
         found: dict[str, datetime] = {}
         request = rpc.ListOpenClocksRequest(page_size=1_000)
         while True:
             page = await self.tickets.ListOpenClocks(request)
-            found |= {one.ticket: one.next_due_time.ToDatetime(tzinfo=UTC) for one in page.open_clocks}
+            found |= {
+                one.ticket: one.next_due_time.ToDatetime(tzinfo=UTC)
+                for one in page.open_clocks
+                if one.HasField("next_due_time")
+            }
             if not page.next_page_token:
                 return found
             request.page_token = page.next_page_token
@@ -132,14 +148,14 @@ class Stage:
             return {}
         return {one.id.removeprefix("sla:"): one.execution_time or one.start_time for one in executions}
 
-    async def done(self) -> Counter[tuple[str, str]]:
-        """Return how often each step of each ticket was done, by the events in the log."""
+    async def done(self, tickets: Collection[str]) -> Counter[tuple[str, str]]:
+        """Return how often each step of some tickets was done, by the events in the log."""
         records = await self.database.read(read_after, TICKET.log, stream_name(SHANGHAI, "ticket"), START, PLENTY)
         payloads = [(record.resource, payload_of(record.decoded())) for record in records]
         return Counter(
             (ticket, f"{type(payload).__name__} {payload.kind} {getattr(payload, 'percent', 100)}")
             for ticket, payload in payloads
-            if isinstance(payload, told.SlaWarned | told.SlaBreached)
+            if ticket in tickets and isinstance(payload, told.SlaWarned | told.SlaBreached)
         )
 
     async def are_planned(self) -> bool:
@@ -167,31 +183,34 @@ class Stage:
 
 async def run(folder: Path, seed: int, size: Size) -> list[Report]:
     """Wipe the store, kill the worker, and let it be away; then kill headquarters' worker amid its escalations."""
-    reports = []
-    for name, response, resolution, scenario in (
-        ("Temporal's store is wiped", "4h", "8h", _wipe),
-        ("the worker is killed", "20s", "60s", _kill),
-        ("the worker is away while deadlines pass", "30s", "40s", _away),
-    ):
-        report = Report(name, seed)
-        policy = _POLICY.format(response=response, resolution=resolution)
-        async with _stage(folder / name.replace(" ", "-"), policy, report) as stage:
-            await scenario(stage, seed, size)
-            report.deaths = list(stage.group.supervisor.deaths)
-        reports.append(report)
+    reports = await run_of_one_unit(folder, seed, size)
     return [*reports, await escalations.run(folder / "escalations", seed, size.records, size.rounds)]
 
 
+async def run_of_one_unit(folder: Path, seed: int, size: Size) -> list[Report]:
+    """Wipe the store, kill the worker, and let it be away."""
+    reports = []
+    async with _stage(folder / "unit") as stage:
+        for name, response, resolution, scenario in (
+            ("Temporal's store is wiped", "4h", "8h", _wipe),
+            ("the worker is killed", f"{size.seconds(20):g}s", f"{size.seconds(60):g}s", _kill),
+            ("the worker is away while deadlines pass", f"{size.seconds(30):g}s", f"{size.seconds(40):g}s", _away),
+        ):
+            earlier_deaths = len(stage.group.supervisor.deaths)
+            reports.append(Report(name, seed))
+            await stage.enact(len(reports), _POLICY.format(response=response, resolution=resolution))
+            await scenario(replace(stage, report=reports[-1]), seed, size)
+            reports[-1].deaths = stage.group.supervisor.deaths[earlier_deaths:]
+    return reports
+
+
 @asynccontextmanager
-async def _stage(folder: Path, policy: str, report: Report) -> AsyncIterator[Stage]:
+async def _stage(folder: Path) -> AsyncIterator[Stage]:
     async with FaultGroup(folder, LAYOUT, witness=False) as group:
         settings = group.settings(SHANGHAI)
-        database = Database(settings.database_url)
-        enacted = Policy(name="policies/1", version=1, document=load_yaml(policy))
-        await database.write(PolicyStore(TICKET).enact, enacted)
-        runtime = Runtime(settings)
+        database, runtime = Database(settings.database_url), Runtime(settings)
         async with runtime.channel("faults", Role.AGENT, Role.SYSTEM) as channel:
-            yield Stage(group, TicketServiceStub(channel), database, await connect(settings), report)
+            yield Stage(group, TicketServiceStub(channel), database, await connect(settings))
         await runtime.close()
         await database.close()
 
@@ -230,7 +249,7 @@ async def _open_in_turns(stage: Stage, size: Size) -> list[str]:
     tickets: list[str] = []
     for _ in range(10):
         tickets += await stage.open(size.records // 10)
-        await asyncio.sleep(4)
+        await asyncio.sleep(size.seconds(4))
     return tickets
 
 
@@ -238,13 +257,13 @@ async def _away(stage: Stage, _seed: int, size: Size) -> None:
     tickets = await stage.open(size.records)
     stage.report.figures["planned within"] = f"{await stage.seconds_until(stage.are_planned):.1f} s"
     await stage.group.supervisor.stop([WORKER])
-    await asyncio.sleep(AWAY_SECONDS)
-    stage.report.figures["done before and while it was away"] = str((await stage.done()).total())
+    await asyncio.sleep(size.seconds(AWAY_SECONDS))
+    stage.report.figures["done before and while it was away"] = str((await stage.done(tickets)).total())
     started_time, connections = datetime.now(UTC), len(await stage.connected_times())
     await stage.group.start([SHANGHAI], roles=["work"])
 
     async def all_done() -> bool:
-        return (await stage.done()).total() >= STEPS_OF_A_TICKET * len(tickets)
+        return (await stage.done(tickets)).total() >= STEPS_OF_A_TICKET * len(tickets)
 
     await stage.seconds_until(all_done)
     done_time, connected_time = datetime.now(UTC), (await stage.connected_times())[connections]
@@ -258,13 +277,13 @@ async def _check_steps(stage: Stage, tickets: list[str]) -> None:
     """Wait until every step of every ticket is done, and see that each was done once."""
 
     async def all_done() -> bool:
-        return len(await stage.done()) >= STEPS_OF_A_TICKET * len(tickets)
+        return len(await stage.done(tickets)) >= STEPS_OF_A_TICKET * len(tickets)
 
     try:
         await stage.seconds_until(all_done)
     except TimeoutError:
         stage.report.misses.append("some processes are stuck")
-    done = await stage.done()
+    done = await stage.done(tickets)
     stuck = STEPS_OF_A_TICKET * len(tickets) - len(done)
     twice = sum(times - 1 for times in done.values())
     stage.report.figures |= {"tickets": str(len(tickets)), "steps done": str(len(done))}
