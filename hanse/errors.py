@@ -398,8 +398,12 @@ class PolicyOverrideInvalid(InvalidArgument):
 
 class PolicyReviewRequired(FailedPrecondition):
     reason = "POLICY_REVIEW_REQUIRED"
-    message = "The policy in force demands that a second person approves of the next version."
-    hint = "Write it as a draft, and have somebody review it who did not write on it: `hanse policy draft --help`."
+    message = "A second person has to approve of the next version: the newest one says so, or says nothing else."
+    hint = (
+        "Write it as a draft (hanse policy draft create FILE, then draft submit), have somebody else approve of it "
+        "(hanse policy draft approve --as …), and publish that (hanse policy draft publish). A version that says "
+        "reviews_required: 0 is followed without."
+    )
 
 
 class HeadquartersOnly(FailedPrecondition):

@@ -141,6 +141,7 @@ async def serving(runtime: Runtime, services: Iterable[Served]) -> AsyncIterator
 
 POLICY_YAML = """
 title: The policy that tests run under
+reviews_required: 0
 categories:
   - {id: display, titles: {en: Displays, zh: 显示屏}, skill: display}
 calendars:

@@ -141,7 +141,10 @@ def what_if(
 
 @command(app, "publish", unit="hq")
 def publish(at: At, file: FileArgument, effective: policy_draft.FromOption = None) -> None:
-    """Publish the next version from headquarters to every unit."""
+    """Publish the first version from headquarters to every unit, or the next one where it needs no review.
+
+    Whether it does is said by the version before it (reviews_required): hanse policy draft --help.
+    """
     request = pb.PublishPolicyRequest(document=read_document(file), request_id=str(uuid4()))
     put_time(request.effective_time, policy_draft.in_utc(effective))
     policy = at.ask(lambda desk: desk.policies.PublishPolicy(request))

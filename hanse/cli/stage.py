@@ -93,6 +93,7 @@ class Stage:
         self.huber = await self._desk(MUNICH, "huber")
         self.keller = await self._desk(MUNICH, "keller")
         self.hq = await self._desk(HQ, "lindqvist")
+        self.berg = await self._desk(HQ, "berg")
         return self
 
     async def __aexit__(

@@ -25,7 +25,7 @@ from hanse.policy import load_yaml
 from hanse_protos.federation.v1 import complaints_pb2, group_pb2
 from hanse_protos.gateway.v1 import gateway_pb2
 from hanse_protos.knowledge.v1 import knowledge_pb2
-from hanse_protos.policy.v1 import policy_pb2
+from hanse_protos.policy.v1 import draft_pb2, policy_pb2
 from hanse_protos.settlement.v1 import settlement_pb2
 from hanse_protos.ticket.v1 import complaint_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
@@ -65,12 +65,14 @@ class Story(Stage):
     # 1
 
     async def publish_policy(self) -> None:
-        """Publish version 1, and wait until every unit has acknowledged it."""
-        request = policy_pb2.PublishPolicyRequest(
-            document=load_yaml(self._policy_file.read_text()), request_id=request_id()
-        )
-        policy = await self.hq.policies.PublishPolicy(request)
+        """Draft version 1, have somebody else review it, publish it, and wait until every unit has acknowledged it."""
+        published = await self._reviewed_policy()
+        policy = await self.hq.policies.GetPolicy(policy_pb2.GetPolicyRequest(name=published.policy))
         self.narrator.say(f"{policy.name}: “{policy.document.title}”")
+        author, reviewer = output.who(published.author), output.who(published.reviewer)
+        self.narrator.say(
+            f"{author} drafted it, who can't approve of it (REVIEWER_IS_AUTHOR), and {reviewer} reviewed it"
+        )
 
         async def acknowledged() -> bool:
             reply = await self.hq.group.ListUnits(group_pb2.ListUnitsRequest())
@@ -82,6 +84,21 @@ class Story(Stage):
 
         await self._eventually(acknowledged, "every unit acknowledges the policy")
         self.narrator.say(f"Shanghai, Munich and headquarters have acknowledged version {policy.version}")
+
+    async def _reviewed_policy(self) -> draft_pb2.PolicyDraft:
+        request = draft_pb2.CreatePolicyDraftRequest(
+            document=load_yaml(self._policy_file.read_text()), request_id=request_id()
+        )
+        writer, reviewer = self.hq.policy_drafts, self.berg.policy_drafts
+        name = (await writer.CreatePolicyDraft(request)).name
+        await writer.SubmitPolicyDraft(draft_pb2.SubmitPolicyDraftRequest(name=name, request_id=request_id()))
+        own = draft_pb2.ApprovePolicyDraftRequest(name=name, request_id=request_id())
+        refused = await self._refusal(writer.ApprovePolicyDraft(own))
+        self._require(refused == "REVIEWER_IS_AUTHOR", "whoever drafted the policy does not approve of it")
+        await reviewer.ApprovePolicyDraft(draft_pb2.ApprovePolicyDraftRequest(name=name, request_id=request_id()))
+        publication = draft_pb2.PublishPolicyDraftRequest(name=name, request_id=request_id())
+        published: draft_pb2.PolicyDraft = await writer.PublishPolicyDraft(publication)
+        return published
 
     # 2
 

@@ -35,7 +35,7 @@ from hanse.cli.ticket_repair import REPAIR_TIMEOUT_SECONDS, REPAIRED_AT_ONCE
 from hanse.local.group import Group
 from hanse.names import HEADQUARTERS
 from hanse_protos.federation.v1 import group_pb2, what_if_pb2
-from hanse_protos.policy.v1 import policy_pb2
+from hanse_protos.policy.v1 import draft_pb2, policy_pb2
 from hanse_protos.policy.v1.policy_pb2 import PolicyDocument
 from hanse_protos.ticket.v1 import attainment_pb2, repair_pb2, service_pb2, ticket_pb2
 
@@ -160,9 +160,16 @@ async def replayed(folder: Path, log: IncidentLog, units: dict[str, str]) -> Rep
 
 async def put_under_office_policy(folder: Path, names: list[str], headquarters: Desk) -> None:
     """Publish the office policy, and repair every imported ticket under it: clocks are computed from histories."""
-    published = await headquarters.policies.PublishPolicy(
-        policy_pb2.PublishPolicyRequest(document=office_policy(names), request_id=str(uuid4()))
-    )
+    drafts = headquarters.policy_drafts
+    request = draft_pb2.CreatePolicyDraftRequest(document=office_policy(names), request_id=str(uuid4()))
+    name = (await drafts.CreatePolicyDraft(request)).name
+    await drafts.SubmitPolicyDraft(draft_pb2.SubmitPolicyDraftRequest(name=name, request_id=str(uuid4())))
+    async with Desk(settings_of(folder, HEADQUARTERS), "reviewer") as reviewer:
+        approval = draft_pb2.ApprovePolicyDraftRequest(name=name, request_id=str(uuid4()))
+        await reviewer.policy_drafts.ApprovePolicyDraft(approval)
+    publication = draft_pb2.PublishPolicyDraftRequest(name=name, request_id=str(uuid4()))
+    draft = await drafts.PublishPolicyDraft(publication)
+    published = await headquarters.policies.GetPolicy(policy_pb2.GetPolicyRequest(name=draft.policy))
 
     async def acknowledged() -> bool:
         reply = await headquarters.group.ListUnits(group_pb2.ListUnitsRequest())

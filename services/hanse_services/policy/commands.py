@@ -27,13 +27,17 @@ from hanse_services.policy.model import PublishedPolicy
 from hanse_services.policy.problems import named, quoted
 from hanse_services.policy.tuning import tell_curtailed
 
+DEFAULT_REVIEWS = 1
+"""How many people approve of the next version where the newest one does not say. What governs the whole group, with its
+prices and with what may leave a unit, is no one person's to change; a group that wants it so says 0."""
+
 
 def publish_policy(work: Work, request: PublishPolicyRequest) -> Policy:
     """Publish the next version, unreviewed.
 
     Raises HeadquartersOnly in other units; PolicyInvalid, which names every place that does not hold together;
-    ValidationFailed for a time that is past; PolicyReviewRequired where the newest version demands that a second person
-    approves of the next.
+    ValidationFailed for a time that is past; PolicyReviewRequired where a second person has to approve of the next
+    version, which the newest one says, or does not say otherwise.
     """
     if work.unit != HEADQUARTERS:
         raise HeadquartersOnly(unit=work.unit)
@@ -64,9 +68,18 @@ def publish(work: Work, document: PolicyDocument, effective_time: datetime | Non
 
 
 def _check_needs_no_review(session: Session) -> None:
+    """Raise PolicyReviewRequired, but for the very first version.
+
+    Before that no ticket can be opened, so there is nothing that it could change unseen, and nothing that could say who
+    reviews it: whoever sets up a group begins with it.
+    """
     newest = session.get(PublishedPolicy, newest_version(session))
-    if newest and Policy.FromString(newest.policy).document.reviews_required:
+    if newest and _reviews_required(Policy.FromString(newest.policy).document):
         raise PolicyReviewRequired(policy=policy_name(newest.version))
+
+
+def _reviews_required(document: PolicyDocument) -> int:
+    return document.reviews_required if document.HasField("reviews_required") else DEFAULT_REVIEWS
 
 
 def newest_version(session: Session) -> int:

@@ -142,12 +142,30 @@ async def test_of_two_drafts_that_are_published_at_once_one_is_outdated(serve_po
     assert [error.code() for error in refused] == [grpc.StatusCode.ABORTED]
 
 
-async def test_a_policy_that_demands_reviews_is_not_followed_by_an_unreviewed_one(serve_policy: ServePolicy) -> None:
+def saying(reviews: int | None) -> PolicyDocument:
+    """Return a policy that says how many have to approve of the next one, or nothing of it."""
+    said = document()
+    said.ClearField("reviews_required")
+    if reviews is not None:
+        said.reviews_required = reviews
+    return said
+
+
+@pytest.mark.parametrize("reviews", [None, 1])
+async def test_a_policy_is_not_followed_by_an_unreviewed_one_unless_it_says_so(
+    serve_policy: ServePolicy, reviews: int | None
+) -> None:
     runtime, caller = await serve_policy(HEADQUARTERS)
-    ada = Person(caller, "ada")
-    await ada.publish_unreviewed(document(reviews_required=1))
-    assert (await refusal(ada.publish_unreviewed(document()))).reason == "POLICY_REVIEW_REQUIRED"
+    ada, ben = Person(caller, "ada"), Person(caller, "ben")
+    await ada.publish_unreviewed(saying(reviews))
+    error = await refusal(ada.publish_unreviewed(saying(0)))
+    assert (error.reason, error.metadata["policy"]) == ("POLICY_REVIEW_REQUIRED", "policies/1")
     assert [type(payload) for _, payload in await told(runtime, SCHEMA)] == [PolicyPublished]
+    draft = await ada.create(saying(0))
+    await ada.do("Submit", draft)
+    await ben.do("Approve", draft)
+    assert (await ada.do("Publish", draft)).policy == "policies/2"
+    assert (await ada.publish_unreviewed(saying(None))).name == "policies/3"
 
 
 async def test_a_returned_draft_says_why(serve_policy: ServePolicy) -> None:
