@@ -1,11 +1,13 @@
 """What is due on a ticket's clocks: warn, breach, climb the ladder, ask for an engagement, tell those above the desk.
 
 A waiting process asks again and again; each step is done once, because it is marked as done in the transaction that
-does it. Asking late does what is due late; asking for what is over says so.
+does it. Asking late, after a worker was down or the machine's clock has jumped, does what is due late, in the order in
+which it was due, whichever clock it is on; asking for what is over says so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 from hanse.policy.facts import facts_of
 from hanse.policy.standards import TOP_TIER, Standards
@@ -32,9 +34,7 @@ def evaluate_clocks(work: Work, request: rpc.EvaluateClocksRequest) -> rpc.Evalu
     if not ticket.clocks:
         return rpc.EvaluateClocksResponse(ended=True)
     standards = work.standards_of(ticket.policy_version, ticket.policy_override)
-    actions = [
-        action for clock in ticket.clocks if clock.stop_time is None for action in _do(work, standards, ticket, clock)
-    ]
+    actions = _do_due(work, standards, ticket)
     if actions:
         settle_clocks(work, ticket, work.now)
         ticket.version += 1
@@ -44,24 +44,40 @@ def evaluate_clocks(work: Work, request: rpc.EvaluateClocksRequest) -> rpc.Evalu
     return response
 
 
-def _do(work: Work, standards: Standards, ticket: Ticket, clock: Clock) -> list[str]:
-    """Do the steps of one clock that are due, and return what was done, for people."""
+def _do_due(work: Work, standards: Standards, ticket: Ticket) -> list[str]:
+    """Do the steps that are due, the earliest first, and return what was done, for people."""
     done = []
-    while (step := _take_due(clock, work.now)) is not None:
+    while (due := min(_due(ticket, work.now), default=None)) is not None:
+        clock = next(clock for clock in ticket.clocks if (clock.kind, clock.number) == (due.kind, due.number))
+        step = _take(clock, due.place, work.now)
         if _DO[StepAction(step.action)](work, standards, ticket, clock, step):
             done.append(f"{step.action} on {pb.Clock.Kind.Name(clock.kind)} at {step.percent} %")
     return done
 
 
-def _take_due(clock: Clock, now: datetime) -> Step | None:
-    """Mark the first step that is due as done, and return it. Doing it may move the deadlines of those after it."""
-    steps = clock.open_steps() if clock.stop_time is None else []
-    for step in steps:
-        if step.is_due(now):
-            step.done_time = now.isoformat()
-            clock.keep_steps(steps)
-            return step
-    return None
+class _Due(NamedTuple):
+    """A step that is due; they sort by their time."""
+
+    time: datetime
+    kind: pb.Clock.Kind.ValueType
+    number: int
+    place: int
+    """Which of its clock's steps."""
+
+
+def _due(ticket: Ticket, now: datetime) -> Iterator[_Due]:
+    for clock in ticket.clocks:
+        for place, step in enumerate(clock.open_steps() if clock.stop_time is None else ()):
+            if step.due_time and step.is_due(now):
+                yield _Due(datetime.fromisoformat(step.due_time), clock.kind, clock.number, place)
+
+
+def _take(clock: Clock, place: int, now: datetime) -> Step:
+    """Mark a step as done, and return it. Doing it may move the deadlines of those after it."""
+    steps = clock.open_steps()
+    steps[place].done_time = now.isoformat()
+    clock.keep_steps(steps)
+    return steps[place]
 
 
 def _warn(work: Work, _standards: Standards, ticket: Ticket, clock: Clock, step: Step) -> bool:

@@ -67,6 +67,36 @@ async def test_a_worker_that_was_down_does_everything_late_and_once(desk: Desk) 
     assert (await desk.told_types()).count("EngagementRequested") == 1
 
 
+async def test_after_the_machine_s_clock_has_jumped_ahead_each_step_is_done_once_in_the_order_in_which_it_was_due(
+    desk: Desk,
+) -> None:
+    name = (await desk.open()).name
+    desk.clock.advance(days=40)
+    answers = [await desk.evaluate(name) for _ in range(2)]
+    assert [list(answer.actions) for answer in answers] == [
+        [
+            "WARN on RESPONSE at 50 %",
+            "BREACH on RESPONSE at 100 %",
+            "WARN on RESOLUTION at 50 %",
+            "CLIMB on RESOLUTION at 60 %",
+            "CLIMB on RESOLUTION at 70 %",
+            "REQUEST_ENGAGEMENT on RESOLUTION at 90 %",
+            "BREACH on RESOLUTION at 100 %",
+        ],
+        [],
+    ]
+    # It is set right: what was done stays done, at the time at which it was due, and no time becomes negative.
+    desk.clock.now = MONDAY + timedelta(hours=2)
+    assert list((await desk.evaluate(name)).actions) == []
+    ticket = await desk.do("ResolveTicket", name)
+    clocks = {clock.kind: clock for clock in ticket.clocks}
+    breaches = [clocks[kind].breach_time.ToDatetime(MONDAY.tzinfo) for kind in (pb.Clock.RESPONSE, pb.Clock.RESOLUTION)]
+    assert breaches == [MONDAY + TARGET * RESPONSE / 100, MONDAY + TARGET]
+    assert all(clock.used_duration.ToTimedelta() >= timedelta(0) for clock in ticket.clocks)
+    stretches = [stretch for clock in ticket.clocks for stretch in clock.segments]
+    assert all(stretch.start_time.ToDatetime() <= stretch.end_time.ToDatetime() for stretch in stretches)
+
+
 async def test_rungs_that_differ_in_their_condition_alone_are_climbed_once(desk: Desk) -> None:
     name = (await desk.open(priority=pb.P1)).name
     await at(desk, name, 60)

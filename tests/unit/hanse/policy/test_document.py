@@ -111,6 +111,8 @@ def test_a_field_without_a_value_is_not_set() -> None:
 
 # What is refused
 
+TELLS = "hierarchy:\n  - {at_percent: 90, level: DESK_LEAD"
+
 
 @pytest.mark.parametrize(
     ("before", "after", "place", "line"),
@@ -122,6 +124,9 @@ def test_a_field_without_a_value_is_not_set() -> None:
         ("120.50 EUR", "120,50 EUR", "rates[0].amount", 26),
         ("120.50 EUR", "EUR 120.50", "rates[0].amount", 26),
         ("CLIMB", "JUMP", "ladder[0].action", 18),
+        # Nobody can say which level comes next, so no hierarchy goes in a circle or beyond headquarters.
+        ("ladder:", f"{TELLS}, above: DESK_LEAD}}\nladder:", "hierarchy[0].above", 18),
+        ("ladder:", f"{TELLS.replace('DESK_LEAD', 'BOARD')}}}\nladder:", "hierarchy[0].level", 18),
         ("friday", "fryday", "calendars[0].shifts[0].days", 9),
         ("languages: [en]", "languages: en", "units[0].languages", 14),
         ("final_owner: units/hq", "final_owner: [units/hq]", "routing.final_owner", 24),
@@ -307,10 +312,12 @@ def _hierarchy(*steps: HierarchyStep) -> Change:
 
 def _lead(percent: int, within: str = "") -> HierarchyStep:
     """Tell the desk's lead, who may have a time to acknowledge."""
-    written = {"at_percent": percent, "level": "DESK_LEAD"}
-    return ParseDict(
-        written | ({"acknowledge_within": notation.duration_to_json(within)} if within else {}), HierarchyStep()
-    )
+    return _told(HierarchyStep.DESK_LEAD, percent, within)
+
+
+def _told(level: HierarchyStep.Level.ValueType, percent: int, within: str = "") -> HierarchyStep:
+    step = HierarchyStep(at_percent=percent, level=level)
+    return ParseDict({"acknowledge_within": notation.duration_to_json(within)} if within else {}, step)
 
 
 def _tunable(**fields: object) -> Change:
@@ -456,6 +463,9 @@ def _desk(*units: str, when: str = "") -> Change:
         (_hierarchy(_lead(90), _lead(90)), "hierarchy[1]", "tells the same level"),
         (_hierarchy(_lead(90, "1h"), _lead(95, "2h")), "hierarchy[1].acknowledge_within", "another time"),
         (_hierarchy(_lead(90, "1h"), _lead(95)), None, ""),
+        (_hierarchy(_told(HierarchyStep.HEADQUARTERS, 90, "1h")), "hierarchy[0].acknowledge_within", "nobody is above"),
+        (_hierarchy(_told(HierarchyStep.UNIT_MANAGER, 0)), "hierarchy[0].at_percent", "greater than 0"),
+        (_hierarchy(_told(HierarchyStep.LEVEL_UNSPECIFIED, 90)), "hierarchy[0].level", "must not be in list"),
         (_tunable(target="none"), "tunable.targets[0].target", "not one of the targets"),
         (_tunable(response=_bounds("2h", "1h")), "tunable.targets[0].response", "floor is above"),
         (_tunable(response=_bounds("2h", "4h")), "tunable.targets[0].response", "own value is outside"),

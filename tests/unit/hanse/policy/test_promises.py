@@ -75,6 +75,42 @@ def test_what_is_wrong_with_a_promise_is_named_at_its_place(extra: str, path: st
     assert [(found.path, problem in found.message) for found in lint(policy(extra))] == [(path, True)]
 
 
+ALL_OTHER_TIMES = """
+soft: {when: "true", review_within: 14d, cap: 90d}
+complaints: [{id: every, acknowledge_within: 8h, answer_within: 40h}]
+hierarchy: [{at_percent: 90, level: DESK_LEAD, acknowledge_within: 1h}]
+agreements:
+  - {id: tier, kind: TIER, duration: 2h}
+  - {id: provider, kind: ENGAGEMENT, duration: 3h}
+  - {id: acme, kind: SUPPLIER, supplier: acme, duration: 72h}
+"""
+
+
+@pytest.mark.parametrize(
+    ("time", "path"),
+    [
+        ("response: 1h", "targets[0].response"),
+        ("resolution: 10h", "targets[0].resolution"),
+        ("next_reply: 4h", "targets[0].next_reply"),
+        ("periodic_update: 5h", "targets[0].periodic_update"),
+        ("review_within: 14d", "soft.review_within"),
+        ("cap: 90d", "soft.cap"),
+        ("acknowledge_within: 8h", "complaints[0].acknowledge_within"),
+        ("answer_within: 40h", "complaints[0].answer_within"),
+        ("acknowledge_within: 1h", "hierarchy[0].acknowledge_within"),
+        ("duration: 2h", "agreements[0].duration"),
+        ("duration: 3h", "agreements[1].duration"),
+        ("duration: 72h", "agreements[2].duration"),
+        ("offer_timeout: 15m", "routing.offer_timeout"),
+    ],
+)
+def test_no_time_is_nothing(time: str, path: str) -> None:
+    text = POLICY.replace("EXTRA", "next_reply: 4h, periodic_update: 5h") + ALL_OTHER_TIMES
+    assert (lint(load_yaml(text)), text.count(time)) == ([], 1)
+    nothing = load_yaml(text.replace(time, f"{time.partition(':')[0]}: 0s"))
+    assert [found.message for found in lint(nothing) if found.path == path] == ["must be greater than 0s"]
+
+
 def test_promises_in_different_times_are_not_compared() -> None:
     assert lint(policy("next_reply: 11h, clocks: {next_reply: {time: ELAPSED}}")) == []
 
