@@ -105,7 +105,7 @@ class PolicyDocument(_message.Message):
     title: _builtins.str
     """A title for people."""
     reviews_required: _builtins.int
-    """How many people who did not write on it approve of the next version before it is published: 0 or 1."""
+    """How many people who did not write on it approve of the next version before it is published: 0 or 1; 1 where unset."""
     @_builtins.property
     def categories(self) -> _containers.RepeatedCompositeFieldContainer[Global___Category]:
         """The group's ticket taxonomy."""
@@ -195,13 +195,15 @@ class PolicyDocument(_message.Message):
         hierarchy: _abc.Iterable[Global___HierarchyStep] | None = ...,
         complaints: _abc.Iterable[Global___ComplaintRule] | None = ...,
         return_limit: Global___ReturnLimit | None = ...,
-        reviews_required: _builtins.int = ...,
+        reviews_required: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["return_limit", b"return_limit", "routing", b"routing", "soft", b"soft", "tunable", b"tunable"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reviews_required", b"_reviews_required", "return_limit", b"return_limit", "reviews_required", b"reviews_required", "routing", b"routing", "soft", b"soft", "tunable", b"tunable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreements", b"agreements", "calendars", b"calendars", "categories", b"categories", "complaints", b"complaints", "desks", b"desks", "hierarchy", b"hierarchy", "ladder", b"ladder", "peers", b"peers", "rates", b"rates", "return_limit", b"return_limit", "reviews_required", b"reviews_required", "routing", b"routing", "services", b"services", "sharing", b"sharing", "soft", b"soft", "targets", b"targets", "title", b"title", "tunable", b"tunable", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reviews_required", b"_reviews_required", "agreements", b"agreements", "calendars", b"calendars", "categories", b"categories", "complaints", b"complaints", "desks", b"desks", "hierarchy", b"hierarchy", "ladder", b"ladder", "peers", b"peers", "rates", b"rates", "return_limit", b"return_limit", "reviews_required", b"reviews_required", "routing", b"routing", "services", b"services", "sharing", b"sharing", "soft", b"soft", "targets", b"targets", "title", b"title", "tunable", b"tunable", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__reviews_required: _TypeAlias = _typing.Literal["reviews_required"]  # noqa: Y015
+    _WhichOneofArgType__reviews_required: _TypeAlias = _typing.Literal["_reviews_required", b"_reviews_required"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reviews_required) -> _WhichOneofReturnType__reviews_required | None: ...
 
 Global___PolicyDocument: _TypeAlias = PolicyDocument  # noqa: Y015
 
