@@ -1,7 +1,7 @@
 """What a policy makes of a ticket, worked out the plainest way there is, with nothing of the product's.
 
 Working time is counted day by day, thresholds are looked for in the order in which they come, and who is asked is read
-from a list. What-if is held against it.
+from a list. What-if is held against it, under a document that says the same (`write_into`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
+
+from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, LadderStep, PolicyDocument
 
 TOP_TIER = 3
 
@@ -106,6 +108,25 @@ class PlainPolicy:
     rungs: Sequence[Rung]
     tellings: Sequence[Telling]
     routing: Routing
+
+
+def write_into(document: PolicyDocument, plain: PlainPolicy) -> None:
+    """Let a document say what plain rules say. Its units and calendars stay as they are."""
+    routing = plain.routing
+    document.targets[0].resolution.FromTimedelta(plain.target)
+    for rung in plain.rungs:
+        action = LadderStep.REQUEST_ENGAGEMENT if rung.asks else LadderStep.CLIMB
+        document.ladder.add(at_percent=rung.percent, action=action, when=f"ticket.tier == {rung.tier}")
+    for telling in plain.tellings:
+        level = HierarchyStep.Level.Value(telling.level)
+        document.hierarchy.add(at_percent=telling.percent, level=level, when=f"ticket.tier >= {telling.tier}")
+    document.routing.eligible = f"provider.unit in {[*routing.units]}"
+    document.routing.score = "open_now ? 1 : 0"
+    if routing.desk:
+        when = f"ticket.priority in {[*routing.desk_priorities]}"
+        document.desks.add(id=routing.desk, units=routing.desk_units, when=when)
+    document.return_limit.returns = routing.returns
+    document.return_limit.skip_former_holders = routing.skips_former_holders
 
 
 @dataclass

@@ -20,10 +20,9 @@ from hanse.policy import Standards
 from hanse.policy.histories import Change as Happened
 from hanse.policy.histories import Happening, TicketHistory
 from hanse.policy.what_if import Regime, Verdict
-from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, LadderStep
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.judging import judge
-from tests.plain_policy import Office, Outcome, PlainPolicy, PlainTicket, Routing, Row, Rung, Telling
+from tests.plain_policy import Office, Outcome, PlainPolicy, PlainTicket, Routing, Row, Rung, Telling, write_into
 
 REAL_LOG = Path(__file__).parents[3] / "shared" / "data" / "vinst-incidents.csv.gz"
 TARGET = timedelta(hours=17)
@@ -58,18 +57,8 @@ def plain_policy(units: dict[str, str]) -> PlainPolicy:
 
 def policy(units: dict[str, str], plain: PlainPolicy) -> Standards:
     """Return the same policy as a document."""
-    document, routing = country_policy(units), plain.routing
-    document.targets[0].resolution.FromTimedelta(TARGET)
-    for rung in plain.rungs:
-        action = LadderStep.REQUEST_ENGAGEMENT if rung.asks else LadderStep.CLIMB
-        document.ladder.add(at_percent=rung.percent, action=action, when=f"ticket.tier == {rung.tier}")
-    for telling in plain.tellings:
-        level = HierarchyStep.Level.Value(telling.level)
-        document.hierarchy.add(at_percent=telling.percent, level=level, when=f"ticket.tier >= {telling.tier}")
-    document.routing.eligible = f'provider.unit != "units/{REST}"'
-    document.routing.score = "open_now ? 1 : 0"
-    document.desks.add(id=routing.desk, units=routing.desk_units, when='ticket.priority in ["P1", "P2"]')
-    document.return_limit.returns, document.return_limit.skip_former_holders = RETURNS, True
+    document = country_policy(units)
+    write_into(document, plain)
     return Standards(1, document)
 
 

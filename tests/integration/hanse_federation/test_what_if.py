@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from hanse.policy import load_yaml
 from hanse.policy.facts import facts_of
 from hanse.policy.histories import TicketHistory
 from hanse.policy.what_if import Judge, Regime, Verdict
 from hanse.times import timestamp
 from hanse_federation.headquarters.what_if import compare_policy
+from hanse_federation.membership.retirement import retire_unit
 from hanse_protos.federation.v1 import what_if_pb2 as pb
+from hanse_protos.federation.v1.membership_pb2 import RetireUnitRequest, RetireUnitResponse
 from hanse_protos.policy.v1.policy_pb2 import Policy, ServiceTarget
+from hanse_protos.policy.v1.tuning_pb2 import OverrideDocument, PolicyOverride, PolicyTuned
 from hanse_protos.ticket.v1.ticket_pb2 import P2, TicketSummary
 from tests.integration.hanse_federation.group import Group, Unit
-from tests.support import small_policy
+from tests.support import POLICY_YAML, small_policy
 
 
 async def compared(group: Group, judge: Judge, policy: Policy | None = None) -> pb.WhatIfSummary:
@@ -64,3 +68,30 @@ async def test_a_ticket_that_a_condition_has_no_answer_for_is_counted_and_the_ot
     assert (summary.tickets, summary.unknown, summary.after.climbs) == (3, 1, 2)
     # Under the policy that governs the ticket the condition does not hold; of the draft that is the question.
     assert targets.count((small_policy().version, None)) == 3
+
+
+async def test_routing_is_judged_by_what_other_units_say_of_themselves_and_by_who_has_left_the_clocks_are_not(
+    group: Group, munich: Unit, shanghai: Unit
+) -> None:
+    tunable = load_yaml(POLICY_YAML + "tunable: {capacity: {floor: 1, ceiling: 9}}")
+    await group.enact(Policy(name="policies/1", version=1, document=tunable))
+    await munich.open_tickets(1)
+    await munich.caught_up()
+    for unit, capacity in ((shanghai, 5), (munich, 6)):
+        override = PolicyOverride(unit=unit.name, version=1, document=OverrideDocument(capacity=capacity))
+        await unit.tell((f"{unit.name}/policyOverrides/1", PolicyTuned(override=override)), service="policy")
+        await unit.caught_up()
+    await group.execute(retire_unit, RetireUnitRequest(unit=shanghai.name, reason="sold"), RetireUnitResponse)
+    regimes: list[Regime] = []
+
+    def judge(regime: Regime, ticket: TicketHistory, now: datetime) -> Verdict:
+        regimes.append(regime)
+        return Verdict()
+
+    await compared(group, judge, Policy(document=tunable))
+    after = regimes[-1]
+    capacities = [
+        [standards.profile(unit.name).capacity for unit in (shanghai, munich)]
+        for standards in (after.clocks, after.routing)
+    ]
+    assert (capacities, after.gone) == ([[0, 6], [5, 6]], frozenset({shanghai.name}))
