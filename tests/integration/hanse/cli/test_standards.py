@@ -19,7 +19,7 @@ from hanse.identity import Role
 from hanse.migrations import service_migrations
 from hanse.policy import load_yaml
 from hanse.policy.store import PolicyStore
-from hanse_protos.policy.v1.policy_pb2 import Policy
+from hanse_protos.policy.v1.policy_pb2 import LadderStep, Policy
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import service_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
@@ -51,6 +51,7 @@ async def desk(make_runtime: MakeRuntime, serve: Serve, tmp_path: Path) -> Async
     """A desk under the group's policy, with one ticket."""
     runtime = make_runtime(SHANGHAI, *(service_migrations(package) for package in PACKAGES))
     policy = Policy(name="policies/1", version=1, document=load_yaml(GROUP.read_text()))
+    policy.document.ladder.add(at_percent=95, action=LadderStep.CLIMB, when="int(ticket.product) > 3")
     for schema in (POLICY, TICKET):
         await runtime.database.write(PolicyStore(schema).enact, policy)
     caller = await serve(runtime, services_of(runtime))
@@ -88,8 +89,12 @@ async def test_a_desk_tunes_what_it_may_and_reads_what_is_in_force(desk: Desk, t
 
 
 async def test_what_governs_a_ticket_is_explained_rule_by_rule(desk: Desk) -> None:
-    shown, program, too_early, ticket = await desk.say(
-        "policy explain T", "policy explain T --json", "policy explain T --at 2020-01-01", "ticket show T"
+    shown, program, too_early, ticket, clocks = await desk.say(
+        "policy explain T",
+        "policy explain T --json",
+        "policy explain T --at 2020-01-01",
+        "ticket show T",
+        "ticket explain T",
     )
     assert "service displays, which munich answers for" in " ".join(ticket.printed.split())
     for words in (
@@ -102,6 +107,7 @@ async def test_what_governs_a_ticket_is_explained_rule_by_rule(desk: Desk) -> No
         r"desks\[accounts\] .* does not hold +–",
         r"hq +yes +110",
         r"asked first for a new engagement: hq\n",
+        r"ladder\[\d\] +CLIMB at 95 % .* no answer, so it does not hold: cannot convert string to int",
     ):
         assert re.search(words, shown.printed), words
     answer = json.loads(program.printed)
@@ -114,6 +120,8 @@ async def test_what_governs_a_ticket_is_explained_rule_by_rule(desk: Desk) -> No
     assert {rule["outcome"] for rule in answer["agreements"]} == {"applies", "does not hold"}
     assert (answer["routing"]["asked"], answer["routing"]["version"]) == (["units/hq"], 1)
     assert (too_early.status, "the ticket was opened at" in too_early.complained) == (1, True)
+    no_answer = r"ladder\[\d\].when of .*1 has no answer for this ticket, so it does not hold: cannot convert string"
+    assert re.search(no_answer, clocks.printed)
 
 
 async def test_clocks_are_suspended_corrected_and_repaired_from_the_command_line(desk: Desk) -> None:
