@@ -65,6 +65,8 @@ def _services(at: At) -> dict[str, str]:
 
 
 def _period(since: datetime | None, until: datetime | None) -> rpc.AttainmentPeriod:
+    if since and until and until <= since:
+        raise typer.BadParameter("--until is not after --since: nothing would be counted")
     period = rpc.AttainmentPeriod()
     for field, time in ((period.start_time, since), (period.end_time, until)):
         if time is not None:

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from hanse.cli import output
-from hanse.cli.connection import At, command
+from hanse.cli.connection import At, command, inside
 from hanse.names import HEADQUARTERS, home_of
 from hanse_protos.federation.v1 import complaints_pb2 as group
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
@@ -18,7 +18,7 @@ from hanse_protos.ticket.v1.ticket_pb2 import Clock
 
 app = typer.Typer(help="File complaints about how a ticket was handled, and answer them.", no_args_is_help=True)
 
-NameArgument = Annotated[str, typer.Argument(help="units/…/tickets/…/complaints/…")]
+NameArgument = Annotated[str, inside("complaints", "…")]
 OUTCOMES = {"upheld": pb.UPHELD, "partly-upheld": pb.PARTLY_UPHELD, "not-upheld": pb.NOT_UPHELD}
 UNDER_WAY = [pb.COMPLAINT_OPEN, pb.COMPLAINT_ACKNOWLEDGED, pb.COMPLAINT_ANSWERED]
 PAGE_SIZE = 200

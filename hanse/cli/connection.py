@@ -73,6 +73,18 @@ class At:
         return asyncio.run(call_once())
 
 
+def inside(collection: str, example: str) -> Any:
+    """Return an argument for the full name of something that is inside a ticket; what is none is refused."""
+    form = f"units/…/tickets/…/{collection}/{example}"
+
+    def checked(name: str) -> str:
+        if f"/{collection}/" not in name:
+            raise typer.BadParameter(f"{name!r} is none: write the full name, {form}")
+        return name
+
+    return typer.Argument(help=form, callback=checked)
+
+
 def command(app: typer.Typer, name: str, *, unit: str, person: str = "operator") -> Callable[[Function], Function]:
     """Add a function to an app as a command that also has the options --unit, --as, --group and --json.
 

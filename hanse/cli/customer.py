@@ -31,14 +31,15 @@ def _show(customer: pb.Customer, as_json: bool) -> None:
     if as_json:
         output.print_json(customer)
         return
-    output.console.print(Text.assemble((customer.name, "bold"), f"  {customer.tickets} tickets"))
+    output.console.print(Text.assemble((customer.name, "bold"), f"  {output.count(customer.tickets, 'ticket')}"))
     if customer.HasField("erase_time"):
         ground = pb.ErasureGround.Name(customer.erasure_ground).lower().replace("_", "-")
         output.console.print(f"erased {output.when(customer.erase_time)} UTC by {customer.eraser}: {ground}")
         return
     contact = customer.contact
     output.console.print(pb.CustomerClass.Name(customer.customer_class), style="dim")
-    for value in (contact.display_name, contact.email, contact.phone, contact.reference):
+    # The reference is the partner's and its own id; who came by no partner has the second part only.
+    for value in (contact.display_name, contact.email, contact.phone, contact.reference.removeprefix(":")):
         if value:
             output.console.print(value, markup=False)
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from hanse.cli import output
 from hanse.cli.clocks import show_clocks
-from hanse.cli.connection import At, command
+from hanse.cli.connection import At, command, inside
 from hanse.names import HEADQUARTERS, home_of
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
@@ -18,7 +18,7 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
 app = typer.Typer(help="Ask other units for help, and help them.", no_args_is_help=True)
 
-NameArgument = Annotated[str, typer.Argument(help="units/…/tickets/…/engagements/e1")]
+NameArgument = Annotated[str, inside("engagements", "e1")]
 
 
 def _show(engagement: pb.Engagement, as_json: bool) -> None:
@@ -31,7 +31,8 @@ def _show(engagement: pb.Engagement, as_json: bool) -> None:
         output.console.print(engagement.title, markup=False)
     if engagement.offer:
         until = output.when(engagement.offer_expire_time)
-        expiry = f", stands until {until} UTC" if engagement.HasField("offer_expire_time") else ""
+        stands = engagement.state == pb.OFFERED and engagement.HasField("offer_expire_time")
+        expiry = f", stands until {until} UTC" if stands else ""
         desk = f" at the shared desk {engagement.desk}" if engagement.desk else ""
         asked = f"{output.unit(engagement.provider)}{desk}"
         output.console.print(f"offer {engagement.offer} to {asked}{expiry}", style="dim", markup=False)
@@ -141,7 +142,7 @@ def reassign(at: At, name: NameArgument, reason: str) -> None:
         if at.as_json:
             output.print_json(reply)
         else:
-            output.console.print(f"offer {reply.offer.number} goes to {output.unit(reply.offer.provider)}")
+            output.console.print(f"{name}: offer {reply.offer.number} goes to {output.unit(reply.offer.provider)}")
         return
     asked = rpc.ReassignEngagementRequest(name=name, request_id=str(uuid4()), reason=reason)
     _show(at.ask(lambda desk: desk.engagements.ReassignEngagement(asked)), at.as_json)

@@ -8,12 +8,14 @@ from uuid import uuid4
 import typer
 
 from hanse.cli import output
-from hanse.cli.connection import At, command
+from hanse.cli.connection import At, command, inside
 from hanse.names import HEADQUARTERS, home_of
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import escalation_pb2 as rpc
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
+
+NameArgument = Annotated[str, inside("escalations", "1")]
 
 app = typer.Typer(help="What was told to the desk's lead, the unit's manager and headquarters.", no_args_is_help=True)
 
@@ -35,7 +37,7 @@ def list_escalations(
         return
     output.table(
         f"Escalations at {at.unit}",
-        ["escalation", "level", "clock", "told", "to be seen by", "seen by"],
+        ["escalation", "level", "clock", "told (UTC)", "to be seen until", "seen by"],
         (_row(escalation) for escalation in reply.escalations),
     )
 
@@ -44,11 +46,15 @@ def _row(escalation: rpc.Escalation) -> tuple[str, ...]:
     level = HierarchyStep.Level.Name(escalation.level).lower().replace("_", " ")
     due = output.when(escalation.acknowledge_due_time) if escalation.HasField("acknowledge_due_time") else ""
     clock = f"{Clock.Kind.Name(escalation.kind).lower()} at {escalation.percent} %"
-    return escalation.name, level, clock, output.when(escalation.raise_time), due, escalation.acknowledger
+    return escalation.name, level, clock, output.when(escalation.raise_time), due, _seen_by(escalation)
+
+
+def _seen_by(escalation: rpc.Escalation) -> str:
+    return output.who(escalation.acknowledger) if escalation.acknowledger else ""
 
 
 @command(app, "acknowledge", unit="shanghai", person="lead")
-def acknowledge(at: At, name: str) -> None:
+def acknowledge(at: At, name: NameArgument) -> None:
     """Say that you have seen it: the next level is not told because of it."""
     seen: rpc.Escalation
     if at.parent == HEADQUARTERS != home_of(name):
@@ -60,4 +66,4 @@ def acknowledge(at: At, name: str) -> None:
     if at.as_json:
         output.print_json(seen)
     else:
-        output.console.print(f"{seen.name}: seen by {seen.acknowledger}", markup=False)
+        output.console.print(f"{seen.name}: seen by {_seen_by(seen)}", markup=False)

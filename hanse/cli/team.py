@@ -20,7 +20,9 @@ MembersOption = Annotated[
     list[str] | None,
     typer.Option("--member", help="li, li=5 (five tickets), li=5@night (own shift). Repeatable."),
 ]
-TiersOption = Annotated[list[int] | None, typer.Option("--tier", help="1 to 3; all where none is said. Repeatable.")]
+TiersOption = Annotated[
+    list[int] | None, typer.Option("--tier", min=1, max=3, help="All where none is said. Repeatable.")
+]
 SkillsOption = Annotated[list[str] | None, typer.Option("--skill", help="All where none is said. Repeatable.")]
 LanguagesOption = Annotated[list[str] | None, typer.Option("--language", help="zh; repeatable.")]
 CalendarOption = Annotated[str, typer.Option(help="The policy's calendar that its shifts are.")]
@@ -80,7 +82,7 @@ def set_team(
     if at.as_json:
         output.print_json(answer)
     else:
-        output.console.print(f"{answer.name} has {len(answer.members)} members", markup=False)
+        output.console.print(f"{answer.name} has {output.count(len(answer.members), 'member')}", markup=False)
 
 
 def _member(at: At, text: str) -> pb.TeamMember:

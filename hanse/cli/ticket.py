@@ -12,6 +12,7 @@ from rich.text import Text
 from hanse.cli import output, ticket_repair
 from hanse.cli.clocks import show_clocks
 from hanse.cli.connection import At, command
+from hanse.names import home_of
 from hanse.times import timestamp
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
@@ -41,6 +42,8 @@ def show_ticket(ticket: pb.Ticket) -> None:
         f"held by {output.unit(ticket.holder)}, opened {output.when(ticket.open_time)} UTC"
     )
     output.console.print(facts, style="dim")
+    if given := _given(ticket):
+        output.console.print(given, style="dim")
     if ticket.solution:
         output.console.print(Text.assemble(("solution ", "bold"), ticket.solution))
     if ticket.HasField("suspension"):
@@ -54,6 +57,15 @@ def _service(ticket: pb.Ticket) -> str:
         return ""
     owner = f", which {output.unit(ticket.service_owner)} answers for" if ticket.service_owner else ""
     return f"service {ticket.service}{owner}, "
+
+
+def _given(ticket: pb.Ticket) -> str:
+    """Say who of the desk has a ticket; nothing where nobody was given it."""
+    team = f"team {ticket.team.rpartition('/')[2]}" if ticket.team else ""
+    if ticket.assignee:
+        return f"with {', '.join(filter(None, (output.who(ticket.assignee), team)))}"
+    waits = ticket.state not in (pb.RESOLVED, pb.CLOSED) and ticket.holder == home_of(ticket.name)
+    return f"with {team}, waiting for an agent" if team and waits else ""
 
 
 def _show_suspension(suspension: pb.Suspension) -> None:
@@ -292,8 +304,9 @@ def returning(at: At) -> None:
         (each.ticket, str(each.returns), ", ".join(output.unit(unit) for unit in each.units))
         for each in report.returning_tickets
     )
-    output.table(
-        f"{report.ping_pong_returns} returns of {report.ping_pong_tickets} tickets",
-        ["ticket", "returns", "units"],
-        rows,
-    )
+    if not report.ping_pong_tickets:
+        output.console.print("No ticket has come back to a unit that had given it away")
+        return
+    returns, tickets = report.ping_pong_returns, report.ping_pong_tickets
+    title = f"{output.count(returns, 'return')} of {output.count(tickets, 'ticket')}"
+    output.table(title, ["ticket", "returns", "units"], rows)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -242,10 +243,18 @@ def _where(clock: pb.ClockSummary | None) -> str:
     parts = [pb.Clock.State.Name(clock.state).lower()]
     if clock.HasField("used_duration"):
         parts.append(f"{output.seconds(clock.used_duration)} of {output.seconds(clock.target_duration)}")
-    for name, time in (("ran out", clock.breach_time), ("due", clock.due_time), ("stopped", clock.stop_time)):
+    # What ran out was due then.
+    due = ("ran out", clock.breach_time) if clock.HasField("breach_time") else ("due", clock.due_time)
+    for name, time in (due, ("stopped", clock.stop_time)):
         if time.seconds:
             parts.append(f"{name} {output.when(time)}")
     return ", ".join(parts)
+
+
+def _until(start: Timestamp, end: Timestamp) -> str:
+    """Say when a stretch ended, without the day where that is the one on which it began."""
+    day, text = output.when(start)[:10], output.when(end)
+    return text.removeprefix(day).lstrip()
 
 
 def explain(at: At, ticket: TicketArgument, policy: Version = 0) -> None:
@@ -258,7 +267,7 @@ def explain(at: At, ticket: TicketArgument, policy: Version = 0) -> None:
     rows = (
         (
             output.when(line.start_time),
-            output.when(line.end_time)[11:] or "–",
+            _until(line.start_time, line.end_time),
             output.unit(line.unit),
             line.calendar or "–",
             output.seconds(line.used_duration) if line.unit else "–",

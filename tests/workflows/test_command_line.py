@@ -42,6 +42,21 @@ async def test_a_pause_shows_in_the_list_with_who_and_why(unit: Unit, line: Line
     assert (read["id"], read["state"]) == (SLA_ID, "PAUSED")
 
 
+async def test_a_resumed_process_says_when_it_begins_and_is_not_resumed_again(unit: Unit, line: Line) -> None:
+    breach_time = in_seconds(3600)
+    unit.tickets.tickets[TICKET] = FakeTicket({"breach": breach_time})
+    await line.run("pause", "t1", "--reason", REASON)
+    async with unit.waiting():
+        resumed = await line.run("resume", "t1")
+        again = await line.run("resume", "t1")
+    said = [line.split(maxsplit=1) for line in resumed.printed.splitlines()]
+    due = f"{breach_time:%Y-%m-%d %H:%M:%S} UTC"
+    assert said[:3] == [[SLA_ID, "PLANNED"], ["begins", due], ["next", f"due {due}"]]
+    assert (said[3][0], said[3][1].endswith(f"by wei (hq): {REASON}")) == ("pause", True)
+    assert (said[4][0], said[4][1].endswith("by wei (hq)")) == ("resume", True)
+    assert (again.status, "PROCESS_NOT_PAUSED: The process is not paused." in again.complained) == (1, True)
+
+
 async def test_after_a_skip_it_says_what_was_skipped_and_when_something_is_due_next(unit: Unit, line: Line) -> None:
     breach_time = in_seconds(7200)
     unit.tickets.tickets[TICKET] = FakeTicket({"WARN on RESOLUTION at 50 %": in_seconds(3600), "breach": breach_time})

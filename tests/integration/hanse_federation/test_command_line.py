@@ -1,20 +1,29 @@
-"""`hanse stream` and `hanse link`, in processes of their own, against a unit and headquarters that have a link."""
+"""What people type at both ends of a link, in processes of their own: `hanse stream`, `hanse link`, and what
+headquarters reads and decides about the units' tickets."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from hanse.times import timestamp
 from hanse_federation.model import SCHEMA
 from hanse_federation.servicer import served
+from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_protos.ticket.v1.escalation_pb2 import Escalation
 from tests.integration.command_line import CommandLine
-from tests.integration.hanse_federation.group import Unit
+from tests.integration.hanse_federation.group import Group, Unit, engagement_summary, summary
+from tests.integration.hanse_federation.test_promises import clock
 from tests.integration.hanse_federation.test_quarantine import TICKETS
 from tests.integration.hanse_federation.test_recovery import compared, healed, proposed, restored
-from tests.support import MakeExecutor, Serve
+from tests.integration.hanse_federation.test_routing import NAME, TICKET, answer, offer, sharing_policy
+from tests.support import OCCUR_TIME, MakeExecutor, Serve
 
 
 @dataclass(frozen=True)
@@ -73,3 +82,60 @@ async def test_a_link_is_a_row_for_each_stream_or_json_with_the_contracts_names(
     [report] = json.loads((await ends.here.run("link", "--unit", "munich", "--json")).printed)["links"]
     streams = {stream["stream"]: stream for stream in report["streams"]}
     assert (report["health"], streams[TICKETS]["sent"], streams[TICKETS]["position"]["sequence"]) == ("OK", True, "3")
+
+
+async def test_headquarters_reads_what_the_units_tell_of_their_tickets_and_decides(
+    group: Group, ends: Ends, shanghai: Unit
+) -> None:
+    for unit in (shanghai, ends.munich):
+        await unit.enact(sharing_policy())
+    await group.enact(sharing_policy())
+    [nobody] = await ends.headquarters.run_all(("ticket", "returning"))
+    escalation = await told_of_a_ticket(shanghai)
+    await offer(group)
+    await answer(ends.munich, told.EngagementAccepted, 1, pb.ACCEPTED)
+    at = ("--unit", "hq", "--as", "ada")
+    listed, seen, empty, returning, counted, by_service, moved, unknown = await ends.headquarters.run_all(
+        ("escalation", "list", *at),
+        ("escalation", "acknowledge", escalation, *at),
+        ("escalation", "list", *at),
+        ("ticket", "returning"),
+        ("attainment", "--everywhere"),
+        ("attainment", "--everywhere", "--by", "service", "--json"),
+        ("engagement", "reassign", NAME, "no news", *at),
+        ("engagement", "reassign", f"{TICKET}/engagements/e9", "no news", *at),
+    )
+    assert nobody.printed.strip() == "No ticket has come back to a unit that had given it away"
+    assert listed.printed.splitlines()[2].split()[:5] == [escalation, "headquarters", "resolution", "at", "150"]
+    assert seen.printed.strip() == f"{escalation}: seen by ada (hq)"
+    assert empty.printed.strip() == "Escalations at hq: none"
+    assert [line.split() for line in returning.printed.splitlines()[:3]] == [
+        ["1", "return", "of", "1", "ticket"],
+        ["ticket", "returns", "units"],
+        [TICKET, "1", "munich,", "shanghai"],
+    ]
+    assert counted.printed.splitlines()[2].split()[:5] == ["shanghai", "resolution", "1", "0", "100.0"]
+    assert json.loads(by_service.printed)["total"]["met"] == "1"
+    assert moved.printed.strip() == f"{NAME}: offer 2 goes to hq"
+    assert (unknown.status, "RESOURCE_NOT_FOUND" in unknown.complained) == (1, True)
+
+
+async def told_of_a_ticket(shanghai: Unit) -> str:
+    """Let Shanghai tell of a ticket that came back once, kept its promise, and needs a provider; it was escalated."""
+    after = summary(TICKET, clocks=[clock(4, state=pb.Clock.MET)])
+    escalation = Escalation(
+        name=f"{TICKET}/escalations/1", ticket=TICKET, level=HierarchyStep.HEADQUARTERS, kind=pb.Clock.RESOLUTION,
+        percent=150, raise_time=timestamp(OCCUR_TIME),
+    )  # fmt: skip
+    units = (shanghai.name, "units/munich", shanghai.name)
+    await shanghai.tell(
+        *(
+            (TICKET, told.TicketHandedOver(ticket=after, from_unit=before, to_unit=later))
+            for before, later in pairwise(units)
+        ),
+        (NAME, told.EngagementRequested(engagement=engagement_summary(NAME))),
+        (TICKET, told.TicketAssigned(ticket=after)),
+        (escalation.name, told.TicketEscalationRaised(ticket=after, escalation=escalation)),
+    )
+    await shanghai.caught_up()
+    return escalation.name
