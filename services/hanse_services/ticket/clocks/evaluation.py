@@ -5,9 +5,8 @@ does it. Asking late, after a worker was down or the machine's clock has jumped,
 which it was due, whichever clock it is on; asking for what is over says so.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple
 
 from hanse.policy.facts import facts_of
 from hanse.policy.standards import TOP_TIER, Standards
@@ -17,7 +16,7 @@ from hanse_protos.policy.v1.policy_pb2 import LadderStep
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks.rows import next_due_time
+from hanse_services.ticket.clocks.rows import next_due_time, next_step
 from hanse_services.ticket.commands import climb
 from hanse_services.ticket.engagements import active_engagement, ask_for_engagement
 from hanse_services.ticket.hierarchy import LEVELS, tell_level
@@ -47,37 +46,22 @@ def evaluate_clocks(work: Work, request: rpc.EvaluateClocksRequest) -> rpc.Evalu
 def _do_due(work: Work, standards: Standards, ticket: Ticket) -> list[str]:
     """Do the steps that are due, the earliest first, and return what was done, for people."""
     done = []
-    while (due := min(_due(ticket, work.now), default=None)) is not None:
-        clock = next(clock for clock in ticket.clocks if (clock.kind, clock.number) == (due.kind, due.number))
-        step = _take(clock, due.place, work.now)
+    while due := _take_due(ticket, work.now):
+        clock, step = due
         if _DO[StepAction(step.action)](work, standards, ticket, clock, step):
             done.append(f"{step.action} on {pb.Clock.Kind.Name(clock.kind)} at {step.percent} %")
     return done
 
 
-class _Due(NamedTuple):
-    """A step that is due; they sort by their time."""
-
-    time: datetime
-    kind: pb.Clock.Kind.ValueType
-    number: int
-    place: int
-    """Which of its clock's steps."""
-
-
-def _due(ticket: Ticket, now: datetime) -> Iterator[_Due]:
-    for clock in ticket.clocks:
-        for place, step in enumerate(clock.open_steps() if clock.stop_time is None else ()):
-            if step.due_time and step.is_due(now):
-                yield _Due(datetime.fromisoformat(step.due_time), clock.kind, clock.number, place)
-
-
-def _take(clock: Clock, place: int, now: datetime) -> Step:
-    """Mark a step as done, and return it. Doing it may move the deadlines of those after it."""
-    steps = clock.open_steps()
-    steps[place].done_time = now.isoformat()
+def _take_due(ticket: Ticket, now: datetime) -> tuple[Clock, Step] | None:
+    """Mark the next step as done if it is due, and return it. Doing it may move the deadlines of those after it."""
+    found = next_step(ticket.clocks)
+    if found is None or not found[2].is_due(now):
+        return None
+    clock, steps, step = found
+    step.done_time = now.isoformat()
     clock.keep_steps(steps)
-    return steps[place]
+    return clock, step
 
 
 def _warn(work: Work, _standards: Standards, ticket: Ticket, clock: Clock, step: Step) -> bool:

@@ -182,14 +182,24 @@ def schedule_steps(
 
 def next_due_time(clocks: Iterable[Clock]) -> datetime | None:
     """Return when something is due next on the clocks that have not stopped; None while they stand."""
-    times = (
-        datetime.fromisoformat(step.due_time)
-        for row in clocks
-        if row.stop_time is None
-        for step in row.open_steps()
-        if step.done_time is None and step.due_time
-    )
-    return min(times, default=None)
+    return min((due_time for due_time, *_ in _pending(clocks)), default=None)
+
+
+def next_step(clocks: Iterable[Clock]) -> tuple[Clock, list[Step], Step] | None:
+    """Return the step that is due next, whichever clock it is on, with its clock and all steps of that.
+
+    None while the clocks that have not stopped stand.
+    """
+    due = min(_pending(clocks), key=lambda one: (one[0], one[1].kind, one[1].number), default=None)
+    return due[1:] if due else None
+
+
+def _pending(clocks: Iterable[Clock]) -> Iterator[tuple[datetime, Clock, list[Step], Step]]:
+    for row in clocks:
+        steps = row.open_steps() if row.stop_time is None else []
+        for step in steps:
+            if step.done_time is None and step.due_time:
+                yield datetime.fromisoformat(step.due_time), row, steps, step
 
 
 def is_something_due(by: datetime) -> ColumnElement[bool]:

@@ -3,22 +3,23 @@
 The deadline itself stays what was promised. A skipped step counts as done, so it is done by nobody, and never later.
 """
 
-from datetime import datetime
-
 from hanse.errors import NothingToSkip
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.clocks.rows import next_step
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
-from hanse_services.ticket.model import Clock, Step, Ticket
 
 
 def skip_clock_step(work: Work, request: rpc.SkipClockStepRequest) -> rpc.SkipClockStepResponse:
     """Mark the step that is due next as done without doing it. Raises ResourceNotFound, and NothingToSkip."""
     ticket = own_ticket(work, request.name)
-    clock, steps, step = _next_step(ticket)
+    found = next_step(ticket.clocks)
+    if found is None:
+        raise NothingToSkip(resource=ticket.name)
+    clock, steps, step = found
     step.done_time = work.now.isoformat()
     clock.keep_steps(steps)
     ticket.version += 1
@@ -31,19 +32,3 @@ def skip_clock_step(work: Work, request: rpc.SkipClockStepRequest) -> rpc.SkipCl
         reason=request.reason,
     )
     return rpc.SkipClockStepResponse(step=skipped)
-
-
-def _next_step(ticket: Ticket) -> tuple[Clock, list[Step], Step]:
-    """Return the step that is due next, with its clock and all steps of that."""
-    found = [
-        (datetime.fromisoformat(step.due_time), clock, steps, step)
-        for clock in ticket.clocks
-        if clock.stop_time is None
-        for steps in [clock.open_steps()]
-        for step in steps
-        if step.done_time is None and step.due_time
-    ]
-    if not found:
-        raise NothingToSkip(resource=ticket.name)
-    _, clock, steps, step = min(found, key=lambda one: one[0])
-    return clock, steps, step
