@@ -266,9 +266,14 @@ def count(log: IncidentLog, units: dict[str, str]) -> Count:
 
 
 def _waits(changes: Sequence[Change]) -> Iterator[timedelta]:
-    for change, following in itertools.pairwise(changes):
+    """Yield how long each wait took; one that has not ended has no length yet."""
+    since = None
+    for change in changes:
         if change.state == pb.WAITING:
-            yield following.occur_time - change.occur_time
+            since = since or change.occur_time
+        elif since:
+            yield change.occur_time - since
+            since = None
 
 
 def _moves(held: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import sys
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -107,15 +112,16 @@ def history(incident: str, changes: Sequence[Change], units: dict[str, str]) -> 
     return found
 
 
-def made_up(folder: Path) -> Path:
+def made_up(folder: Path, homes: Sequence[str] = ("se", "pl", "in", "be"), incidents: int = INCIDENTS) -> Path:
     """Write a log of incidents that go to and fro between countries, around holidays and changes of the clocks."""
+    others = [*homes, "us", "0"] if incidents == INCIDENTS else homes
     chance, lines = Random(7), [",".join([*COLUMNS, "team_country"])]  # noqa: S311 - A fixed seed repeats.
-    for number in range(INCIDENTS):
+    for number in range(incidents):
         month, day = chance.choice((3, 4, 5, 10, 11, 12)), chance.randint(1, 28)
         at = datetime(2011, month, day, chance.randint(0, 23), tzinfo=UTC)
-        home = chance.choice(("se", "pl", "in", "be"))
+        home = chance.choice(homes)
         for _ in range(chance.randint(1, 12)):
-            country = chance.choice((home, home, home, "se", "pl", "in", "be", "us", "0"))
+            country = chance.choice([home, home, home, *others])
             situation = chance.choice(SITUATIONS)
             level, impact = chance.choice(("L1", "L1", "L2", "L3")), chance.choice(("High", "Medium"))
             lines.append(f"1-{number},{at.isoformat()},{situation},A,{level},{impact},P,agent,{country}")
@@ -188,3 +194,36 @@ def test_the_real_log_by_country_agrees_incident_by_incident() -> None:
     assert different == []
     # An incident that has come back twice to the country that it began in, and then takes long, there is none in it.
     assert (len(log.incidents), kinds(expected.values())) == (3_777, EVERY_KIND - {"asked of the final owner"})
+
+
+@pytest.mark.timeout(300)
+async def test_the_command_says_of_each_country_what_its_office_hours_would_have_made_of_it(tmp_path: Path) -> None:
+    file = made_up(tmp_path, ("se", "in"), 40)
+    replay = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "hanse.cli.main", "replay", str(file), "--by", "country", "--units", "2", "--json"),
+        *("--group", str(tmp_path / "group")),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    printed, complained = await replay.communicate()
+    said = " ".join(complained.decode().split())
+    assert (replay.returncode, "agrees exactly with a plain count of the file" in said) == (0, True), said
+    log = by_country(read(file))
+    units = fold(log, 2)
+    plain = replace(plain_policy(units), target=timedelta(hours=40), rungs=(), tellings=())
+    late = Counter(
+        units[log.incidents[name][0].org_line] for name, each in plainly(log, units, plain).items() if each.late
+    )
+    assert set(late) == {"se", "in"}
+    assert {unit: int(found["after"]["resolution_breaches"]) for unit, found in summaries_in(printed).items()} == late
+
+
+def summaries_in(printed: bytes) -> dict[str, Any]:
+    """Return what a what-if came to in each unit that has incidents: the report is printed before."""
+    text, found = printed.decode(), []
+    while text := text.strip():
+        document, end = json.JSONDecoder().raw_decode(text)
+        found.append(document)
+        text = text[end:]
+    return {each["unit"].removeprefix("units/"): each for each in found[1:] if "tickets" in each}

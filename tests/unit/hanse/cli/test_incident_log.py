@@ -146,6 +146,21 @@ def test_a_ticket_that_returns_to_a_unit_it_left_is_ping_pong(tmp_path: Path) ->
     assert (result.ping_pong_tickets, result.ping_pong_returns, result.hand_overs["a", "b"]) == (1, 2, 1)
 
 
+def test_a_wait_counts_from_its_first_row_to_its_end_and_one_that_has_not_ended_does_not_count(tmp_path: Path) -> None:
+    situations = (("Accepted", "Wait"), ("Accepted", "Wait - User"), ("Accepted", "In Progress"), *WAITS_FOR_EVER)
+    log = read_rows(
+        tmp_path,
+        *(
+            row(status=status, sub_status=sub_status, occur_time=f"2010-04-01T0{hour}:00:00+00:00")
+            for hour, (status, sub_status) in enumerate(situations)
+        ),
+    )
+    assert list(count(log, fold(log, 3)).waiting.values()) == [timedelta(hours=2)]
+
+
+WAITS_FOR_EVER = (("Accepted", "Wait"), ("Accepted", "Wait"))
+
+
 @pytest.mark.skipif(not REAL_LOG.exists(), reason="the real incident log is not on this machine")
 def test_the_count_of_the_real_log_agrees_with_a_naive_one() -> None:
     log = read(REAL_LOG)
