@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse.errors import PolicyInvalid
-from hanse.policy import notation
+from hanse.policy import diff, notation
 from hanse.policy.document import MAX_TEXT_BYTES, dump_yaml, lint, load_yaml
 from hanse_protos.policy.v1.policy_pb2 import (
     Agreement,
@@ -216,6 +216,13 @@ def test_a_document_survives_being_written_and_read(name: str) -> None:
     assert load_yaml(dump_yaml(document)) == document
 
 
+def test_that_no_review_is_required_is_something_else_than_not_saying_so() -> None:
+    silent, said = small(), load_yaml(SMALL + "reviews_required: 0\n")
+    assert load_yaml(dump_yaml(said)).HasField("reviews_required")
+    assert not load_yaml(dump_yaml(silent)).HasField("reviews_required")
+    assert [(each.path, each.before, each.after) for each in diff(silent, said)] == [("reviews_required", "", "0")]
+
+
 def test_a_document_is_written_as_people_write_it() -> None:
     text = dump_yaml(small())
     for line in ["response: 1h30m", "resolution: 48h", "amount: 120.50 EUR", "days: [MON-WED, FRI]", "end: 18:00"]:
@@ -356,6 +363,7 @@ def _desk(*units: str, when: str = "") -> Change:
     ("change", "path", "message"),
     [
         (_set("", "title", ""), "title", "at least 1 characters"),
+        (_set("", "reviews_required", 2), "reviews_required", "less than or equal to 1"),
         (_set("calendars.0", "id", "Office"), "calendars[0].id", "does not match"),
         (lambda d: d.ClearField("routing"), "routing", "required"),
         (lambda d: d.categories.add().CopyFrom(d.categories[0]), "categories[1].id", "twice"),
