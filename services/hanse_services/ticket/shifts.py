@@ -43,7 +43,8 @@ class Shifts:
         """Say whether a ticket can be given out now, and when a shift begins. Raises ResourceNotFound for others'."""
         _check_unit(request.parent, self._unit)
         answer = rpc.NextAssignment()
-        if teams := teams_of(session):
+        # Before the first policy there may be teams, and can't be tickets.
+        if (teams := teams_of(session)) and self._policies.current_version(session):
             roster = Roster(session, self._unit, teams, self._policies.current(session), self._now())
             answer.due = bool(_due_kinds(session, self._unit, roster))
             put_time(answer.next_shift_time, roster.next_shift())

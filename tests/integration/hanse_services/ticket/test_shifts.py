@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from hanse.identity import Role
@@ -141,6 +142,13 @@ async def test_what_a_team_of_nobody_has_waits_for_people(desk: Desk) -> None:
 async def test_without_teams_there_is_nothing_to_give_out(desk: Desk) -> None:
     await desk.open()
     assert (await next_assignment(desk), await give_out(desk)) == ((False, None), [])
+
+
+async def test_before_the_first_policy_there_is_nothing_to_give_out(desk: Desk) -> None:
+    await set_team(desk, "displays", "li")
+    with psycopg.connect(desk.runtime.settings.database_url) as connection:
+        connection.execute("DELETE FROM ticket.policy")
+    assert await next_assignment(desk) == (False, None)
 
 
 async def test_who_has_room_again_is_given_what_waits(desk: Desk) -> None:
