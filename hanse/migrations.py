@@ -15,6 +15,7 @@ from alembic.operations import Operations
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
+from hanse.columns import name_known_values
 from hanse.database import with_driver
 from hanse.schema import ServiceSchema
 
@@ -29,12 +30,13 @@ def alembic_config(schema: ServiceSchema, migrations: Path, connection: Connecti
 
 
 def migrate(url: str, schema: ServiceSchema, migrations: Path) -> None:
-    """Bring the schema of a service to its newest version. Idempotent."""
+    """Bring the schema of a service, and what is stored in it, to the newest version. Idempotent."""
     engine = create_engine(with_driver(url, "psycopg"))
     try:
         with engine.begin() as connection:
             connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema.name}"'))
             command.upgrade(alembic_config(schema, migrations, connection), "head")
+            name_known_values(connection, schema.metadata)
     finally:
         engine.dispose()
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
+from hanse.enums import name_of
 from hanse.errors import IllegalTransition
 
 State = TypeVar("State", bound=int)
@@ -24,7 +25,7 @@ def next_state(
     """
     after = table[verb].get(state)
     if after is None:
-        before = states.Name(state)
+        before = name_of(states, state)
         possible = [other for other, steps in table.items() if state in steps and other not in untold]
         raise IllegalTransition(
             f"{name} is {before}: {verb} is not possible",

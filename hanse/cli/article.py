@@ -12,6 +12,7 @@ from rich.text import Text
 
 from hanse.cli import output
 from hanse.cli.connection import At, command
+from hanse.enums import name_of
 from hanse_protos.knowledge.v1 import knowledge_pb2 as pb
 
 app = typer.Typer(help="Write, review, share and find knowledge.", no_args_is_help=True)
@@ -23,7 +24,7 @@ def _show(article: pb.Article, as_json: bool) -> None:
     if as_json:
         output.print_json(article)
         return
-    state, scope = pb.ArticleState.Name(article.state), pb.ArticleScope.Name(article.scope)
+    state, scope = name_of(pb.ArticleState, article.state), name_of(pb.ArticleScope, article.scope)
     output.console.print(Text.assemble((article.name, "bold"), "  ", (f"{state}, {scope}", "cyan")))
     output.console.print(article.title, style="bold", markup=False)
     output.console.print(article.body, markup=False)
@@ -54,8 +55,8 @@ def list_articles(at: At) -> None:
     rows = (
         (
             article.name,
-            pb.ArticleState.Name(article.state),
-            pb.ArticleScope.Name(article.scope),
+            name_of(pb.ArticleState, article.state),
+            name_of(pb.ArticleScope, article.scope),
             article.language,
             article.title,
         )

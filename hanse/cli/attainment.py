@@ -10,6 +10,7 @@ import typer
 
 from hanse.cli import output
 from hanse.cli.connection import At, command
+from hanse.enums import name_of
 from hanse.names import HEADQUARTERS
 from hanse.times import timestamp
 from hanse_protos.federation.v1.complaints_pb2 import GetGroupComplaintAttainmentRequest
@@ -97,7 +98,7 @@ def complaint_attainment(at: At, period: rpc.AttainmentPeriod, everywhere: bool)
 
 
 def _level(level: HierarchyStep.Level.ValueType) -> str:
-    return HierarchyStep.Level.Name(level).lower().replace("_", " ")
+    return name_of(HierarchyStep.Level, level).lower().replace("_", " ")
 
 
 def _complaint_figures(row: rpc.ComplaintAttainmentRow) -> list[str]:
@@ -129,7 +130,7 @@ def show(
     services: Mapping[str, str],
 ) -> None:
     """Print a report for people; `services` says how services are shown, by their ids."""
-    columns = [rpc.AttainmentDimension.Name(each).removeprefix(PREFIX).lower() for each in dimensions]
+    columns = [name_of(rpc.AttainmentDimension, each).removeprefix(PREFIX).lower() for each in dimensions]
     rows = [
         [*(_shown(column, getattr(row, column), services) for column in columns), *_figures(row)] for row in report.rows
     ]
@@ -143,11 +144,11 @@ def _shown(column: str, value: Any, services: Mapping[str, str]) -> str:
         case "unit":
             return output.unit(value)
         case "kind":
-            return pb.Clock.Kind.Name(value).lower().replace("_", " ")
+            return name_of(pb.Clock.Kind, value).lower().replace("_", " ")
         case "towards":
-            return pb.Clock.Towards.Name(value).lower()
+            return name_of(pb.Clock.Towards, value).lower()
         case "priority":
-            return pb.Priority.Name(value)
+            return name_of(pb.Priority, value)
         case "policy_version":
             return output.policy(value)
     return services.get(value, value) if column == "service" else str(value)

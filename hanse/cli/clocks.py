@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hanse.cli import output
+from hanse.enums import name_of
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
 ONE_OF_A_KIND = frozenset({pb.Clock.RESPONSE, pb.Clock.RESOLUTION})
@@ -13,7 +14,7 @@ NAME_CHARACTERS = 19
 
 def clock_name(clock: pb.Clock) -> str:
     """Return a clock's name for people: "response", "next reply 2"."""
-    kind = str(pb.Clock.Kind.Name(clock.kind)).lower().replace("_", " ")
+    kind = str(name_of(pb.Clock.Kind, clock.kind)).lower().replace("_", " ")
     return kind if clock.kind in ONE_OF_A_KIND else f"{kind} {clock.number}"
 
 
@@ -42,7 +43,7 @@ def show_clocks(clocks: Iterable[pb.Clock]) -> None:
 def _show(clocks: Iterable[pb.Clock]) -> None:
     """Print clocks, with the segments of those that are open or one of a kind."""
     for clock in clocks:
-        state = pb.Clock.State.Name(clock.state).lower()
+        state = name_of(pb.Clock.State, clock.state).lower()
         used, target = output.seconds(clock.used_duration), output.seconds(clock.target_duration)
         due = f", due {output.when(clock.due_time)}" if clock.HasField("due_time") else ""
         party = f", by {output.unit(clock.party)}" if clock.party else ""

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from hanse.cli import output
 from hanse.cli.connection import At, command, inside
+from hanse.enums import name_of
 from hanse.names import HEADQUARTERS, home_of
 from hanse_protos.federation.v1 import complaints_pb2 as group
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
@@ -26,7 +27,7 @@ PAGE_SIZE = 200
 
 def _word(enum: Any, value: int, prefix: str = "") -> str:
     """Return the value of an enum for people."""
-    return str(enum.Name(value)).removeprefix(prefix).lower().replace("_", " ")
+    return str(name_of(enum, value)).removeprefix(prefix).lower().replace("_", " ")
 
 
 def _state(summary: pb.ComplaintSummary) -> str:

@@ -11,6 +11,7 @@ from rich.text import Text
 from hanse.cli import output
 from hanse.cli.connection import At, command
 from hanse.cli.ticket import CLASSES, class_of
+from hanse.enums import name_of
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
@@ -33,11 +34,11 @@ def _show(customer: pb.Customer, as_json: bool) -> None:
         return
     output.console.print(Text.assemble((customer.name, "bold"), f"  {output.count(customer.tickets, 'ticket')}"))
     if customer.HasField("erase_time"):
-        ground = pb.ErasureGround.Name(customer.erasure_ground).lower().replace("_", "-")
+        ground = name_of(pb.ErasureGround, customer.erasure_ground).lower().replace("_", "-")
         output.console.print(f"erased {output.when(customer.erase_time)} UTC by {customer.eraser}: {ground}")
         return
     contact = customer.contact
-    output.console.print(pb.CustomerClass.Name(customer.customer_class), style="dim")
+    output.console.print(name_of(pb.CustomerClass, customer.customer_class), style="dim")
     # The reference is the partner's and its own id; who came by no partner has the second part only.
     for value in (contact.display_name, contact.email, contact.phone, contact.reference.removeprefix(":")):
         if value:

@@ -13,6 +13,7 @@ from rich.text import Text
 from hanse.cli import output
 from hanse.cli.connection import At, command
 from hanse.cli.desk import Desk
+from hanse.enums import name_of
 from hanse.errors import ResourceNotFound
 from hanse.log.events import payload_of, short_type
 from hanse_protos.telling.v1 import dead_letters_pb2 as pb
@@ -58,7 +59,7 @@ def _row(letter: pb.DeadLetter) -> list[str | Text]:
 
 
 def _state(letter: pb.DeadLetter) -> Text:
-    return Text(pb.DeadLetterState.Name(letter.state), STYLES.get(letter.state, ""))
+    return Text(name_of(pb.DeadLetterState, letter.state), STYLES.get(letter.state, ""))
 
 
 async def _letters(desk: Desk, parent: str, *, show_resolved: bool) -> list[pb.DeadLetter]:

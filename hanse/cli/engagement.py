@@ -11,6 +11,7 @@ from rich.text import Text
 from hanse.cli import output
 from hanse.cli.clocks import show_clocks
 from hanse.cli.connection import At, command, inside
+from hanse.enums import name_of
 from hanse.names import HEADQUARTERS, home_of
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
@@ -25,7 +26,7 @@ def _show(engagement: pb.Engagement, as_json: bool) -> None:
     if as_json:
         output.print_json(engagement)
         return
-    state = pb.EngagementState.Name(engagement.state)
+    state = name_of(pb.EngagementState, engagement.state)
     output.console.print(Text.assemble((engagement.name, "bold"), "  ", (state, "cyan")))
     if engagement.title:
         output.console.print(engagement.title, markup=False)
@@ -52,7 +53,7 @@ def list_engagements(at: At) -> None:
     rows = (
         (
             engagement.name,
-            pb.EngagementState.Name(engagement.state),
+            name_of(pb.EngagementState, engagement.state),
             output.unit(engagement.provider),
             engagement.desk,
             str(engagement.offer),

@@ -9,6 +9,7 @@ import typer
 
 from hanse.cli import output
 from hanse.cli.connection import At, command
+from hanse.enums import name_of
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.settlement.v1 import settlement_pb2 as pb
 
@@ -63,7 +64,7 @@ def charges(at: At) -> None:
     rows = (
         (
             charge.name,
-            pb.Leg.Name(charge.leg),
+            name_of(pb.Leg, charge.leg),
             output.money(charge.amount),
             charge.rate,
             output.policy(charge.policy_version),
@@ -109,7 +110,7 @@ def matches(at: At) -> None:
             output.unit(charge.provider),
             output.money(charge.payable),
             output.money(charge.receivable),
-            group_pb2.MatchState.Name(charge.state),
+            name_of(group_pb2.MatchState, charge.state),
         )
         for charge in reply.charges
     )

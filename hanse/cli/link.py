@@ -7,6 +7,7 @@ from rich.text import Text
 
 from hanse.cli import output
 from hanse.cli.connection import At, command
+from hanse.enums import name_of
 from hanse_protos.federation.v1 import group_pb2 as pb
 
 NOT_HEALTHY = 1
@@ -58,5 +59,5 @@ def _row(report: pb.LinkReport, stream: pb.StreamReport) -> list[str | Text]:
         str(stream.lag_events),
         f"{stream.lag_duration.seconds} s",
         str(report.credit),
-        output.yes_no(stream.health in (pb.OK, pb.BEHIND), *[pb.LinkHealth.Name(stream.health)] * 2),
+        output.yes_no(stream.health in (pb.OK, pb.BEHIND), *[name_of(pb.LinkHealth, stream.health)] * 2),
     ]

@@ -14,6 +14,7 @@ from rich.text import Text
 from hanse.cli import output
 from hanse.cli.connection import At, command
 from hanse.cli.desk import Desk
+from hanse.enums import name_of
 from hanse.errors import InvalidArgument
 from hanse.policy import dump_yaml, load_yaml
 from hanse.policy.reach import warnings
@@ -64,7 +65,7 @@ def _tell(at: At, call: Callable[[Desk], Awaitable[Any]], happened: str) -> None
     if at.as_json:
         output.print_json(draft)
         return
-    state = pb.PolicyDraft.State.Name(draft.state)
+    state = name_of(pb.PolicyDraft.State, draft.state)
     output.console.print(Text.assemble((draft.name, "bold"), f" {happened}: ", (state, "cyan")))
     if draft.policy:
         output.console.print(f"it is {draft.policy}; `hanse status` shows who has acknowledged it")
@@ -135,7 +136,7 @@ def list_drafts(at: At) -> None:
     rows = (
         (
             draft.name,
-            pb.PolicyDraft.State.Name(draft.state),
+            name_of(pb.PolicyDraft.State, draft.state),
             str(draft.base_version),
             ", ".join(output.who(writer) for writer in draft.writers),
             output.who(draft.reviewer),
@@ -154,7 +155,7 @@ def show(at: At, draft: DraftArgument) -> None:
     if at.as_json:
         output.print_json(reply)
         return
-    state = pb.PolicyDraft.State.Name(reply.state)
+    state = name_of(pb.PolicyDraft.State, reply.state)
     output.console.print(f"# {reply.name}, {state}, on version {reply.base_version}, by {', '.join(reply.writers)}")
     if reply.reviewer:
         output.console.print(f"# reviewed by {reply.reviewer}: {reply.review_note}")

@@ -14,6 +14,7 @@ from hanse.cli import output, policy_what_if
 from hanse.cli.clocks import clock_name, time_base
 from hanse.cli.connection import At
 from hanse.clock import utc_now
+from hanse.enums import name_of
 from hanse.errors import PolicyMissing
 from hanse.names import home_of
 from hanse.policy import Standards
@@ -231,7 +232,7 @@ def _show_clock(clock: pb.Clock) -> None:
     )
     output.table(f"{name.capitalize()}: {target} by {clock.target}", ["UTC", "", "on the calendar", "used"], rows)
     used, due = output.seconds(clock.used_duration), output.when(clock.due_time)
-    state = pb.Clock.State.Name(clock.state).lower()
+    state = name_of(pb.Clock.State, clock.state).lower()
     output.console.print(f"{used} of {target} used, due {due}, {state}", style="bold")
 
 

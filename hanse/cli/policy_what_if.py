@@ -15,6 +15,7 @@ from hanse.cli import output
 from hanse.cli.connection import At, resource_name, settings_of
 from hanse.cli.desk import Desk
 from hanse.cli.policy_draft import TIME_FORMATS, in_utc
+from hanse.enums import name_of
 from hanse.times import put_time
 from hanse_protos.federation.v1 import what_if_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, PolicyDocument
@@ -134,7 +135,7 @@ def _in_words(difference: pb.WhatIfDifference) -> tuple[str, str]:
 
 
 def _facts(verdict: pb.WhatIfVerdict) -> list[str]:
-    levels = ", ".join(HierarchyStep.Level.Name(level).lower().replace("_", " ") for level in verdict.levels)
+    levels = ", ".join(name_of(HierarchyStep.Level, level).lower().replace("_", " ") for level in verdict.levels)
     return [
         f"target {verdict.target or 'none'}",
         f"answer {'late' if verdict.response_breached else 'in time'}",

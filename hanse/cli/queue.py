@@ -17,6 +17,7 @@ from rich.text import Text
 
 from hanse.cli import output
 from hanse.cli.connection import At, command
+from hanse.enums import name_of
 from hanse.names import HEADQUARTERS
 from hanse.times import instant
 from hanse_protos.federation.v1.group_pb2 import ListGroupQueueEntriesRequest
@@ -143,10 +144,10 @@ def _row(entry: rpc.QueueEntry, first: Text) -> list[Text]:
     clock = entry.clock
     used = clock.used_duration.ToTimedelta() / clock.target_duration.ToTimedelta()
     cells = (
-        pb.Clock.Kind.Name(clock.kind).lower().replace("_", " "),
+        name_of(pb.Clock.Kind, clock.kind).lower().replace("_", " "),
         f"{used:.0%}" if clock.HasField("used_duration") else "–",
         entry.ticket,
-        pb.Priority.Name(entry.priority),
+        name_of(pb.Priority, entry.priority),
         str(entry.tier),
         output.unit(entry.holder),
         _who(entry),

@@ -12,6 +12,7 @@ from rich.text import Text
 from hanse.cli import output, ticket_repair
 from hanse.cli.clocks import show_clocks
 from hanse.cli.connection import At, command
+from hanse.enums import name_of
 from hanse.names import home_of
 from hanse.times import timestamp
 from hanse_protos.federation.v1 import group_pb2
@@ -34,10 +35,10 @@ CLASSES = [name for name, value in pb.CustomerClass.items() if value]
 
 def show_ticket(ticket: pb.Ticket) -> None:
     """Print a ticket for people."""
-    output.console.print(Text.assemble((ticket.name, "bold"), "  ", (pb.TicketState.Name(ticket.state), "cyan")))
+    output.console.print(Text.assemble((ticket.name, "bold"), "  ", (name_of(pb.TicketState, ticket.state), "cyan")))
     output.console.print(ticket.title, markup=False)
     facts = (
-        f"{pb.Priority.Name(ticket.priority)}, {ticket.category}, "
+        f"{name_of(pb.Priority, ticket.priority)}, {ticket.category}, "
         f"{_service(ticket)}{_class(ticket.customer_class)}tier {ticket.tier}, "
         f"held by {output.unit(ticket.holder)}, opened {output.when(ticket.open_time)} UTC"
     )
@@ -120,7 +121,7 @@ def class_of(text: str) -> pb.CustomerClass.ValueType:
 
 def _class(customer_class: pb.CustomerClass.ValueType) -> str:
     """Say a class that is worth saying: most customers are ordinary."""
-    return f"{pb.CustomerClass.Name(customer_class)} customer, " if customer_class > pb.ORDINARY else ""
+    return f"{name_of(pb.CustomerClass, customer_class)} customer, " if customer_class > pb.ORDINARY else ""
 
 
 def _priority(text: str) -> pb.Priority.ValueType:
@@ -140,8 +141,8 @@ def list_tickets(at: At, page_size: Annotated[int, typer.Option("--limit", min=1
     rows = (
         (
             ticket.name,
-            pb.TicketState.Name(ticket.state),
-            pb.Priority.Name(ticket.priority),
+            name_of(pb.TicketState, ticket.state),
+            name_of(pb.Priority, ticket.priority),
             str(ticket.tier),
             output.unit(ticket.holder),
             ticket.title,

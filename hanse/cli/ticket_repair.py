@@ -14,6 +14,7 @@ from rich.text import Text
 
 from hanse.cli import output
 from hanse.cli.connection import At, command
+from hanse.enums import name_of
 from hanse.times import instant, timestamp
 from hanse_protos.ticket.v1 import repair_pb2 as rpc
 from hanse_protos.ticket.v1 import service_pb2
@@ -232,7 +233,7 @@ def _show_clocks(ticket: rpc.RepairedTicket) -> None:
 
 
 def _kind(kind: pb.Clock.Kind.ValueType, number: int) -> str:
-    name = pb.Clock.Kind.Name(kind).lower().replace("_", " ")
+    name = name_of(pb.Clock.Kind, kind).lower().replace("_", " ")
     return f"{name} {number}" if number > 1 else name
 
 
@@ -240,7 +241,7 @@ def _where(clock: pb.ClockSummary | None) -> str:
     """Say where a clock stands, for people."""
     if clock is None:
         return "–"
-    parts = [pb.Clock.State.Name(clock.state).lower()]
+    parts = [name_of(pb.Clock.State, clock.state).lower()]
     if clock.HasField("used_duration"):
         parts.append(f"{output.seconds(clock.used_duration)} of {output.seconds(clock.target_duration)}")
     # What ran out was due then.

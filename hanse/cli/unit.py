@@ -12,6 +12,7 @@ import typer
 from hanse.cli import output
 from hanse.cli.connection import DEFAULT_FOLDER, At, GroupOption, command, resource_name, settings_of
 from hanse.config import tls_files
+from hanse.enums import name_of
 from hanse.identity import revocation_list_der
 from hanse_protos.federation.v1 import membership_pb2 as pb
 
@@ -37,7 +38,7 @@ def list_units(at: At) -> None:
 def _row(member: pb.Member) -> list[str]:
     return [
         output.unit(member.unit),
-        pb.MemberState.Name(member.state),
+        name_of(pb.MemberState, member.state),
         output.when(member.change_time),
         output.who(member.actor),
         output.when(member.certificate_expire_time),

@@ -13,6 +13,7 @@ from rich.text import Text
 from hanse.cli import output
 from hanse.cli.connection import At, command
 from hanse.cli.desk import Desk
+from hanse.enums import name_of
 from hanse_protos.waiting.v1 import processes_pb2 as pb
 
 app = typer.Typer(help="Show, pause, resume, skip and retry waiting processes.", no_args_is_help=True)
@@ -63,7 +64,7 @@ def _row(process: pb.Process) -> list[str | Text]:
 
 
 def _state(process: pb.Process) -> Text:
-    return Text(pb.ProcessState.Name(process.state), STYLES.get(process.state, ""))
+    return Text(name_of(pb.ProcessState, process.state), STYLES.get(process.state, ""))
 
 
 @command(app, "show", unit="shanghai")
@@ -125,7 +126,7 @@ def _show(at: At, call: Callable[[Desk], Awaitable[Any]]) -> None:
         if value:
             output.console.print(Text.assemble((f"  {name:9}", "dim"), value))
     for one in process.interventions:
-        kind = pb.Intervention.Kind.Name(one.kind).lower()
+        kind = name_of(pb.Intervention.Kind, one.kind).lower()
         said = f"{output.when(one.time)} UTC by {output.who(one.actor)}"
         words = [part for part in (one.step, one.reason) if part]
         output.console.print(Text.assemble((f"  {kind:9}", "dim"), ": ".join([said, *words])))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from hanse.enums import name_of
 from hanse.policy.standards import Standards
 from hanse_protos.policy.v1.policy_pb2 import TicketFacts
 from hanse_protos.ticket.v1.ticket_pb2 import ORDINARY, CustomerClass, Priority
@@ -37,7 +38,7 @@ class Described(Protocol):
 def facts_of(standards: Standards, ticket: Described, home: str) -> TicketFacts:
     """Gather what conditions may know of a ticket of a home unit. Raises `CategoryUnknown` and `UnitUnknown`."""
     return standards.facts(
-        priority=Priority.Name(ticket.priority),
+        priority=name_of(Priority, ticket.priority),
         category=ticket.category,
         language=ticket.language,
         tier=ticket.tier,
@@ -51,4 +52,4 @@ def facts_of(standards: Standards, ticket: Described, home: str) -> TicketFacts:
 
 def class_name(customer_class: CustomerClass.ValueType) -> str:
     """Return a customer's class as conditions have it. Who was never put into one is ordinary."""
-    return CustomerClass.Name(customer_class or ORDINARY)
+    return name_of(CustomerClass, customer_class or ORDINARY)

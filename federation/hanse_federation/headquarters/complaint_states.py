@@ -10,8 +10,11 @@ from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
 
-_RANK = [pb.COMPLAINT_OPEN, pb.COMPLAINT_ACKNOWLEDGED, pb.COMPLAINT_ANSWERED, pb.COMPLAINT_CLOSED]
+_STATES = (pb.COMPLAINT_OPEN, pb.COMPLAINT_ACKNOWLEDGED, pb.COMPLAINT_ANSWERED, pb.COMPLAINT_CLOSED)
 """The states in the order in which a complaint goes through them at one level."""
+_RANK = {state: rank for rank, state in enumerate(_STATES)}
+_LAST_RANK = len(_STATES)
+"""Of a state that only a newer version knows: its home has the last word on where the complaint stands."""
 _DECIDED = {state: Clock.State.Name(state) for state in (Clock.MET, Clock.BREACHED)}
 """How a promise ends that counts."""
 
@@ -21,7 +24,7 @@ def laid_together(summary: pb.ComplaintSummary, decision: ComplaintDecision | No
     if decision is None or summary.level != HierarchyStep.HEADQUARTERS:
         return summary
     state = pb.COMPLAINT_ANSWERED if decision.answer_time else pb.COMPLAINT_ACKNOWLEDGED
-    if _RANK.index(summary.state) >= _RANK.index(state):
+    if _RANK.get(summary.state, _LAST_RANK) >= _RANK[state]:
         return summary
     newer = pb.ComplaintSummary()
     newer.CopyFrom(summary)

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
 from sqlalchemy.orm import Session
 
 from hanse.attainment import report
+from hanse.enums import name_of
 from hanse.errors import ValidationFailed
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse_federation.headquarters.views import ANY_UNIT, unreachable
@@ -45,7 +46,7 @@ def list_group_queue_entries(
     )
     if len(rows) > size:
         last = rows[size - 1].GroupClock
-        place = (last.ticket, Clock.Kind.Name(last.kind), last.number)
+        place = (last.ticket, name_of(Clock.Kind, last.kind), last.number)
         response.next_page_token = encode_token(*place if last.due_time is None else (last.due_time, *place))
     if not request.page_token:
         response.count.CopyFrom(_count(session, request))
@@ -117,6 +118,8 @@ def _count(session: Session, request: pb.ListGroupQueueEntriesRequest) -> queue_
 
 def get_group_attainment(session: Session, request: pb.GetGroupAttainmentRequest) -> attainment_pb2.AttainmentReport:
     """Return how the units kept their promises, as far as they have told."""
+    # A unit may have told of a target of no length: of that nothing was used, and no reader may fail over it.
+    target = func.nullif(GroupClock.target_microseconds, 0)
     query: Any = select(
         GroupClock.home.label("unit"),
         GroupClock.kind.label("kind"),
@@ -129,7 +132,7 @@ def get_group_attainment(session: Session, request: pb.GetGroupAttainmentRequest
         GroupClock.policy_version.label("policy_version"),
         func.coalesce(GroupClock.breach_time, GroupClock.stop_time).label("decided_time"),
         GroupClock.breach_time.is_not(None).label("is_breached"),
-        (cast(GroupClock.used_microseconds, DOUBLE_PRECISION) / GroupClock.target_microseconds).label("used_share"),
+        (cast(GroupClock.used_microseconds, DOUBLE_PRECISION) / target).label("used_share"),
     )
     query = query.where(GroupClock.state.in_((Clock.MET, Clock.BREACHED)))
     if request.parent != ANY_UNIT:

@@ -2,6 +2,7 @@
 
 from sqlalchemy import select
 
+from hanse.enums import name_of
 from hanse.errors import IllegalTransition, NobodyToAsk, TicketReturnedTooOften
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
@@ -157,7 +158,7 @@ def withdraw_seeking(work: Work, ticket: Ticket) -> None:
             hint="Confirm the engagement when it is delivered, or withdraw it.",
             resource=engagement.name,
             verb="ResolveTicket",
-            from_=pb.EngagementState.Name(engagement.state),
+            from_=name_of(pb.EngagementState, engagement.state),
         )
     _withdraw(work, engagement)
     engagement.version += 1

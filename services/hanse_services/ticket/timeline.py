@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import Text, cast, literal, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
+from hanse.enums import name_of
 from hanse.log.events import payload_of, short_type
 from hanse.log.sealing import texts_of
 from hanse.names import short_unit
@@ -93,7 +94,7 @@ WAITS_FOR_CUSTOMER = "waits for customer"
 
 def _opened(payload: Any) -> str:
     ticket = payload.ticket
-    return f"opened, {pb.Priority.Name(ticket.priority)}, {ticket.category}"
+    return f"opened, {name_of(pb.Priority, ticket.priority)}, {ticket.category}"
 
 
 def _offered(payload: Any) -> str:
@@ -110,7 +111,7 @@ def _offer_ended(payload: Any) -> str:
 
 
 def _clock(payload: Any) -> str:
-    return str(pb.Clock.Kind.Name(payload.kind)).lower().replace("_", " ")
+    return str(name_of(pb.Clock.Kind, payload.kind)).lower().replace("_", " ")
 
 
 def _utc(time: Timestamp) -> str:
@@ -127,8 +128,8 @@ def _paused(payload: Any) -> str:
 
 def _reclassified(payload: Any) -> str:
     ticket = payload.ticket
-    before = f"{pb.Priority.Name(payload.from_priority)}, {payload.from_category}"
-    now = f"{pb.Priority.Name(ticket.priority)}, {ticket.category}"
+    before = f"{name_of(pb.Priority, payload.from_priority)}, {payload.from_category}"
+    now = f"{name_of(pb.Priority, ticket.priority)}, {ticket.category}"
     if payload.from_target == payload.target:
         return f"{now} instead of {before}; the target stays {payload.target or 'none'}"
     targets = f"target {payload.target or 'none'} instead of {payload.from_target or 'none'}"
@@ -136,7 +137,7 @@ def _reclassified(payload: Any) -> str:
 
 
 def _ruled(payload: Any) -> str:
-    effect = told.ClockRuleApplied.Effect.Name(payload.effect).lower()
+    effect = name_of(told.ClockRuleApplied.Effect, payload.effect).lower()
     return f"{_clock(payload)} clock was {effect}, by {payload.rule}"
 
 
@@ -161,13 +162,13 @@ def _handed_over(payload: Any) -> str:
 
 
 def _level(payload: Any) -> str:
-    return HierarchyStep.Level.Name(payload.escalation.level).lower().replace("_", " ")
+    return name_of(HierarchyStep.Level, payload.escalation.level).lower().replace("_", " ")
 
 
 def _raised(payload: Any) -> str:
     escalation = payload.escalation
     why = ", since nobody below answered" if escalation.unanswered_below else ""
-    clock = pb.Clock.Kind.Name(escalation.kind).lower()
+    clock = name_of(pb.Clock.Kind, escalation.kind).lower()
     return f"told the {_level(payload)}: {clock} clock at {escalation.percent} %{why}"
 
 
@@ -189,12 +190,12 @@ def _withdrawn(payload: Any) -> str:
 
 def _complaint_level(payload: Any) -> str:
     level = payload.complaint.level
-    word = HierarchyStep.Level.Name(level).lower().replace("_", " ")
+    word = name_of(HierarchyStep.Level, level).lower().replace("_", " ")
     return word if level == HierarchyStep.HEADQUARTERS else f"the {word}"
 
 
 def _complaint_clock(payload: Any) -> str:
-    return f"time for the {ComplaintClock.Kind.Name(payload.kind).lower()} of the complaint"
+    return f"time for the {name_of(ComplaintClock.Kind, payload.kind).lower()} of the complaint"
 
 
 _CAUSES = {
@@ -208,7 +209,7 @@ def _taken_further(payload: Any) -> str:
 
 
 def _complaint_answered(payload: Any) -> str:
-    return f"complaint was answered: {ComplaintOutcome.Name(payload.complaint.outcome).lower().replace('_', ' ')}"
+    return f"complaint was answered: {name_of(ComplaintOutcome, payload.complaint.outcome).lower().replace('_', ' ')}"
 
 
 def _complaint_closed(payload: Any) -> str:
