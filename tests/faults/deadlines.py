@@ -93,7 +93,7 @@ class Size:
         return full / self.pace
 
 
-SHORT, FULL = Size(20, 2, patience=4.0, pace=2.5), Size(200, 20)
+SHORT, FULL = Size(20, 2, patience=4.0, pace=4.0), Size(200, 20)
 
 
 @dataclass(frozen=True)
