@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -121,6 +122,7 @@ class Waiter(asyncio.Event):
         super().__init__()
         self._streams = frozenset(streams)
         self._grown = self._streams
+        self._poll_seconds = 0.0
 
     def wake(self, stream: str | None) -> None:
         """Note that a stream has grown, or that any of them may have."""
@@ -133,10 +135,26 @@ class Waiter(asyncio.Event):
         self.set()
 
     def take(self) -> frozenset[str]:
-        """Return which of the streams may have grown since the last time, and begin anew."""
+        """Return which of the streams may have grown since the last time, and begin anew.
+
+        Any of them may have where the last poll is long ago: whoever is busy for minutes misses nothing either.
+        """
         self.clear()
-        grown, self._grown = self._grown, frozenset()
+        now = time.monotonic()
+        grown = self._streams if now >= self._poll_seconds else self._grown
+        if grown == self._streams:
+            self._poll_seconds = now + POLL_INTERVAL_SECONDS
+        self._grown = frozenset()
         return grown
+
+    async def sleep(self) -> None:
+        """Wait until something may have been appended: at a notification, or after the interval."""
+        # Not `wait_for`: in Python 3.11 it may swallow the cancellation of a task that is woken just then.
+        try:
+            async with asyncio.timeout(POLL_INTERVAL_SECONDS):
+                await self.wait()
+        except TimeoutError:
+            self.wake(None)
 
 
 class Wakeup:
@@ -192,12 +210,7 @@ class Wakeup:
         with self.subscription(streams) as waiter:
             while True:
                 yield waiter.take()
-                # Not `wait_for`: in Python 3.11 it may swallow the cancellation of a task that is woken just then.
-                try:
-                    async with asyncio.timeout(POLL_INTERVAL_SECONDS):
-                        await waiter.wait()
-                except TimeoutError:
-                    waiter.wake(None)
+                await waiter.sleep()
 
 
 def last_position(records: Sequence[StoredRecord]) -> Position:

@@ -27,7 +27,7 @@ from tests.faults.writers import Habits, Writers, write_openings
 SHANGHAI = "units/shanghai"
 LAYOUT = {HEADQUARTERS: FEWER[:3], SHANGHAI: ("serve relay", "react", "federate")}
 LOSS_SECONDS, FIRST_EVENT_SECONDS, POLICY_SECONDS = 15.0, 10.0, 5.0
-"""What is promised: the loss is noticed, the first event is there, the policy is in force."""
+"""What is promised: the loss is noticed, the first event is there, a policy is in force and headquarters knows it."""
 LOOK_INTERVAL_SECONDS = 0.05
 RATE = 20.0
 
@@ -98,7 +98,7 @@ class _Trial:
         await self._heal(f"backlog of {records:,}")
 
     async def _heal(self, name: str) -> None:
-        """Heal the line; measure until the first event is at headquarters, and until a policy is in force here."""
+        """Heal the line; measure until the first event is at headquarters, and a policy has gone there and back."""
         before, written = await self._sequences()
 
         async def has_first_event() -> bool:
@@ -112,7 +112,13 @@ class _Trial:
             rows = await self._fetch(SHANGHAI, "SELECT 1 FROM ticket.policy WHERE version = $1", version)
             return bool(rows)
 
-        self._promise(f"{name}: policy in force after", await self._until(is_in_force), POLICY_SECONDS)
+        async def is_acknowledged() -> bool:
+            query = "SELECT 1 FROM federation.policy_acknowledgement WHERE unit = $1 AND version = $2"
+            return bool(await self._fetch(HEADQUARTERS, query, SHANGHAI, version))
+
+        in_force, acknowledged = await asyncio.gather(self._until(is_in_force), self._until(is_acknowledged))
+        self._promise(f"{name}: policy in force after", in_force, POLICY_SECONDS)
+        self._promise(f"{name}: policy acknowledged at headquarters after", acknowledged, POLICY_SECONDS)
         there, _ = await self._sequences()
         self.report.figures[f"{name}: behind by then"] = f"{max(0, written - there):,} of {written - before:,} events"
 

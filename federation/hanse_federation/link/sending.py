@@ -170,16 +170,20 @@ class Sender:
             self.window.begin(stream, head)
 
     async def batches(self, wakeup: Wakeup) -> AsyncIterator[RecordBatch]:
-        """Yield what there is to send, for ever."""
-        async for grown in wakeup.ticks([source.stream for source in self.sources]):
-            behind = [source for source in self.sources if source.stream in grown]
-            while behind:
-                for source in list(behind):
-                    reading = await self._read(source)
-                    for batch in reading.batches:
-                        yield batch
-                    if not reading.more:
-                        behind.remove(source)
+        """Yield what there is to send, for ever. What grows while others catch up has its turn in the next round."""
+        with wakeup.subscription([source.stream for source in self.sources]) as waiter:
+            behind: set[str] = set()
+            while True:
+                behind |= waiter.take()
+                for source in self.sources:
+                    if source.stream in behind:
+                        reading = await self._read(source)
+                        for batch in reading.batches:
+                            yield batch
+                        if not reading.more:
+                            behind.remove(source.stream)
+                if not behind:
+                    await waiter.sleep()
 
     async def _read(self, source: Source) -> "Reading":
         """Read what comes next of a stream, and count it as sent."""

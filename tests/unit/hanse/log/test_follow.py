@@ -1,7 +1,9 @@
 """Waking followers: each sleeps while only the streams of others grow."""
 
 import asyncio
+import math
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import NoReturn
 
 import asyncpg
@@ -45,6 +47,13 @@ def test_what_was_taken_is_not_taken_again(waiter: Waiter) -> None:
 
 def test_after_listening_was_interrupted_every_stream_may_have_grown(waiter: Waiter) -> None:
     waiter.wake(None)
+    assert waiter.take() == {TICKET}
+
+
+def test_who_never_sleeps_looks_at_every_stream_now_and_then_all_the_same(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "time", SimpleNamespace(monotonic=lambda: math.inf))
     assert waiter.take() == {TICKET}
 
 
