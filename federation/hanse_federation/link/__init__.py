@@ -44,7 +44,8 @@ more slowly up to a few seconds, with jitter so that units don't come back all a
 | A second link of one unit comes in | it takes over, since the line of the older one is dead |
 | A frame or a fact speaks for another unit | FRAME_FOREIGN, the link ends, nothing is stored |
 | A unit that is not a member dials (`hanse_federation.membership`) | UNIT_NOT_ADMITTED, UNIT_REVOKED or UNIT_RETIRED |
-| A unit is revoked while its link is up | the link closes at the next heartbeat, with UNIT_REVOKED |
+| A unit is revoked while its link is up | UNIT_REVOKED at its next batch, which is not stored, or next heartbeat |
+| A certificate is revoked while a link uses it | CERTIFICATE_REVOKED at the next heartbeat; batches count until then |
 | A certificate is not of exactly one unit, or was revoked | CERTIFICATE_INVALID, CERTIFICATE_REVOKED |
 | What answers at the hub's address is not headquarters | HUB_FOREIGN; nothing is sent |
 | A certificate expires | it was renewed long before; else CERTIFICATE_EXPIRED, and the unit enrols again |

@@ -36,8 +36,10 @@ from hanse.session import Statement
 from hanse_federation.link.batches import decoded, hashes_of, sealed_of
 from hanse_federation.link.copying import PARTS_OF_A_ROW, copy_rows, pack_sealed, write_rows
 from hanse_federation.link.frames import MAX_BATCH_RECORDS
+from hanse_federation.membership.register import refuse_outsider
 from hanse_federation.model import LOG, SCHEMA
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
+from hanse_protos.federation.v1.membership_pb2 import MemberState
 from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
 
 RECORDS_IN_A_STEP = 200
@@ -47,11 +49,14 @@ be fed: a whole batch at once would hold up each of them, and the two would take
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOCKED_HEADS = Statement(f"""
-    SELECT stream, head.epoch, head.sequence, head.hash, quarantine.problem
-    FROM {SCHEMA.name}.log_head AS head LEFT JOIN {SCHEMA.name}.quarantine USING (stream)
+    SELECT stream, head.epoch, head.sequence, head.hash, quarantine.problem, member.unit, member.state
+    FROM {SCHEMA.name}.log_head AS head
+        LEFT JOIN {SCHEMA.name}.quarantine USING (stream)
+        LEFT JOIN {SCHEMA.name}.member ON member.unit = split_part(stream, '/streams/', 1)
     WHERE stream = ANY(CAST(:streams AS text[])) ORDER BY stream FOR UPDATE OF head
 """)  # noqa: S608 - the name is ours.
-"""What `lock_heads` does, for streams that may be in quarantine: every transaction of a link begins with it."""
+"""What `lock_heads` does, for streams that may be in quarantine and whose writers headquarters may have shut out: every
+transaction of a link begins with it. A unit has nobody in its register, and headquarters is not in its own."""
 
 
 class Interest(NamedTuple):
@@ -249,12 +254,13 @@ def store_all(session: Session, batches: Iterable[OpenedBatch]) -> list[Arrival]
     """Store what is new of batches in the session's transaction, which locks the heads of their streams.
 
     Returns the facts that are new. Raises LogGap where records are missing before a batch; LogFork where it contradicts
-    what is here; LogQuarantined where something did so before. Then nothing is stored.
+    what is here; LogQuarantined where something did so before; what `refuse_outsider` raises where the writer was shut
+    out since its link began. Then nothing is stored.
     """
     streams: dict[str, list[OpenedBatch]] = {}
     for batch in batches:
         streams.setdefault(batch.stream, []).append(batch)
-    stored = _lock_healthy(session, streams)
+    stored = _lock_open(session, streams)
     news = {stream: _news(stored[stream], followed) for stream, followed in streams.items()}
     if rows := [batch for new in news.values() for batch in new.rows]:
         copy_rows(session, LOG, chain.from_iterable(rows))
@@ -283,16 +289,22 @@ def _news(head: Head, batches: Iterable[OpenedBatch]) -> News:
     return News(head, rows, facts, repeated)
 
 
-def _lock_healthy(session: Session, streams: Collection[str]) -> dict[str, Head]:
-    """Lock the heads of streams, and return them. Raises LogQuarantined where one of them waits for a person."""
+def _lock_open(session: Session, streams: Collection[str]) -> dict[str, Head]:
+    """Lock the heads of streams, and return them.
+
+    Raises LogQuarantined where one of them waits for a person; what `refuse_outsider` raises for a unit that was a
+    member.
+    """
     rows = _LOCKED_HEADS.rows(session, streams=list(streams))
     if len(rows) < len(streams):
         lock_heads(session, LOG, streams)
         rows = _LOCKED_HEADS.rows(session, streams=list(streams))
-    for stream, *_, problem in rows:
+    for stream, *_, problem, unit, state in rows:
+        if unit is not None:
+            refuse_outsider(unit, MemberState.Value(state))
         if problem is not None:
             raise LogQuarantined(f"{stream} is in quarantine: {problem}", stream=stream)
-    return {stream: Head(*head) for stream, *head, _ in rows}
+    return {stream: Head(*head) for stream, *head, _, _, _ in rows}
 
 
 def _check_known(session: Session, batch: OpenedBatch) -> None:

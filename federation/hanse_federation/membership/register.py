@@ -6,9 +6,10 @@
 Headquarters retires a unit (`retirement`), also one that was shut out, or that has left by itself: then its work goes
 to others.
 
-The register decides whether the hub takes a unit's link (`require_member`), and to whom headquarters passes facts on
-(`active_units`). A unit is told what it needs when it is admitted (`seeding`), so whoever comes late works like the
-others. What is decided is told on headquarters' own stream, so that the history says who admitted whom.
+The register decides whether the hub takes a unit's link (`require_member`) and stores what comes over it
+(`refuse_outsider`, in the transaction), and to whom headquarters passes facts on (`active_units`). A unit is told what
+it needs when it is admitted (`seeding`), so whoever comes late works like the others. What is decided is told on
+headquarters' own stream, so that the history says who admitted whom.
 
 Certificates come and go by themselves: several of a unit are good at a time. `Certificate` keeps those that
 headquarters signed or has seen, so that they can be revoked by their serial numbers when the unit is, or when the
@@ -118,9 +119,7 @@ def require_member(session: Session, certificate: UnitCertificate) -> None:
     """
     unit = certificate.unit
     if unit != HEADQUARTERS:
-        state = session.scalar(select(Member.state).where(Member.unit == unit))
-        if state != pb.ACTIVE:
-            raise _REFUSALS.get(state, UnitNotAdmitted)(unit=unit)  # type: ignore[call-overload]
+        refuse_outsider(unit, session.scalar(select(Member.state).where(Member.unit == unit)))
     known = session.execute(select(Certificate.revoke_time).where(Certificate.serial == certificate.serial)).first()
     if known is None:
         refuse_revoked(session, certificate)
@@ -128,6 +127,12 @@ def require_member(session: Session, certificate: UnitCertificate) -> None:
         raise CertificateRevoked(unit=unit, serial=certificate.serial)
     if certificate.expire_time <= utc_now():
         raise CertificateExpired(unit=unit, expire_time=certificate.expire_time.isoformat())
+
+
+def refuse_outsider(unit: str, state: int | None) -> None:
+    """Raise UnitRevoked, UnitRetired or UnitNotAdmitted unless a unit's state is a member's; None is unknown."""
+    if state != pb.ACTIVE:
+        raise _REFUSALS.get(state, UnitNotAdmitted)(unit=unit)  # type: ignore[call-overload]
 
 
 def save_certificate(session: Session, certificate: UnitCertificate) -> None:

@@ -280,13 +280,18 @@ def batch_of(unit: str, count: int = 1, first: int = 1, previous: bytes = b"", w
 async def start_unit(group: Group, name: str) -> Unit:
     """Add a unit and wait until its link is up."""
     unit = await group.unit(name)
-
-    async def linked() -> bool:
-        answer = await group.hq.database.read(list_units, ListUnitsRequest())
-        return any(status.unit == name and status.reachable for status in answer.units)
-
-    await eventually(linked)
+    await linked(unit)
     return unit
+
+
+async def linked(unit: Unit) -> None:
+    """Wait until the link of a unit is up, as headquarters shows it."""
+
+    async def is_reachable() -> bool:
+        answer = await unit.hq.database.read(list_units, ListUnitsRequest())
+        return any(status.unit == unit.name and status.reachable for status in answer.units)
+
+    await eventually(is_reachable)
 
 
 def summary(name: str, **fields: Any) -> ticket.TicketSummary:

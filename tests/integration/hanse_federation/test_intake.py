@@ -7,10 +7,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from hanse.errors import LogFork
+from hanse.errors import LogFork, UnitRevoked
 from hanse_federation.headquarters.absorbing import opening_from_unit
 from hanse_federation.headquarters.intake import MAX_GROUP_RECORDS, Intake
 from hanse_federation.link.receiving import OpenedBatch, at_once
+from hanse_federation.membership.register import revoke_unit
+from hanse_protos.federation.v1.membership_pb2 import Member, RevokeUnitRequest
 from tests.integration.hanse_federation.group import Group, batch_of
 
 LISBON, MUNICH, SHANGHAI = UNITS = ("units/lisbon", "units/munich", "units/shanghai")
@@ -64,3 +66,12 @@ async def test_where_the_link_that_stores_for_others_ends_the_next_one_does(grou
     with pytest.raises(asyncio.CancelledError):
         await first
     assert (await group.hq.database.read(transactions)).keys() == {MUNICH, SHANGHAI}
+
+
+async def test_what_a_revoked_unit_sends_before_its_link_has_closed_is_not_stored(group: Group) -> None:
+    await group.admit(MUNICH)
+    await group.execute(revoke_unit, RevokeUnitRequest(unit=MUNICH, reason="sold"), Member)
+    told = await stored(group, delivery(LISBON), delivery(MUNICH), delivery(SHANGHAI))
+    assert [type(error) for error in told] == [type(None), UnitRevoked, type(None)]
+    found = await group.hq.database.read(transactions)
+    assert found.keys() & set(UNITS) == {LISBON, SHANGHAI}
