@@ -23,7 +23,7 @@ from hanse.policy.what_if import Regime, Verdict
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, LadderStep, TicketFacts
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.replaying import Run, example_of
-from hanse_services.ticket.clocks.rows import schedule
+from hanse_services.ticket.clocks.rows import schedule_those_without
 from hanse_services.ticket.clocks.rules import AGREED
 from hanse_services.ticket.hierarchy import LEVELS
 from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
@@ -68,7 +68,7 @@ class _Judged(Run):
 
     def run_until(self, at: datetime) -> None:
         """Let the clocks run, and do what is due on them by an instant, in order of time."""
-        schedule(self._standards, self.ticket)
+        schedule_those_without(self._standards, self.ticket)
         while due := min(self._due(at), key=lambda due: due[0], default=None):
             self._do(*due)
 

@@ -16,7 +16,7 @@ from hanse.policy.histories import Happening, Moment, TicketHistory
 from hanse.policy.standards import Standards
 from hanse_protos.policy.v1.policy_pb2 import ServiceTarget
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks.rows import restart_clock, schedule, stop_clock
+from hanse_services.ticket.clocks.rows import restart_clock, schedule_those_without, stop_clock
 from hanse_services.ticket.clocks.rules import ENDED_BY_AN_ANSWER, Ruling, retarget
 from hanse_services.ticket.holding import end_wait
 from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
@@ -28,6 +28,10 @@ KEY = tuple[pb.Clock.Kind.ValueType, int]
 
 ALWAYS_NOTED = (Happening.HANDED_OVER, Happening.RECLASSIFIED)
 """What has a line also where it changes nothing about which clocks run."""
+
+
+SEEN_BY_CONDITIONS = (Happening.TAKEN, Happening.CLIMBED, Happening.ENGAGED, Happening.DISENGAGED)
+"""What changes the clocks by conditions and agreements only. Most of what happens to a ticket is of this kind."""
 
 
 def key_of(clock: Clock) -> KEY:
@@ -95,7 +99,10 @@ def example_of(standards: Standards, history: TicketHistory, first: Moment) -> T
         holder=first.holder,
         assignee=first.assignee,
         waiting_for=first.waiting_for,
+        waiting_since=None,
         supplier=first.supplier,
+        respond_time=None,
+        suspend_time=None,
         waiting_duration=timedelta(0),
         suspended_duration=timedelta(0),
         open_time=history.open_time,
@@ -163,7 +170,7 @@ class Run:
 
     def run_until(self, at: datetime) -> None:
         """Let the clocks run, and those run out whose time comes before or at an instant; a review is only due."""
-        schedule(self._standards, self.ticket)
+        schedule_those_without(self._standards, self.ticket)
         for clock in self.ticket.clocks:
             if clock.stop_time is not None or clock.breach_time is not None or clock.kind == pb.Clock.REVIEW:
                 continue
@@ -209,6 +216,8 @@ class Run:
             case Happening.REOPENED:
                 restart_clock(ticket, pb.Clock.RESOLUTION)
                 self._begin(at, pb.Clock.PERIODIC_UPDATE)
+            case what if what in SEEN_BY_CONDITIONS and not self._standards.is_conditional(ticket.target):
+                return
         self._settle(at)
 
     def _suspend(self, moment: Moment) -> None:

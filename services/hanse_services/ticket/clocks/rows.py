@@ -47,6 +47,8 @@ def start_clock(
         start_time=at,
         cancelled=False,
         reset_holds=False,
+        breach_time=None,
+        stop_time=None,
     )
     row.keep_steps(steps_of(standards, promise))
     ticket.clocks.append(row)
@@ -155,6 +157,16 @@ def schedule(standards: Standards, ticket: Ticket) -> None:
     """Compute the deadlines of the clocks that have not stopped, from the segments."""
     for row in ticket.clocks:
         if row.stop_time is None:
+            schedule_clock(standards, ticket, row)
+
+
+def schedule_those_without(standards: Standards, ticket: Ticket) -> None:
+    """Compute the deadlines that are missing: of clocks that went on, and of those that stand.
+
+    All others were computed when what they follow from last changed.
+    """
+    for row in ticket.clocks:
+        if row.stop_time is None and row.due_time is None:
             schedule_clock(standards, ticket, row)
 
 

@@ -5,7 +5,6 @@ open. A clock takes from them the part between its start and its stop, so what i
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from datetime import datetime
 
 from hanse.names import home_of
@@ -34,6 +33,7 @@ def follow_ticket(standards: Standards, ticket: Ticket, standing: Collection[str
             calendar=calendar_of(standards, ticket.holder, home_of(ticket.name)),
             standing=sorted(standing),
             start_time=at,
+            end_time=None,
         )
     )
     return True
@@ -73,26 +73,20 @@ def close_segment(ticket: Ticket, at: datetime) -> datetime:
 
 def segments_of(ticket: Ticket, clock: Clock) -> Iterator[Segment]:
     """Yield the segments, and parts of segments, that lie between a clock's start and its stop, as it counts them."""
+    # Each attribute of a row is read once: this is gone through whenever deadlines are computed.
+    kind, start, stop, elapsed = pb.Clock.Kind.Name(clock.kind), clock.start_time, clock.stop_time, clock.elapsed
+    only_of = clock.party if clock.engagement else None
     for row in ticket.segments:
-        if row.start_time < clock.start_time and row.end_time is not None and row.end_time <= clock.start_time:
+        unit, begins, ends = row.unit, row.start_time, row.end_time
+        if begins < start and ends is not None and ends <= start:
             continue
-        if clock.stop_time is not None and row.start_time >= clock.stop_time:
+        if stop is not None and begins >= stop:
             continue
-        segment = Segment(
-            unit=row.unit,
-            calendar=ELAPSED_ID if clock.elapsed else row.calendar,
-            running=_runs(clock, row),
-            start=max(row.start_time, clock.start_time),
-            end=row.end_time,
+        yield Segment(
+            unit=unit,
+            calendar=ELAPSED_ID if elapsed else row.calendar,
+            # A provider's clock did not run while another unit held the ticket, before a rejection.
+            running=only_of in (None, unit) and kind not in row.standing,
+            start=max(begins, start),
+            end=ends if stop is None else min(ends or stop, stop),
         )
-        yield (
-            segment
-            if clock.stop_time is None
-            else replace(segment, end=min(segment.end or clock.stop_time, clock.stop_time))
-        )
-
-
-def _runs(clock: Clock, row: ClockSegment) -> bool:
-    """Whether a clock ran in a segment. A provider's did not while another unit held the ticket, before a rejection."""
-    in_its_hands = not clock.engagement or clock.party == row.unit
-    return in_its_hands and pb.Clock.Kind.Name(clock.kind) not in row.standing
