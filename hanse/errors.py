@@ -224,6 +224,14 @@ class FrameForeign(PermissionDenied):
     hint = "Check the unit's name in its settings against the name in its certificate."
 
 
+class FactForeign(PermissionDenied):
+    """An alarm: nobody is refused, since the record is stored and counts for nothing."""
+
+    reason = "FACT_FOREIGN"
+    message = "A unit told what is another unit's to tell."
+    hint = "Ask the unit what writes to its log; where somebody else has its key, revoke it: `hanse unit revoke`."
+
+
 class UnitNotAdmitted(PermissionDenied):
     """Raise with `unit`."""
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from hanse.erasing import erase_ticket, erased_among, is_about, keep_out_erasing
 from hanse.log.events import Fact
-from hanse.names import home_of, ticket_in
+from hanse.names import ticket_in
 from hanse.work import Work
 from hanse_federation.link.receiving import Arrival, OpenedBatch
 from hanse_federation.model import SCHEMA, Orphan
@@ -44,17 +44,7 @@ def without_texts_about(tickets: set[str], facts: Sequence[Arrival]) -> Sequence
 
 def tickets_erased_by(facts: Iterable[Arrival]) -> set[str]:
     """Return the tickets whose homes told that they were erased."""
-    return {
-        ticket
-        for fact in facts
-        if type(fact.payload) is TicketErased and (ticket := _told(fact.event.unit, fact.payload))
-    }
-
-
-def _told(writer: str, payload: Any) -> str:
-    """Return the ticket that a fact says was erased; empty where its writer may not say so: it is another's."""
-    ticket: str = payload.ticket.name
-    return ticket if home_of(ticket) == writer else ""
+    return {fact.payload.ticket.name for fact in facts if isinstance(fact.payload, TicketErased)}
 
 
 def erase(session: Session, tickets: Iterable[str]) -> None:
@@ -67,5 +57,5 @@ def erase(session: Session, tickets: Iterable[str]) -> None:
 
 def ticket_erased(work: Work, fact: Fact) -> None:
     """Erase the texts of a ticket from this unit's copy of headquarters' stream."""
-    if ticket := _told(fact.event.unit, fact.payload):
-        erase(work.session, [ticket])
+    payload: Any = fact.payload
+    erase(work.session, [payload.ticket.name])

@@ -277,9 +277,10 @@ class HandOver(Base):
     __tablename__ = "hand_over"
 
     ticket: Mapped[str] = mapped_column(Text, primary_key=True)
+    home: Mapped[str] = mapped_column(Text, primary_key=True)
+    """Whose log the place is in."""
     epoch: Mapped[int] = mapped_column(Integer, primary_key=True)
     sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    home: Mapped[str] = mapped_column(Text)
     from_unit: Mapped[str] = mapped_column(Text)
     to_unit: Mapped[str] = mapped_column(Text)
 
@@ -333,18 +334,38 @@ class ComplaintDecision(Base):
 
 
 class GroupCharge(Base):
-    """A charge with the legs that were posted so far; each is a serialized google.type.Money."""
+    """A charge with the legs that were posted so far; each is a serialized google.type.Money.
+
+    Its home says to whom it owes, and whoever earns says so itself: where the two name different units, each has a row
+    of its own, and neither matches.
+    """
 
     __tablename__ = "group_charge"
 
     name: Mapped[str] = mapped_column(Text, primary_key=True)
+    provider: Mapped[str] = mapped_column(Text, primary_key=True)
     home: Mapped[str] = mapped_column(Text)
-    provider: Mapped[str] = mapped_column(Text)
     confirm_time: Mapped[datetime] = mapped_column(Time)
     payable: Mapped[bytes | None] = mapped_column(LargeBinary)
     receivable: Mapped[bytes | None] = mapped_column(LargeBinary)
 
     __table_args__ = (Index("group_charge_by_confirm_time", confirm_time, name),)
+
+
+class ForeignFacts(Base):
+    """How often a unit has told what is another's to tell, and what it was last."""
+
+    __tablename__ = "foreign_facts"
+
+    unit: Mapped[str] = mapped_column(Text, primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    first_time: Mapped[datetime] = mapped_column(Time)
+    last_time: Mapped[datetime] = mapped_column(Time)
+    event_id: Mapped[UUID] = mapped_column(Uuid)
+    """With the next two: the last one."""
+    resource: Mapped[str] = mapped_column(Text)
+    type: Mapped[str] = mapped_column(Text)
+    """Without its package."""
 
 
 class PolicyAcknowledgement(Base):

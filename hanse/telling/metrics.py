@@ -15,6 +15,9 @@ _messages = _meter.create_counter(
 _tries = _meter.create_counter(
     "hanse.reactions.failed_tries", unit="{try}", description="Tries of a message that ended with an error."
 )
+_foreign = _meter.create_counter(
+    "hanse.reactions.foreign_facts", unit="{fact}", description="What was told that is another unit's to tell."
+)
 _duration = _meter.create_histogram(
     "hanse.reactions.duration", unit="s", description="From a message's receipt until its outcome was committed."
 )
@@ -32,6 +35,11 @@ def dealt_with(reaction: str, outcome: Outcome, seconds: float) -> None:
     attributes = {"hanse.reaction": reaction, "hanse.outcome": outcome.value}
     _messages.add(1, attributes)
     _duration.record(seconds, attributes)
+
+
+def left_out(writer: str) -> None:
+    """Count what a unit told that is another's to tell."""
+    _foreign.add(1, {"hanse.link.unit": writer})
 
 
 def try_failed(reaction: str, error: Exception) -> None:

@@ -8,6 +8,7 @@ from hanse.clock import Clock
 from hanse.errors import FrameForeign
 from hanse.policy.store import PolicyStore
 from hanse_federation.erasing import erase, tickets_erased_before, tickets_erased_by, without_texts_about
+from hanse_federation.headquarters.foreign import note_foreign, told_by_the_right
 from hanse_federation.headquarters.forwarding import RULES, forward_facts
 from hanse_federation.headquarters.passing import Passing
 from hanse_federation.headquarters.projections import EVERY_ONE, PROJECTED, project
@@ -32,9 +33,13 @@ def absorb(session: Session, batches: Sequence[OpenedBatch], policies: PolicySto
     """Store batches of some units, and all that follows from them. Raises what `store_all` raises, and stores nothing
     then."""
     erased = tickets_erased_before(session, batches)
-    facts = without_texts_about(erased, store_all(session, batches))
+    arrived = without_texts_about(erased, store_all(session, batches))
+    facts, foreign = told_by_the_right(arrived)
     if facts:
         project(session, facts)
         forward_facts(session, policies, facts, clock())
-        Passing(session, policies).forget(facts)
+    if foreign:
+        note_foreign(session, foreign, clock())
+    if arrived:
+        Passing(session, policies).forget(arrived)
     erase(session, erased | tickets_erased_by(facts))

@@ -57,7 +57,7 @@ def list_group_complaints(
         query = query.where(GroupComplaint.state.in_(request.states))
     if request.level:
         query = query.where(GroupComplaint.level == request.level)
-    rows, token = page_of(session, query, GroupComplaint.open_time, GroupComplaint.name, request)
+    rows, token = page_of(session, query, request, GroupComplaint.open_time, GroupComplaint.name)
     return group.ListGroupComplaintsResponse(
         complaints=(group.GroupComplaint(complaint=_known(session, row)) for row in rows),
         next_page_token=token,

@@ -21,7 +21,7 @@ def list_group_escalations(
     query = select(GroupEscalation)
     if request.unacknowledged:
         query = query.where(GroupEscalation.acknowledge_time.is_(None))
-    rows, token = page_of(session, query, GroupEscalation.raise_time, GroupEscalation.name, request)
+    rows, token = page_of(session, query, request, GroupEscalation.raise_time, GroupEscalation.name)
     escalations = [Escalation.FromString(row.escalation) for row in rows]
     return group.ListGroupEscalationsResponse(escalations=escalations, next_page_token=token)
 

@@ -103,8 +103,9 @@ Rule = Callable[[Scene, Any, Ruling], Iterable[str]]
 """Returns the units that a payload concerns, given the ruling on it where it is about an engagement."""
 
 
-def _every_unit(scene: Scene, payload: PolicyPublished, ruling: Ruling) -> Iterable[str]:
-    return scene.forwarding.units()
+def _every_unit_if_of_the_group(scene: Scene, payload: PolicyPublished, ruling: Ruling) -> Iterable[str]:
+    # What an independent unit has published for itself governed it alone; it has come to the group with its log.
+    return scene.forwarding.units() if payload.policy.version > 0 else ()
 
 
 def _the_group_if_in_scope(
@@ -132,7 +133,7 @@ def _whoever_was_asked(scene: Scene, payload: told.TicketErased, ruling: Ruling)
 
 
 RULES: dict[type[Message], Rule] = {
-    PolicyPublished: _every_unit,
+    PolicyPublished: _every_unit_if_of_the_group,
     knowledge.ArticlePublished: _the_group_if_in_scope,
     knowledge.ArticleRetired: _the_group_if_in_scope,
     told.TicketCommented: _the_provider_at_work,
@@ -143,9 +144,8 @@ RULES: dict[type[Message], Rule] = {
 }
 """Whom each fact of a unit concerns. What is not here goes nowhere."""
 
-HEADQUARTERS_ONLY = frozenset({PolicyPublished})
-"""What headquarters alone says. It goes back to its writer too: the policy reaches headquarters' own desk the way that
-it reaches every other. What another unit claims of the kind goes nowhere."""
+BACK_TO_ITS_WRITER = frozenset({PolicyPublished})
+"""What goes to its writer too: the policy reaches headquarters' own desk the way that it reaches every other."""
 
 COUNTERPART_FACTS = STEPS | {told.TicketCommented}
 """The facts that go from one side of an engagement to the other."""
@@ -153,7 +153,7 @@ COUNTERPART_FACTS = STEPS | {told.TicketCommented}
 
 def forward_facts(session: Session, policies: PolicyStore, facts: Sequence[Arrival], now: datetime) -> None:
     """Let the facts of units take effect on engagements, and pass them on to whom they concern."""
-    concerned = [fact for fact in facts if type(fact.payload) in RULES and _may_say(fact)]
+    concerned = [fact for fact in facts if type(fact.payload) in RULES]
     if not concerned:
         return
     engagements = Engagements(session, concerned, partial(_are_peers, session, policies))
@@ -176,7 +176,7 @@ def forward_facts(session: Session, policies: PolicyStore, facts: Sequence[Arriv
         if is_offer and (request := request_of(session, payload.engagement.name)):
             scene.forwarding.add(request, ruling.counterparts, ruling.counterparts)
         units = set(RULES[type(payload)](scene, payload, ruling)) - {""}
-        if type(payload) not in HEADQUARTERS_ONLY:
+        if type(payload) not in BACK_TO_ITS_WRITER:
             units.discard(fact.event.unit)
         if units:
             # What concerns one side of an engagement alone goes to the other side.
@@ -185,10 +185,6 @@ def forward_facts(session: Session, policies: PolicyStore, facts: Sequence[Arriv
         append(session, LOG, ROUTING_STREAM, answers)
         _add_decisions(session, scene.forwarding, answers)
     scene.forwarding.send()
-
-
-def _may_say(fact: Arrival) -> bool:
-    return type(fact.payload) not in HEADQUARTERS_ONLY or fact.event.unit == HEADQUARTERS
 
 
 def _are_peers(session: Session, policies: PolicyStore, fact: Arrival, home: str, provider: str) -> bool:

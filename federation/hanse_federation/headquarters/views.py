@@ -93,22 +93,22 @@ class PagedRequest(Protocol):
 def page_of(
     session: Session,
     query: Select[Any],
-    time: InstrumentedAttribute[datetime],
-    name: InstrumentedAttribute[str],
     request: PagedRequest,
+    time: InstrumentedAttribute[datetime],
+    *names: InstrumentedAttribute[str],
 ) -> tuple[list[Any], str]:
-    """Return a page of rows, the newest first, and the token of the next one."""
+    """Return a page of rows, the newest first, and the token of the next one. At one instant their names order them."""
     size = page_size(request.page_size)
-    if key := decode_token(request.page_token, [int, str]):
-        microseconds, last_name = key
+    if key := decode_token(request.page_token, [int, *(str for _ in names)]):
+        microseconds, *last_names = key
         last_time = _EPOCH + timedelta(microseconds=int(microseconds))
-        query = query.where(tuple_(time, name) < tuple_(literal(last_time), literal(last_name)))
-    rows = list(session.scalars(query.order_by(time.desc(), name.desc()).limit(size + 1)))
+        query = query.where(tuple_(time, *names) < tuple_(literal(last_time), *map(literal, last_names)))
+    rows = list(session.scalars(query.order_by(time.desc(), *(name.desc() for name in names)).limit(size + 1)))
     if len(rows) <= size:
         return rows, ""
     last = rows[size - 1]
     microseconds = (getattr(last, time.key) - _EPOCH) // timedelta(microseconds=1)
-    return rows[:size], encode_token(microseconds, getattr(last, name.key))
+    return rows[:size], encode_token(microseconds, *(getattr(last, name.key) for name in names))
 
 
 def list_group_tickets(session: Session, request: pb.ListGroupTicketsRequest) -> pb.ListGroupTicketsResponse:
@@ -116,7 +116,7 @@ def list_group_tickets(session: Session, request: pb.ListGroupTicketsRequest) ->
     query = select(GroupTicket)
     if request.parent != ANY_UNIT:
         query = query.where(GroupTicket.home == request.parent)
-    rows, token = page_of(session, query, GroupTicket.open_time, GroupTicket.name, request)
+    rows, token = page_of(session, query, request, GroupTicket.open_time, GroupTicket.name)
     return pb.ListGroupTicketsResponse(
         tickets=[ticket_to_proto(row) for row in rows],
         next_page_token=token,
@@ -131,7 +131,7 @@ def list_group_engagements(
     query = select(GroupEngagement)
     if request.parent != ANY_UNIT:
         query = query.where(GroupEngagement.home == request.parent)
-    rows, token = page_of(session, query, GroupEngagement.request_time, GroupEngagement.name, request)
+    rows, token = page_of(session, query, request, GroupEngagement.request_time, GroupEngagement.name)
     offers = offers_of(session, [row.name for row in rows])
     engagements = [engagement_to_proto(row, offers[row.name]) for row in rows]
     return pb.ListGroupEngagementsResponse(engagements=engagements, next_page_token=token)
@@ -139,7 +139,8 @@ def list_group_engagements(
 
 def list_matched_charges(session: Session, request: pb.ListMatchedChargesRequest) -> pb.ListMatchedChargesResponse:
     """Return a page of charges with both legs."""
-    rows, token = page_of(session, select(GroupCharge), GroupCharge.confirm_time, GroupCharge.name, request)
+    key = (GroupCharge.confirm_time, GroupCharge.name, GroupCharge.provider)
+    rows, token = page_of(session, select(GroupCharge), request, *key)
     return pb.ListMatchedChargesResponse(charges=[charge_to_proto(row) for row in rows], next_page_token=token)
 
 

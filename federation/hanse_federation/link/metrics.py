@@ -21,7 +21,7 @@ from hanse.telemetry import METRIC_INTERVAL_SECONDS
 from hanse.telling.dead_letters import OPEN
 from hanse_federation.link.sending import upstream_sources
 from hanse_federation.link.showing import list_alarms, list_links
-from hanse_federation.model import LOG, SCHEMA, UPSTREAM_SERVICES
+from hanse_federation.model import LOG, SCHEMA, UPSTREAM_SERVICES, ForeignFacts
 from hanse_federation.recovery.quarantine import HINTS
 from hanse_protos.federation.v1 import group_pb2 as pb
 
@@ -37,9 +37,11 @@ class Snapshot(NamedTuple):
     """The sequence of the last record by stream: the unit's own streams, and the copies that it keeps."""
     dead_letters: dict[str, int]
     """How many wait, by service."""
+    foreign_facts: dict[str, int]
+    """How often a unit told what is another's to tell, by unit."""
 
 
-NOTHING = Snapshot(pb.ListLinksResponse(), pb.ListAlarmsResponse(), {}, {})
+NOTHING = Snapshot(pb.ListLinksResponse(), pb.ListAlarmsResponse(), {}, {}, {})
 
 
 def read_snapshot(session: Session, unit: str) -> Snapshot:
@@ -54,6 +56,7 @@ def read_snapshot(session: Session, unit: str) -> Snapshot:
         alarms=list_alarms(session, pb.ListAlarmsRequest()),
         heads=heads,
         dead_letters={service: _dead_letters(session, service) for service in (*UPSTREAM_SERVICES, SCHEMA.name)},
+        foreign_facts=dict(session.execute(select(ForeignFacts.unit, ForeignFacts.count)).all()),
     )
 
 
@@ -87,6 +90,12 @@ class LinkMetrics:
             [self._observing(_reconnects)],
             unit="{reconnect}",
             description="How often the link was opened again.",
+        )
+        meter.create_observable_counter(
+            "hanse.link.foreign_facts",
+            [self._observing(_foreign)],
+            unit="{fact}",
+            description="What units told that is another's to tell.",
         )
 
     def _observing(self, observe: "Observer") -> Callable[[CallbackOptions], Iterable[Observation]]:
@@ -146,6 +155,10 @@ def _credit(snapshot: Snapshot) -> Iterator[Observation]:
 
 def _reconnects(snapshot: Snapshot) -> Iterator[Observation]:
     return (Observation(link.reconnects, _of_link(link)) for link in snapshot.links.links)
+
+
+def _foreign(snapshot: Snapshot) -> Iterator[Observation]:
+    return (Observation(count, {"hanse.link.unit": unit}) for unit, count in snapshot.foreign_facts.items())
 
 
 def _lag_events(snapshot: Snapshot) -> Iterator[Observation]:

@@ -7,7 +7,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from hanse.clock import utc_now
-from hanse.errors import HanseError, UnitUnreachable
+from hanse.errors import FactForeign, HanseError, UnitUnreachable
 from hanse.log.follow import Position, read_cursor, read_head
 from hanse.names import downstream_name, stream_to
 from hanse.times import duration, put_time, timestamp
@@ -15,13 +15,17 @@ from hanse_federation.link.frames import stream_head
 from hanse_federation.link.sending import Source, upstream_sources
 from hanse_federation.link.status import MAX_CONTACT_AGE, is_up
 from hanse_federation.membership.register import units_that_left
-from hanse_federation.model import LINK_FOLLOWER, LOG, End, KnownHead, LinkState, Quarantine
+from hanse_federation.model import LINK_FOLLOWER, LOG, End, ForeignFacts, KnownHead, LinkState, Quarantine
 from hanse_federation.recovery.quarantine import HINTS, common_head
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.log.v1.log_pb2 import StreamHead
 
 MAX_LAG = timedelta(seconds=5)
 """A live link passes an event in milliseconds and says so within two heartbeats: what takes longer is behind."""
+
+
+FOREIGN_ALARM_AGE = timedelta(days=7)
+"""How long after a unit told what is another's to tell that is an alarm: nobody can take the record back."""
 
 
 def get_link(session: Session, unit: str) -> pb.Link:
@@ -154,6 +158,8 @@ def list_alarms(session: Session, _request: pb.ListAlarmsRequest) -> pb.ListAlar
     """Return what is wrong here and needs a person, the oldest first."""
     alarms = [_quarantine_alarm(row) for row in session.scalars(select(Quarantine))]
     now = utc_now()
+    recent = select(ForeignFacts).where(ForeignFacts.last_time > now - FOREIGN_ALARM_AGE)
+    alarms += [_foreign_alarm(row) for row in session.scalars(recent)]
     for link in _links(session):
         if not is_up(link, now) and now - link.change_time > MAX_CONTACT_AGE:
             alarms.append(_unreachable_alarm(link))
@@ -173,6 +179,17 @@ def _quarantine_alarm(row: Quarantine) -> pb.Alarm:
     if common := common_head(row):
         alarm.common.CopyFrom(stream_head(row.stream, common))
     return alarm
+
+
+def _foreign_alarm(row: ForeignFacts) -> pb.Alarm:
+    last = f"{row.type} about {row.resource!r} (event {row.event_id})"
+    return pb.Alarm(
+        reason=FactForeign.reason,
+        subject=row.unit,
+        problem=f"it told {row.count} times what is another's to tell, which counts for nothing; the last was {last}",
+        hint=FactForeign.hint,
+        since_time=timestamp(row.first_time),
+    )
 
 
 def _unreachable_alarm(link: LinkState) -> pb.Alarm:

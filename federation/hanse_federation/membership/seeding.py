@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from hanse.authority import may_tell
 from hanse.log.append import Entry
 from hanse.log.events import payload_of
 from hanse.names import HEADQUARTERS, downstream_name, home_of, stream_name
@@ -58,15 +59,14 @@ def _shared_articles(session: Session, unit: str) -> list[Entry]:
         _columns.type.in_(changes),
     ).order_by(_columns.stream, _columns.epoch, _columns.sequence)
     for entry in _entries(session, query):
+        event = Event.FromString(entry.event)
+        payload = payload_of(event)
+        if payload is None or home_of(entry.resource) == unit or not may_tell(event, payload):
+            continue
         articles.pop(entry.resource, None)
-        if home_of(entry.resource) != unit and _is_shared(entry):
+        if isinstance(payload, knowledge.ArticlePublished) and payload.article.scope in SHARED_SCOPES:
             articles[entry.resource] = entry
     return list(articles.values())
-
-
-def _is_shared(entry: Entry) -> bool:
-    payload = payload_of(Event.FromString(entry.event))
-    return isinstance(payload, knowledge.ArticlePublished) and payload.article.scope in SHARED_SCOPES
 
 
 def _entries(session: Session, query: "Select[Any]") -> Iterator[Entry]:

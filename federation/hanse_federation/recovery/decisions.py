@@ -31,6 +31,7 @@ from hanse.times import timestamp
 from hanse.work import Work
 from hanse_federation.headquarters.absorbing import INTERESTS
 from hanse_federation.headquarters.engagements import summary_of
+from hanse_federation.headquarters.foreign import told_by_the_right
 from hanse_federation.headquarters.projections import forget, project
 from hanse_federation.link.frames import stream_head
 from hanse_federation.link.receiving import Arrival, open_stored
@@ -148,8 +149,9 @@ def _project_again(session: Session, stream: str, resources: Iterable[str]) -> N
 
 
 def _opened(records: Sequence[StoredRecord]) -> list[Arrival]:
+    """Return the facts among records: only what their writer may tell has ever come into a view."""
     arrivals = [open_stored(record, INTERESTS) for record in records]
-    return [arrival for arrival in arrivals if arrival is not None]
+    return told_by_the_right(arrival for arrival in arrivals if arrival is not None).facts
 
 
 def _read(

@@ -105,23 +105,23 @@ def charge(name: str, leg: int, units: int) -> ChargePosted:
 
 
 async def test_legs_of_charges_are_matched(group: Group, munich: Unit, shanghai: Unit) -> None:
-    legs = {"charges/equal": (480, 480), "charges/unequal": (480, 500)}
+    legs = {"charges/shanghai.t1.e1": (480, 480), "charges/shanghai.t2.e1": (480, 500)}
     for name, (payable, receivable) in legs.items():
         await shanghai.tell((name, charge(name, PAYABLE, payable)), service="settlement")
         await munich.tell((name, charge(name, RECEIVABLE, receivable)), service="settlement")
-    await munich.tell(("charges/lonely", charge("charges/lonely", RECEIVABLE, 1)), service="settlement")
+    await munich.tell(("charges/shanghai.t3.e1", charge("charges/shanghai.t3.e1", RECEIVABLE, 1)), service="settlement")
     await munich.caught_up()
     await shanghai.caught_up()
     answer = await group.hq.database.read(list_matched_charges, pb.ListMatchedChargesRequest())
     assert {each.charge: each.state for each in answer.charges} == {
-        "charges/equal": pb.MATCHED,
-        "charges/unequal": pb.DISPUTED,
-        "charges/lonely": pb.PENDING,
+        "charges/shanghai.t1.e1": pb.MATCHED,
+        "charges/shanghai.t2.e1": pb.DISPUTED,
+        "charges/shanghai.t3.e1": pb.PENDING,
     }
 
 
 async def test_a_leg_from_the_wrong_side_does_not_count(group: Group, munich: Unit) -> None:
-    await munich.tell(("charges/forged", charge("charges/forged", PAYABLE, 1)), service="settlement")
+    await munich.tell(("charges/shanghai.t4.e1", charge("charges/shanghai.t4.e1", PAYABLE, 1)), service="settlement")
     await munich.caught_up()
     answer = await group.hq.database.read(list_matched_charges, pb.ListMatchedChargesRequest())
     assert list(answer.charges) == []

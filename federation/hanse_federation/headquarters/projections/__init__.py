@@ -18,6 +18,8 @@ batch are never opened, and neither is an event that concerns no projection.
 | `policy_acknowledgement` | PolicyAcknowledged | which unit works under which version |
 | `unit_override` | PolicyTuned | what each unit has tuned for itself |
 
+Each gets facts only: what a unit tells that is another's to tell never comes here (`headquarters.foreign`).
+
 What routing needs is not a projection, since it decides something: see `hanse_federation.headquarters.engagements`.
 
 A unit that has lost a part of its log tells other things from then on. Its lost facts are taken out (`forget`), and

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from hanse.enums import Names
 from hanse.further_clocks import further_clocks
-from hanse.names import home_of
+from hanse.names import home_of, stream_name
 from hanse.session import Statement
 from hanse_federation.headquarters.projections.group_ticket import PAYLOADS, OnTicket, last_on_each, microseconds
 from hanse_federation.link.receiving import Arrival, instant_of
@@ -61,7 +61,7 @@ UPSERT = Statement(_upsert())
 SUMMARIES = text("SELECT ticket, summary FROM federation.group_clock WHERE ticket = ANY(:tickets)")
 EVENTS = text("""
     SELECT event FROM federation.log_record
-    WHERE resource = :ticket AND type = ANY(:types) ORDER BY epoch, sequence
+    WHERE resource = :ticket AND stream = :stream AND type = ANY(:types) ORDER BY epoch, sequence
 """)
 BY_NAME: dict[str, type[Message]] = {
     cast("type[Message]", payload).DESCRIPTOR.full_name: payload for payload in PAYLOADS
@@ -100,7 +100,8 @@ def _see_to_further_clocks(session: Session, tickets: Sequence[TicketSummary]) -
 def _told_before(session: Session, ticket: TicketSummary, told_now: Collection[tuple[int, int]]) -> list[ClockSummary]:
     """Return where the log has it that further clocks of a ticket ended."""
     found: dict[tuple[int, int], ClockSummary] = {}
-    for content in session.scalars(EVENTS, {"ticket": ticket.name, "types": [*BY_NAME]}):
+    stream = stream_name(home_of(ticket.name), "ticket")
+    for content in session.scalars(EVENTS, {"ticket": ticket.name, "stream": stream, "types": [*BY_NAME]}):
         event = Event.FromString(content)
         payload: Message = BY_NAME[event.type].FromString(event.payload)
         if type(payload) in REPAIRS:

@@ -32,7 +32,7 @@ PAYLOADS = frozenset(
 
 def project(session: Session, facts: Sequence[Arrival]) -> None:
     """Store the complaints after the last fact on each."""
-    for summary in {each.name: each for each in _told_by_home(facts)}.values():
+    for summary in {each.name: each for each in _summaries(facts)}.values():
         known = laid_together(summary, session.get(ComplaintDecision, summary.name))
         values = {
             "home": home_of(summary.name),
@@ -47,16 +47,13 @@ def project(session: Session, facts: Sequence[Arrival]) -> None:
         session.execute(statement.on_conflict_do_update(index_elements=[GroupComplaint.name], set_=values))
 
 
-def _told_by_home(facts: Sequence[Arrival]) -> Iterator[pb.ComplaintSummary]:
-    """Yield what facts say of complaints; of one that is another unit's, nothing that anybody else says counts."""
+def _summaries(facts: Sequence[Arrival]) -> Iterator[pb.ComplaintSummary]:
     for fact in facts:
         payload: Any = fact.payload
-        summary: pb.ComplaintSummary = payload.complaint
-        if home_of(summary.name) == fact.event.unit:
-            yield summary
+        yield payload.complaint
 
 
 def forget(session: Session, facts: Sequence[Arrival]) -> None:
     """Forget the complaints that facts are about; those that have other facts are projected again."""
-    names = [summary.name for summary in _told_by_home(facts)]
+    names = [summary.name for summary in _summaries(facts)]
     session.execute(delete(GroupComplaint).where(GroupComplaint.name.in_(names)))

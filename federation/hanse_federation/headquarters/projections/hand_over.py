@@ -6,7 +6,6 @@ from typing import cast
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from hanse.names import home_of
 from hanse_federation.link.receiving import Arrival
 from hanse_protos.ticket.v1.events_pb2 import TicketHandedOver
 
@@ -30,7 +29,7 @@ def project(session: Session, facts: Sequence[Arrival]) -> None:
             "tickets": [hand_over.ticket.name for hand_over in hand_overs],
             "epochs": [fact.epoch for fact in facts],
             "sequences": [fact.sequence for fact in facts],
-            "homes": [home_of(hand_over.ticket.name) for hand_over in hand_overs],
+            "homes": [fact.event.unit for fact in facts],
             "from_units": [hand_over.from_unit for hand_over in hand_overs],
             "to_units": [hand_over.to_unit for hand_over in hand_overs],
         },

@@ -18,14 +18,10 @@ INSERT = text("""
 
 
 def project(session: Session, facts: Sequence[Arrival]) -> None:
-    """Store the overrides. There are few. A unit tunes for itself: what claims to be another's is left out."""
-    rows = [
-        {"unit": override.unit, "version": override.version, "override": override.SerializeToString()}
-        for fact in facts
-        if (override := _override(fact)).unit == fact.event.unit
-    ]
-    if rows:
-        session.execute(INSERT, rows)
+    """Store the overrides. There are few."""
+    overrides = [_override(fact) for fact in facts]
+    rows = [{"unit": each.unit, "version": each.version, "override": each.SerializeToString()} for each in overrides]
+    session.execute(INSERT, rows)
 
 
 def forget(session: Session, facts: Sequence[Arrival]) -> None:
