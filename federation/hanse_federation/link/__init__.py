@@ -42,7 +42,8 @@ more slowly up to a few seconds, with jitter so that units don't come back all a
 | An event is of a type, or has fields, that this version does not know | it is stored and passed on as it is |
 | A heartbeat names streams that this end does not take | they are passed over |
 | A second link of one unit comes in | it takes over, since the line of the older one is dead |
-| A frame or a fact speaks for another unit | FRAME_FOREIGN, the link ends, nothing is stored |
+| A frame speaks for another unit, or an event was written by one | FRAME_FOREIGN, the link ends, nothing is stored |
+| An event tells what is another's to tell (`hanse.authority`) | it is stored, is no fact, and raises FACT_FOREIGN |
 | A unit that is not a member dials (`hanse_federation.membership`) | UNIT_NOT_ADMITTED, UNIT_REVOKED or UNIT_RETIRED |
 | A unit is revoked while its link is up | UNIT_REVOKED at its next batch, which is not stored, or next heartbeat |
 | A certificate is revoked while a link uses it | CERTIFICATE_REVOKED at the next heartbeat; batches count until then |

@@ -4,7 +4,6 @@ from typing import cast
 
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from hanse.errors import PermissionDenied
 from hanse.log.events import Fact
 from hanse.names import TicketName, short_unit, ticket_of
 from hanse.policy.facts import facts_of
@@ -22,12 +21,9 @@ from hanse_services.settlement.money import to_minor_units
 def engagement_confirmed(work: Work, fact: Fact) -> None:
     """Post this unit's leg of the charge that a confirmed engagement has earned, once.
 
-    Raises PolicyMissing while the policy version of the engagement is not known here, and PermissionDenied where
-    another unit than the home unit claims to have confirmed it.
+    Raises PolicyMissing while the policy version of the engagement is not known here.
     """
     engagement = cast(EngagementConfirmed, fact.payload).engagement
-    if fact.event.unit != engagement.home:
-        raise PermissionDenied("Only the home unit confirms an engagement.", unit=fact.event.unit)
     leg = _leg_of(work.unit, engagement)
     name = charge_name(engagement.name)
     if leg is None:

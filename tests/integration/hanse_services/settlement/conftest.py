@@ -61,6 +61,7 @@ def confirmation() -> Confirmation:
         priority: Priority.ValueType = Priority.P2,
         policy_version: int = 1,
         writer: str = "",
+        claimed_home: str = "",
         occur_time: datetime = OCCUR_TIME,
     ) -> LogRecord:
         summary = TicketSummary(
@@ -69,7 +70,7 @@ def confirmation() -> Confirmation:
         engagement = EngagementSummary(
             name=f"{summary.name}/engagements/e1",
             state=EngagementState.CONFIRMED,
-            home=home,
+            home=claimed_home or home,
             provider=provider,
             offer=1,
             ticket=summary,

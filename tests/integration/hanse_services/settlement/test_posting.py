@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from hanse.errors import AmountTooFine, PermissionDenied, PolicyMissing
+from hanse.errors import AmountTooFine, PolicyMissing
 from hanse.policy import load_yaml
 from hanse.runtime import Runtime
 from hanse_protos.policy.v1.policy_pb2 import Policy
@@ -124,9 +124,17 @@ async def test_a_unit_that_has_no_part_in_it_posts_nothing(open_ledger: OpenLedg
 
 async def test_only_the_home_unit_can_make_itself_owe(open_ledger: OpenLedger, confirm: Act) -> None:
     shanghai = await open_ledger(SHANGHAI)
-    with pytest.raises(PermissionDenied):
-        await confirm(shanghai, writer=MUNICH)
+    await confirm(shanghai, writer=MUNICH)
     assert await entries_of(shanghai) == []
+
+
+async def test_whoever_claims_an_engagement_does_not_keep_its_home_from_owing(
+    open_ledger: OpenLedger, confirm: Act
+) -> None:
+    shanghai = await open_ledger(SHANGHAI)
+    await confirm(shanghai, writer=MUNICH, claimed_home=MUNICH, provider=SHANGHAI)
+    await confirm(shanghai)
+    assert len(await entries_of(shanghai)) == 2
 
 
 async def test_the_rate_is_the_first_that_applies(open_ledger: OpenLedger, confirm: Act) -> None:
