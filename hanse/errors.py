@@ -565,6 +565,14 @@ class CreditExceeded(ResourceExhausted):
     hint = "Send no more than the credit ahead of the acknowledgements; the link begins again where they end."
 
 
+class FramesUnread(ResourceExhausted):
+    """Raise with `frames`, where the other end of a link does not read what it is sent."""
+
+    reason = "FRAMES_UNREAD"
+    message = "The other end of the link does not read what it is sent."
+    hint = "Find out what keeps that end from reading; the link begins again where its acknowledgements end."
+
+
 # What we need does not answer. Repeating the request later is the right thing to do.
 
 

@@ -36,6 +36,8 @@ more slowly up to a few seconds, with jitter so that units don't come back all a
 | The line breaks, or swallows bytes without a word | both ends notice within 10 s by silence; the agent dials again |
 | Either process is killed | what was not committed was not acknowledged, and comes again |
 | The receiver is slow, or stops reading | credit runs out and the sender waits; nothing piles up in memory |
+| An end goes on sending without reading its answers | FRAMES_UNREAD where more wait than both credits allow |
+| Records are so large that few fill the memory of a link | the receiver reads on when a transaction is over |
 | The line is slow: 10 kB/s, say | batches stay so small that each gets through in time (`pacing`) |
 | The sender does not heed its credit | CREDIT_EXCEEDED, the link ends; the agent resumes from what was committed |
 | A frame breaks its contract, or is of a kind that this version does not know | VALIDATION_FAILED, the link ends |
@@ -63,7 +65,8 @@ unit's other streams go on and a person ends that
 ## Where to read on
 
 `frames` says what travels, and how much at once at most, `pacing` how much now. `copying` writes records as `COPY`
-takes them. `comparing` finds the last record that two holders of a stream share. `dialling` knows headquarters
-before anything is said. `status` keeps how links are doing, in the database, so that any process can show it: `showing`
-does, and `metrics`; `problems` puts what went wrong into words.
+takes them. `opened` and `outgoing` bound what waits at an end, to be stored and to be read. `comparing` finds the last
+record that two holders of a stream share. `dialling` knows headquarters before anything is said. `status` keeps how
+links are doing, in the database, so that any process can show it: `showing` does, and `metrics`; `problems` puts what
+went wrong into words.
 """

@@ -23,6 +23,7 @@ from hanse_federation.link.comparing import COMPARE_TIMEOUT_SECONDS, last_common
 from hanse_federation.link.dialling import hub_channel
 from hanse_federation.link.end import LinkEnd, Timing, next_frame
 from hanse_federation.link.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_stream, stream_head
+from hanse_federation.link.outgoing import Outgoing
 from hanse_federation.link.problems import in_words, known_problem
 from hanse_federation.link.receiving import OpenedBatch, Steps, opening, store_all
 from hanse_federation.link.sending import CreditWindow, Sender, Source, read_heads, upstream_sources
@@ -108,15 +109,15 @@ class Agent:
     async def _connect(self) -> None:
         """Open the link and be its end until it ends; the reason is raised."""
         async with await hub_channel(self._settings, timeout_seconds=self._timing.welcome_seconds) as channel:
-            outgoing: asyncio.Queue[UnitFrame | None] = asyncio.Queue()
+            outgoing: Outgoing[UnitFrame] = Outgoing()
             # What headquarters sends is checked like everything else that comes in, so it is taken as bytes.
             exchange: Any = channel.stream_stream(EXCHANGE, request_serializer=UnitFrame.SerializeToString)
-            call = exchange(_frames(outgoing))
+            call = exchange(aiter(outgoing))
             try:
                 frames = _checked(call)
                 # Before the hub says where its end is, never after: headquarters' own copy is the stream itself.
                 received = await self._database.read(read_head, LOG, self._downstream)
-                outgoing.put_nowait(await self._hello(received))
+                outgoing.put(await self._hello(received))
                 answer: HubFrame = await next_frame(frames, self._timing.welcome_seconds)
                 if answer.WhichOneof("frame") != "welcome":
                     raise ValidationFailed("headquarters did not begin with a Welcome")
@@ -125,7 +126,7 @@ class Agent:
                 await link.run(frames)
             finally:
                 # gRPC stops asking for frames only where the call had not ended by itself.
-                outgoing.put_nowait(None)
+                outgoing.end()
                 call.cancel()
 
     async def _hello(self, received: Head) -> UnitFrame:
@@ -141,7 +142,7 @@ class Agent:
         return UnitFrame(unit=self.unit, hello=hello)
 
     async def _begin(
-        self, welcome: Welcome, stub: Any, received: Head, outgoing: asyncio.Queue[UnitFrame | None]
+        self, welcome: Welcome, stub: Any, received: Head, outgoing: Outgoing[UnitFrame]
     ) -> LinkEnd[UnitFrame]:
         """Take the streams up where headquarters has them, but for those that are in quarantine at either end."""
         there = heads_by_stream(welcome.received)
@@ -210,8 +211,3 @@ async def _checked(call: AsyncIterable[bytes]) -> AsyncIterator[HubFrame]:
     """Yield what headquarters sends. Raises ValidationFailed for what breaks the contract, unknown frames included."""
     async for content in call:
         yield cast(HubFrame, decode(HubFrame.FromString, content))
-
-
-async def _frames(outgoing: asyncio.Queue[UnitFrame | None]) -> AsyncIterator[UnitFrame]:
-    while frame := await outgoing.get():
-        yield frame

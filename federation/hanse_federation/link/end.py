@@ -9,7 +9,7 @@ waiting for TCP, which would take minutes to notice that a line was cut without 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import structlog
 from sqlalchemy.orm import Session
@@ -20,26 +20,16 @@ from hanse.discreet import discreet
 from hanse.errors import CreditExceeded, LogFork, LogGap, LogQuarantined, UnitUnreachable
 from hanse.log.append import Head
 from hanse.log.follow import Wakeup
-from hanse_federation.link.frames import CREDIT_RECORDS, MAX_BATCH_RECORDS, heads_by_stream, stream_head
+from hanse_federation.link.frames import CREDIT_RECORDS, heads_by_stream, stream_head
+from hanse_federation.link.opened import OpenedBatches
+from hanse_federation.link.outgoing import Frame, Outgoing
 from hanse_federation.link.receiving import OpenedBatch, Steps, check_not_behind, in_turns
 from hanse_federation.link.sending import Sender
 from hanse_federation.link.status import save_connected, save_contact
 from hanse_federation.model import End
-from hanse_protos.federation.v1.link_pb2 import Acknowledgement, Heartbeat, HubFrame, RecordBatch, UnitFrame
+from hanse_protos.federation.v1.link_pb2 import Acknowledgement, Heartbeat, RecordBatch
 
 logger = structlog.get_logger(__name__)
-
-Frame = TypeVar("Frame", UnitFrame, HubFrame)
-"""What an end sends."""
-
-
-MAX_STORED_BATCHES = 4
-"""How many batches share a transaction, which costs as much as opening some hundred records."""
-FOLLOWING_SECONDS = 0.01
-"""How long a full batch waits for the one that follows it. A batch that is not full has no follower and never waits."""
-MAX_OPENED_BATCHES = CREDIT_RECORDS // MAX_BATCH_RECORDS
-"""How many batches are opened ahead of those that are being committed: full ones for the whole credit. A sender that
-heeds its credit does not notice this bound, and one that does not is found out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +74,13 @@ class LinkEnd(Generic[Frame]):
     """Raises at a heartbeat where the link may not go on as it began."""
     received: Mapping[str, Head]
     """Where this end's copies ended when the link began."""
-    outgoing: asyncio.Queue[Frame | None]
-    """What is to be sent. It is bounded without a limit of its own: batches by the credit, acknowledgements by the
-    other end's, and heartbeats by the keepalive that ends a link whose other end does not read."""
+    outgoing: Outgoing[Frame]
+    """What is to be sent."""
 
     def __post_init__(self) -> None:
         self._contact_time = utc_now()
         self._known: Mapping[str, Head] = {}
-        self._opened: asyncio.Queue[OpenedBatch] = asyncio.Queue(MAX_OPENED_BATCHES)
+        self._opened = OpenedBatches()
         self._not_acknowledged = 0
 
     async def run(self, incoming: AsyncIterator[Any]) -> None:
@@ -145,31 +134,21 @@ class LinkEnd(Generic[Frame]):
     async def _take(self) -> None:
         """Store what was heard, in order, and acknowledge it after COMMIT. What waits already shares a transaction."""
         while True:
-            batches = await self._opened_batches()
+            batches = await self._opened.next_few()
             try:
                 await self.store(batches)
             except (LogFork, LogQuarantined, LogGap) as fork:
                 await self.on_fork(fork.metadata["stream"], fork)
             else:
+                self._opened.stored(batches)
                 self._not_acknowledged -= sum(batch.end.sequence - batch.first_sequence + 1 for batch in batches)
                 for stream, head in {batch.stream: batch.end for batch in batches}.items():
-                    self.outgoing.put_nowait(self.wrap(acknowledgement=Acknowledgement(head=stream_head(stream, head))))
-
-    async def _opened_batches(self) -> list[OpenedBatch]:
-        """Wait for a batch, and return it with those that follow on its heels: in a catch-up that is a few at once."""
-        batches = [await self._opened.get()]
-        while len(batches) < MAX_STORED_BATCHES and (batches[-1].is_full or not self._opened.empty()):
-            try:
-                async with asyncio.timeout(FOLLOWING_SECONDS):
-                    batches.append(await self._opened.get())
-            except TimeoutError:
-                break
-        return batches
+                    self.outgoing.put(self.wrap(acknowledgement=Acknowledgement(head=stream_head(stream, head))))
 
     async def _send(self) -> None:
         try:
             async for batch in self.sender.batches(self.wakeup):
-                self.outgoing.put_nowait(self.wrap(batch=batch))
+                self.outgoing.put(self.wrap(batch=batch))
         except LogGap as gap:
             await self.on_fork(gap.metadata["stream"], gap)
 
@@ -177,7 +156,7 @@ class LinkEnd(Generic[Frame]):
         while True:
             heads = await self.database.write(self._look)
             told = [stream_head(stream, head) for stream, head in heads.items()]
-            self.outgoing.put_nowait(self.wrap(heartbeat=Heartbeat(heads=told)))
+            self.outgoing.put(self.wrap(heartbeat=Heartbeat(heads=told)))
             await asyncio.sleep(self.timing.heartbeat_seconds)
 
     def _look(self, session: Session) -> Mapping[str, Head]:

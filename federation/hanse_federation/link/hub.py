@@ -36,6 +36,7 @@ from hanse_federation.headquarters.intake import Intake
 from hanse_federation.link.comparing import compare_stream, fetch_records, streams_of
 from hanse_federation.link.end import LinkEnd, Timing, next_frame
 from hanse_federation.link.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_stream, stream_head
+from hanse_federation.link.outgoing import Outgoing
 from hanse_federation.link.problems import in_words
 from hanse_federation.link.sending import CreditWindow, Sender, Source, everything, read_heads
 from hanse_federation.link.status import save_lost
@@ -123,9 +124,9 @@ class FederationServicer(link_pb2_grpc.FederationServiceServicer):
     ) -> AsyncIterator[HubFrame]:
         link = UnitLink(self._runtime, self._timing, peer_certificate(context.auth_context()), self._gaps, self._intake)
         task = asyncio.create_task(self._converse(link, request_iterator), name=f"link of {link.unit}")
-        task.add_done_callback(lambda _: link.outgoing.put_nowait(None))
+        task.add_done_callback(lambda _: link.outgoing.end())
         try:
-            while frame := await link.outgoing.get():
+            async for frame in link.outgoing:
                 yield frame
             if task.cancelled():
                 raise Unavailable("a newer link of this unit has taken over, or the hub is going down")
@@ -218,7 +219,7 @@ class UnitLink:
     certificate: UnitCertificate
     gaps: Gaps
     intake: Intake
-    outgoing: asyncio.Queue[HubFrame | None] = field(default_factory=asyncio.Queue)
+    outgoing: Outgoing[HubFrame] = field(default_factory=Outgoing)
 
     def __post_init__(self) -> None:
         self.unit = self.certificate.unit
@@ -259,7 +260,7 @@ class UnitLink:
         welcome = Welcome(
             received=heads, credit=CREDIT_RECORDS, downstream=self._downstream.stream, quarantined=told(quarantined)
         )
-        self.outgoing.put_nowait(HubFrame(welcome=welcome))
+        self.outgoing.put(HubFrame(welcome=welcome))
         link = LinkEnd(
             end=End.HUB,
             unit=self.unit,

@@ -103,6 +103,8 @@ class OpenedBatch:
     """What the receiver asked for, in order."""
     texts_about: frozenset[str] = frozenset()
     """The resources that some record of the batch brings texts about."""
+    size_bytes: int = 0
+    """Of the events and the sealed texts."""
 
     @property
     def end(self) -> Head:
@@ -169,7 +171,8 @@ def opening(batch: RecordBatch, interests: Interests, writer: str | None = None)
     for index, fields in sealed.items():
         check_sealed(events[index], fields)
     texts_about = frozenset(events[index].resource for index in sealed)
-    yield OpenedBatch(stream, epoch, first, batch.previous_hash, hashes, rows, facts, texts_about)
+    size_bytes = sum(map(len, contents)) + sum(map(len, filter(None, texts)))
+    yield OpenedBatch(stream, epoch, first, batch.previous_hash, hashes, rows, facts, texts_about, size_bytes)
 
 
 def _next_hashes(batch: RecordBatch, hashes: Sequence[bytes], contents: Iterable[bytes]) -> list[bytes]:

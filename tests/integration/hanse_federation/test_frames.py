@@ -1,6 +1,11 @@
 """Frames in the wrong order, of the wrong size, from a newer version, or too many: what the hub makes of each."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import grpc
 import pytest
@@ -8,11 +13,17 @@ from sqlalchemy import text
 
 from hanse.rpc.client import RemoteError
 from hanse.rpc.server import MAX_MESSAGE_BYTES
+from hanse_federation.headquarters.views import list_units
+from hanse_federation.link import opened, outgoing
+from hanse_federation.link.batches import size_of
+from hanse_federation.link.end import Timing
 from hanse_federation.link.frames import CREDIT_RECORDS, MAX_BATCH_RECORDS
+from hanse_federation.link.hub import FederationServicer
+from hanse_protos.federation.v1.group_pb2 import ListUnitsRequest
 from hanse_protos.federation.v1.link_pb2 import Heartbeat, RecordBatch, UnitFrame
 from hanse_protos.log.v1.log_pb2 import Event, StreamHead
 from tests.batches import chained, last_hash
-from tests.integration.hanse_federation.group import Group, Unit, batch_of, converse, eventually, hello
+from tests.integration.hanse_federation.group import WAIT_SECONDS, Group, Unit, batch_of, converse, eventually, hello
 from tests.support import MakeUnitFolder
 
 MUNICH = "units/munich"
@@ -127,3 +138,63 @@ async def test_a_unit_that_sends_more_than_its_credit_is_sent_away_and_loses_not
     for batch in batches:
         await converse(group, [hello(MUNICH), UnitFrame(unit=MUNICH, batch=batch)], certificate=certificate)
     assert [record.sequence for record in await munich.taken()] == list(range(1, len(batches) * MAX_BATCH_RECORDS + 1))
+
+
+@asynccontextmanager
+async def unread_link(group: Group, folder: Path, frames: AsyncIterator[UnitFrame]) -> AsyncIterator[None]:
+    """Let Munich say something to the hub and read no more than the Welcome: gRPC's own buffers are left out."""
+    context: Any = SimpleNamespace(auth_context=lambda: {"x509_pem_cert": [(folder / "unit.crt").read_bytes()]})
+    link: Any = FederationServicer(group.hq, Timing()).Exchange(frames, context)
+    async with aclosing(link):
+        await anext(link)
+        yield
+
+
+async def test_a_unit_that_repeats_itself_and_reads_no_answers_is_sent_away(
+    group: Group, munich: Unit, unit_folder: MakeUnitFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, "MAX_UNREAD_FRAMES", 3)
+    known = UnitFrame(unit=MUNICH, batch=batch_of(MUNICH))
+
+    async def repeat() -> AsyncIterator[UnitFrame]:
+        yield hello(MUNICH)
+        while True:
+            yield known
+            await asyncio.sleep(0.05)
+
+    async def is_over() -> bool:
+        answer = await group.hq.database.read(list_units, ListUnitsRequest())
+        return any(unit.last_error.startswith("FRAMES_UNREAD") for unit in answer.units)
+
+    async with unread_link(group, unit_folder(MUNICH), repeat()):
+        await eventually(is_over)
+
+
+async def test_of_large_records_no_more_are_read_than_may_wait_to_be_stored(
+    group: Group, munich: Unit, unit_folder: MakeUnitFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches, read = [batch_of(MUNICH, 10)], 0
+    for number in range(1, 8):
+        batches.append(batch_of(MUNICH, 10, first=1 + 10 * number, previous=last_hash(batches[-1])))
+    monkeypatch.setattr(opened, "MAX_OPENED_BYTES", 3 * max(map(size_of, batches)))
+
+    async def say() -> AsyncIterator[UnitFrame]:
+        nonlocal read
+        yield hello(MUNICH)
+        for batch in batches:
+            read += 1
+            yield UnitFrame(unit=MUNICH, batch=batch)
+        await asyncio.sleep(WAIT_SECONDS)
+
+    async def has_read() -> bool:
+        # Three fit, and one more is read before it is known how large it is.
+        return read >= 4
+
+    await converse(group, [hello(MUNICH), UnitFrame(unit=MUNICH, batch=batches[0])], certificate=unit_folder(MUNICH))
+    async with group.hq.database.engine.begin() as connection:
+        # Headquarters can't commit, so what was read stays in memory.
+        await connection.execute(text("SELECT FROM federation.log_head FOR UPDATE"))
+        async with unread_link(group, unit_folder(MUNICH), say()):
+            await eventually(has_read)
+            await asyncio.sleep(0.5)
+            assert read == 4
