@@ -353,7 +353,10 @@ class GroupCharge(Base):
 
 
 class ForeignFacts(Base):
-    """How often a unit has told what is another's to tell, and what it was last."""
+    """How often a unit has told what is another's to tell, and what it was last.
+
+    Only what headquarters opens is counted: of events that a later one overtakes in the same batch, the later one.
+    """
 
     __tablename__ = "foreign_facts"
 
@@ -389,7 +392,7 @@ class UnitOverride(Base):
 
 
 class GroupEngagement(Base):
-    """An engagement as headquarters' routing knows it. `summary` holds the ticket as its last event had it."""
+    """An engagement as headquarters' routing knows it. `summary` is what its home said last, the ticket among it."""
 
     __tablename__ = "group_engagement"
 

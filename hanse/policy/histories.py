@@ -20,6 +20,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from hanse.authority import may_tell
 from hanse.log.follow import StoredRecord
 from hanse.names import ticket_in
 from hanse.times import instant
@@ -280,8 +281,10 @@ class Histories:
         fact: Any = kind.FromString(event.payload)
         ticket = ticket_in(event.resource)
         if isinstance(fact, told.TicketOpened):
-            opening = _change(Happening.OPENED, event)
-            self.by_ticket[ticket] = TicketHistory(fact.ticket, opening, event.policy_version, fact.imported)
+            # A ticket of another unit has no history here, whatever this one's stream says of it.
+            if may_tell(event, fact):
+                opening = _change(Happening.OPENED, event)
+                self.by_ticket[ticket] = TicketHistory(fact.ticket, opening, event.policy_version, fact.imported)
             return
         history = self.by_ticket.get(ticket)
         if history is None:

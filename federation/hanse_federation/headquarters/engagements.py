@@ -167,7 +167,7 @@ class Engagements:
         kind, writer, home = type(payload), fact.event.unit, home_of(summary.name)
         if summary.peer and not self._are_peers(fact, home, summary.provider):
             return LATE
-        if kind in PROVIDER_STEPS and writer == summary.provider:
+        if kind in PROVIDER_STEPS:
             overruled = self._adopt(summary, fact) if summary.peer else ()
             ruling = self._take_from_provider(PROVIDER_STEPS[kind], summary, fact)
             return ruling._replace(taken_back=ruling.taken_back + overruled)
@@ -199,9 +199,15 @@ class Engagements:
         self._add(row)
 
     def _begin_again(self, row: GroupEngagement, summary: ticket.EngagementSummary, fact: Arrival) -> None:
-        """Begin an engagement anew that was called off because its home had lost it (`recovery`): names are reused."""
+        """Take what the home unit says of an engagement that is known: a peer of it may have told first.
+
+        One that was called off because its home had lost it (`recovery`) begins anew: names are reused.
+        """
+        if fact.event.unit != row.home:
+            return
+        row.request_time, row.summary = instant(summary.request_time), summary.SerializeToString()
         if row.state == ticket.WITHDRAWN:
-            row.provider, row.request_time = summary.provider, instant(summary.request_time)
+            row.provider = summary.provider
             self._move(row, summary.state, summary, fact)
 
     def _take_from_provider(self, step: ProviderStep, summary: ticket.EngagementSummary, fact: Arrival) -> Ruling:
@@ -296,7 +302,9 @@ class Engagements:
     def _move(self, row: GroupEngagement, state: int | None, summary: ticket.EngagementSummary, fact: Arrival) -> None:
         row.state = row.state if state is None else state
         row.update_time = fact.occur_time
-        row.summary = summary.SerializeToString()
+        if fact.event.unit == row.home:
+            # What an engagement is about, and since when, its home says; in a provider's copy of it may be anything.
+            row.summary = summary.SerializeToString()
 
 
 def release(row: GroupEngagement, offer: Offer) -> None:
@@ -328,7 +336,7 @@ def _is_repeated_acceptance(step: ProviderStep, row: GroupEngagement, offer: Off
 
 
 def summary_of(row: GroupEngagement) -> ticket.EngagementSummary:
-    """Return an engagement as headquarters knows it: the units' last summary, with the state of the routing."""
+    """Return an engagement as headquarters knows it: its home's last summary, with the state of the routing."""
     summary = ticket.EngagementSummary.FromString(row.summary)
     summary.state = row.state  # type: ignore[assignment]
     summary.provider, summary.offer = row.provider, row.offer
@@ -355,5 +363,5 @@ def request_of(session: Session, engagement: str) -> Entry | None:
         columns.resource == engagement,
         columns.type == told.EngagementRequested.DESCRIPTOR.full_name,
     )
-    row = session.execute(query).one_or_none()
+    row = session.execute(query.order_by(columns.epoch.desc(), columns.sequence.desc()).limit(1)).one_or_none()
     return Entry(*row) if row else None

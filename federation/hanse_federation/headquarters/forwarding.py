@@ -253,21 +253,22 @@ def _add_decisions(session: Session, forwarding: Forwarding, entries: Iterable[E
             # What was done about a dead letter here concerns no other unit.
             continue
         engagement = payload.engagement
+        home = home_of(engagement.name)
         if isinstance(payload, told.EngagementOfferWithdrawn):
             forwarding.add(entry, [engagement.provider], [engagement.provider])
             continue
         if isinstance(payload, told.EngagementReassigned):
             # Its provider has left the group, or hears that its offer was taken back.
-            forwarding.add(entry, [engagement.home], [engagement.home])
+            forwarding.add(entry, [home], [home])
             continue
         offer = session.get_one(Offer, (engagement.name, engagement.offer))
         request = request_of(session, engagement.name) if isinstance(payload, told.EngagementOffered) else None
         if request and (asked := _asked_first(session, engagement, offer)):
             forwarding.add(request, asked, asked)
-        forwarding.add(entry, {engagement.home, *offer.units})
+        forwarding.add(entry, {home, *offer.units})
 
 
 def _asked_first(session: Session, engagement: Any, offer: Offer) -> set[str]:
     """Return the units that have not been asked before; the home unit, as final owner, knows its own request."""
     earlier = select(Offer.units).where(Offer.engagement == engagement.name, Offer.number < offer.number)
-    return {*offer.units}.difference([engagement.home], *session.scalars(earlier))
+    return {*offer.units}.difference([home_of(engagement.name)], *session.scalars(earlier))

@@ -200,7 +200,8 @@ def list_open_engagements(
     stands = and_(
         Offer.engagement == GroupEngagement.name, Offer.number == GroupEngagement.offer, Offer.state == group.OPEN
     )
-    due_time = func.coalesce(Offer.expire_time, GroupEngagement.update_time)
+    # A provider whose clock is fast, or who says so, must not put off the next offer.
+    due_time = func.coalesce(Offer.expire_time, func.least(GroupEngagement.update_time, func.now()))
     query = select(GroupEngagement.name, due_time).outerjoin(Offer, stands).order_by(GroupEngagement.name)
     query = query.where(GroupEngagement.state.in_(SEEKING))
     if key := decode_token(request.page_token, [str]):

@@ -186,7 +186,7 @@ def _foreign_alarm(row: ForeignFacts) -> pb.Alarm:
     return pb.Alarm(
         reason=FactForeign.reason,
         subject=row.unit,
-        problem=f"it told {row.count} times what is another's to tell, which counts for nothing; the last was {last}",
+        problem=f"it told {row.count} times or more what is another's to tell, which is no fact; the last was {last}",
         hint=FactForeign.hint,
         since_time=timestamp(row.first_time),
     )

@@ -254,6 +254,18 @@ async def test_a_unit_that_comes_late_gets_every_policy_and_what_the_group_share
     assert await oslo.told_types() == ["PolicyPublished", "PolicyPublished", "ArticlePublished"]
 
 
+async def test_what_a_unit_tells_of_anothers_article_no_late_unit_hears(group: Group, munich: Unit) -> None:
+    name = f"{MUNICH}/articles/kept"
+    await munich.tell((name, knowledge.ArticlePublished(article=article(name))), service="knowledge")
+    zurich = await start_unit(group, "units/zurich")
+    await zurich.tell((name, knowledge.ArticleRetired(article=article(name))), service="knowledge")
+    for unit in (munich, zurich):
+        await unit.caught_up()
+    oslo = await start_unit(group, OSLO)
+    await oslo.caught_up()
+    assert await oslo.told_types() == ["ArticlePublished"]
+
+
 async def test_a_unit_that_comes_back_is_told_what_it_missed_and_nothing_twice(group: Group, shanghai: Unit) -> None:
     headquarters = await start_unit(group, HEADQUARTERS)
     await group.admit(MUNICH)

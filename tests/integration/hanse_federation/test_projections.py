@@ -18,7 +18,7 @@ from hanse_protos.policy.v1.policy_pb2 import Policy, PolicyAcknowledged
 from hanse_protos.settlement.v1.settlement_pb2 import PAYABLE, RECEIVABLE, Charge, ChargePosted
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
-from tests.integration.hanse_federation.group import Group, Unit, eventually, summary
+from tests.integration.hanse_federation.group import Group, Unit, eventually, start_unit, summary
 
 UNITS = ["units/shanghai", "units/munich", "units/hq"]
 
@@ -125,6 +125,19 @@ async def test_a_leg_from_the_wrong_side_does_not_count(group: Group, munich: Un
     await munich.caught_up()
     answer = await group.hq.database.read(list_matched_charges, pb.ListMatchedChargesRequest())
     assert list(answer.charges) == []
+
+
+async def test_what_a_third_unit_claims_to_earn_disputes_nothing(group: Group, munich: Unit, shanghai: Unit) -> None:
+    name, vienna = "charges/shanghai.t5.e1", await start_unit(group, "units/vienna")
+    claimed = charge(name, RECEIVABLE, 9)
+    claimed.charge.provider = vienna.name
+    await vienna.tell((name, claimed), service="settlement")
+    for unit, leg in ((shanghai, PAYABLE), (munich, RECEIVABLE)):
+        await unit.tell((name, charge(name, leg, 480)), service="settlement")
+    for unit in (vienna, shanghai, munich):
+        await unit.caught_up()
+    answer = await group.hq.database.read(list_matched_charges, pb.ListMatchedChargesRequest())
+    assert {each.provider: each.state for each in answer.charges} == {munich.name: pb.MATCHED, vienna.name: pb.PENDING}
 
 
 async def test_the_acknowledged_policy_version_is_shown(group: Group, munich: Unit) -> None:

@@ -167,6 +167,24 @@ async def test_a_ticket_that_lost_its_last_steps_is_shown_as_it_was_before_them(
     assert {each.ticket.name: each.ticket.state for each in answer.tickets}[name] == ticket.NEW
 
 
+async def test_what_a_unit_has_lost_about_others_takes_nothing_from_their_views(munich: Unit, shanghai: Unit) -> None:
+    await shanghai.open_tickets(1)
+    await shanghai.caught_up()
+    name = "units/shanghai/tickets/t1"
+    await munich.open_tickets(1)
+    await munich.tell((name, told.TicketClosed(ticket=summary(name, state=ticket.CLOSED))))
+    await munich.caught_up()
+    await munich.stop()
+    await lose_tail(munich, 1)
+    munich.start()
+    await alarmed(munich, TICKETS)
+    await compared(munich.runtime, TICKETS)
+    await start_epoch(munich.runtime, TICKETS)
+    await proposed(munich.hq, TICKETS)
+    await accept_epoch(munich.hq, TICKETS)
+    assert await shown(shanghai) == {"t1"}
+
+
 async def test_an_engagement_that_its_home_has_lost_is_called_off_and_may_begin_again(
     group: Group, munich: Unit, shanghai: Unit
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from hanse.errors import IllegalTransition, NothingToSkip, ResourceNotFound
+from hanse.log.events import Origin, new_event
 from hanse.log.sealing import texts_of
 from hanse.names import HEADQUARTERS
 from hanse.policy import load_yaml
@@ -100,6 +101,36 @@ async def test_the_counterpart_reads_what_was_granted(group: Group, requested: s
     await offer(group)
     await munich.caught_up()
     assert texts_of((await munich.told())[0].sealed) == {"title": "显示屏黑屏", "description": "开机后无显示"}
+
+
+async def test_whose_an_engagement_is_and_what_it_is_about_its_home_says(
+    group: Group, requested: str, munich: Unit, shanghai: Unit
+) -> None:
+    await offer(group)
+    await munich.caught_up()
+    lie: dict[str, Any] = {"policy_version": 7, "ticket": summary(TICKET, category="payroll")}
+    declined = engagement_summary(NAME, provider=munich.name, offer=1, state=ticket.DECLINED, **lie)
+    stolen = engagement_summary(NAME, provider=munich.name, offer=1, state=ticket.DECLINED, home=munich.name)
+    await munich.tell((NAME, told.EngagementDeclined(engagement=stolen)))
+    await munich.tell((NAME, told.EngagementDeclined(engagement=declined)))
+    await munich.caught_up()
+    known = (await state(group)).engagement
+    assert (known.home, known.ticket.category, known.policy_version) == (shanghai.name, "display", 1)
+    await offer(group)
+    await shanghai.caught_up()
+    assert await shanghai.told_types() == ["EngagementOffered", "EngagementDeclined", "EngagementOffered"]
+
+
+async def test_a_provider_does_not_put_off_the_next_offer(group: Group, requested: str, munich: Unit) -> None:
+    await offer(group)
+    await munich.caught_up()
+    declined = engagement_summary(NAME, provider=munich.name, offer=1, state=ticket.DECLINED)
+    far = datetime(2099, 1, 1, tzinfo=UTC)
+    payload = told.EngagementDeclined(engagement=declined)
+    await munich.append([new_event(Origin(munich.name, "tests"), NAME, payload, far)])
+    await munich.caught_up()
+    answer = await group.hq.database.read(list_open_engagements, pb.ListOpenEngagementsRequest())
+    assert answer.open_engagements[0].next_due_time.ToDatetime(UTC) < far
 
 
 async def test_a_forwarded_fact_keeps_its_bytes(group: Group, requested: str, munich: Unit, shanghai: Unit) -> None:

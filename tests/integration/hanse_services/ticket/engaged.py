@@ -102,9 +102,9 @@ class Engaged:
         payload = told.EngagementDeclined(engagement=self.summary(pb.DECLINED))
         return self._record(payload, by or self.provider, MONDAY, text="No spare parts")
 
-    def work_noted(self, text: str, *, at: datetime = MONDAY) -> LogRecord:
+    def work_noted(self, text: str, *, at: datetime = MONDAY, by: str = "") -> LogRecord:
         payload = told.EngagementWorkNoted(engagement=self.summary(pb.ACCEPTED))
-        return self._record(payload, self.provider, at, text=text)
+        return self._record(payload, by or self.provider, at, text=text)
 
     def delivered(self, *, at: datetime = MONDAY, by: str = "") -> LogRecord:
         payload = told.EngagementDelivered(engagement=self.summary(pb.DELIVERED))

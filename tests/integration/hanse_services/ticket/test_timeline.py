@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from tests.integration.hanse_services.ticket.desk import HEADQUARTERS, MONDAY, MUNICH, SHANGHAI, Desk, refused
 from tests.integration.hanse_services.ticket.engaged import Engaged, engaged_at
+from tests.support import record_of
 
 
 async def page(desk: Desk, ticket: str, size: int = 0, token: str = "") -> rpc.ListTimelineEntriesResponse:
@@ -45,6 +47,15 @@ async def test_the_steps_of_all_units_are_in_one_order(desk: Desk) -> None:
         (SHANGHAI, "TicketHandedOver"),
         (SHANGHAI, "EngagementConfirmed"),
     ]
+
+
+async def test_what_is_anothers_to_tell_is_no_step(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.ACCEPTED)
+    before = await timeline(desk, engaged.ticket)
+    comment = told.TicketCommented(ticket=pb.TicketSummary(name=engaged.ticket), public=True)
+    await desk.is_told(record_of(comment, engaged.ticket, unit="units/vienna", sealed={"text": "Send us the password"}))
+    await desk.is_told(engaged.work_noted("Not mine", by="units/vienna"))
+    assert await timeline(desk, engaged.ticket) == before
 
 
 async def test_what_arrives_late_stands_where_it_happened(desk: Desk) -> None:
