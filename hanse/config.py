@@ -19,7 +19,10 @@ SETTINGS_FILE_VARIABLE = "HANSE_SETTINGS"
 
 
 class Mode(StrEnum):
-    """How a unit stands to headquarters. Shared desks are no mode of a unit: the policy of the group names them."""
+    """How a unit stands to headquarters.
+
+    The fourth mode of a group, a cluster, is of several units at once: `desks` in the group's policy configures it.
+    """
 
     INDEPENDENT = "independent"
     """It has no link, and publishes its policy for itself."""

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
-import grpc
 import pytest
 
-from hanse.cli.connection import settings_of
-from hanse.cli.desk import Desk
 from hanse.cli.health import gather
-from hanse.cli.patience import eventually
-from hanse.cli.schemas import migrate_all
-from hanse.cli.stage import HQ, MUNICH, SHANGHAI, StoryFailed
+from hanse.cli.stage import MUNICH, SHANGHAI
 from hanse.config import Mode
-from hanse.local.group import Group
-from hanse.policy import load_yaml
 from hanse_protos.federation.v1 import group_pb2
-from hanse_protos.policy.v1 import policy_pb2
 from hanse_protos.settlement.v1 import settlement_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from tests.e2e.scene import Scene, until
 
-PATIENCE_SECONDS = 90.0
 SOLUTION = "Netzteil tauschen."
 
 POLICY = """
@@ -56,48 +47,8 @@ rates:
 """
 
 
-class Scene:
-    """A group of headquarters and two peers, with somebody at each desk."""
-
-    def __init__(self, group: Group) -> None:
-        self.group = group
-        self.folder = group.folder.path
-
-    async def sign_in(self, stack: AsyncExitStack) -> None:
-        self.hq, self.wang, self.huber = [
-            await stack.enter_async_context(Desk(settings_of(self.folder, unit), person))
-            for unit, person in ((HQ, "lindqvist"), (SHANGHAI, "wang"), (MUNICH, "huber"))
-        ]
-
-    async def publish(self) -> None:
-        request = policy_pb2.PublishPolicyRequest(document=load_yaml(POLICY), request_id=str(uuid4()))
-        await self.hq.policies.PublishPolicy(request)
-
-        async def acknowledged() -> bool:
-            reply = await self.hq.group.ListUnits(group_pb2.ListUnitsRequest())
-            return {unit.unit for unit in reply.units if unit.policy_version} == {HQ, SHANGHAI, MUNICH}
-
-        await until(acknowledged, "every unit acknowledges the policy")
-        # The desk of Munich has it too once it can open a ticket.
-        await self.open_ticket(self.huber, MUNICH)
-
-    async def open_ticket(self, desk: Desk, unit: str) -> str:
-        asked = pb.Ticket(title="显示屏黑屏", category="display", priority=pb.P2, language="zh")
-        request = rpc.CreateTicketRequest(parent=unit, ticket=asked, request_id=str(uuid4()))
-        name = ""
-
-        async def opened() -> bool:
-            nonlocal name
-            try:
-                name = (await desk.tickets.CreateTicket(request)).name
-            except grpc.aio.AioRpcError as error:
-                if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
-                    return False
-                raise
-            return True
-
-        await until(opened, f"the desk of {unit} has the policy")
-        return name
+class Peers(Scene):
+    """A group whose subsidiaries are peers."""
 
     async def cut_off(self) -> None:
         """Cut both lines to headquarters, and wait until both units have noticed."""
@@ -114,63 +65,31 @@ class Scene:
         for unit in (SHANGHAI, MUNICH):
             self.group.lines[unit].heal()
 
-    async def engagement(self, desk: Desk, name: str) -> pb.Engagement:
-        try:
-            return await desk.engagements.GetEngagement(rpc.GetEngagementRequest(name=name))
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.NOT_FOUND:
-                return pb.Engagement()
-            raise
-
-    async def is_in(self, desk: Desk, name: str, state: pb.EngagementState.ValueType) -> None:
-        async def reached() -> bool:
-            return (await self.engagement(desk, name)).state == state
-
-        await until(reached, f"{name} is {pb.EngagementState.Name(state)} in {desk.unit}")
-
     async def steps(self, ticket: str) -> Counter[str]:
         request = rpc.ListTimelineEntriesRequest(parent=ticket, page_size=1000)
         return Counter(entry.type for entry in (await self.wang.tickets.ListTimelineEntries(request)).entries)
 
-    async def at_headquarters(self) -> list[group_pb2.GroupEngagement]:
-        request = group_pb2.ListGroupEngagementsRequest(parent="units/-")
-        return list((await self.hq.group.ListGroupEngagements(request)).engagements)
-
-
-async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    await eventually(condition, what, PATIENCE_SECONDS, StoryFailed)
-
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    modes = dict.fromkeys((SHANGHAI, MUNICH), Mode.PEER)
-    async with Group(tmp_path, list(modes), migrate_all, lambda _text: None, modes) as group, AsyncExitStack() as stack:
-        scene = Scene(group)
-        await scene.sign_in(stack)
-        await scene.publish()
+async def scene(tmp_path: Path) -> AsyncIterator[Peers]:
+    async with Peers.under(POLICY, tmp_path, dict.fromkeys((SHANGHAI, MUNICH), Mode.PEER)) as scene:
         yield scene
 
 
-async def exchange(scene: Scene, ticket: str) -> str:
+async def exchange(scene: Peers, ticket: str) -> str:
     """Let Munich solve a ticket of Shanghai's without headquarters; return the engagement."""
-    request = rpc.RequestEngagementRequest(parent=ticket, reason="无备件", request_id=str(uuid4()))
-    name = (await scene.wang.engagements.RequestEngagement(request)).name
+    name = await scene.request_engagement(ticket, "无备件")
     await scene.is_in(scene.huber, name, pb.OFFERED)
     offered = await scene.engagement(scene.huber, name)
     assert (offered.peer, offered.provider, offered.title, offered.reason) == (True, MUNICH, "显示屏黑屏", "无备件")
     await scene.huber.engagements.AcceptEngagement(rpc.AcceptEngagementRequest(name=name, request_id=str(uuid4())))
     await scene.is_in(scene.wang, name, pb.ACCEPTED)
     assert (await scene.wang.tickets.GetTicket(rpc.GetTicketRequest(name=ticket))).holder == MUNICH
-    delivery = rpc.DeliverEngagementRequest(name=name, solution=SOLUTION, request_id=str(uuid4()))
-    await scene.huber.engagements.DeliverEngagement(delivery)
-    await scene.is_in(scene.wang, name, pb.DELIVERED)
-    assert (await scene.engagement(scene.wang, name)).solution == SOLUTION
-    await scene.wang.engagements.ConfirmEngagement(rpc.ConfirmEngagementRequest(name=name, request_id=str(uuid4())))
-    await scene.is_in(scene.huber, name, pb.CONFIRMED)
+    await scene.solve(scene.huber, name, SOLUTION)
     return name
 
 
-async def posted(scene: Scene) -> None:
+async def posted(scene: Peers) -> None:
     """Wait until both units have posted their leg of the charge, each in its own ledger."""
 
     async def both() -> bool:
@@ -186,7 +105,7 @@ async def posted(scene: Scene) -> None:
     await until(both, "both legs of the charge are posted")
 
 
-async def test_peers_exchange_an_engagement_directly_and_report_it_afterwards(scene: Scene) -> None:
+async def test_peers_exchange_an_engagement_directly_and_report_it_afterwards(scene: Peers) -> None:
     await scene.cut_off()
     ticket = await scene.open_ticket(scene.wang, SHANGHAI)
     name = await exchange(scene, ticket)
@@ -218,9 +137,8 @@ async def test_peers_exchange_an_engagement_directly_and_report_it_afterwards(sc
     assert [segment.unit for segment in resolution.segments] == [SHANGHAI, MUNICH, SHANGHAI]
 
 
-async def test_with_headquarters_in_reach_nothing_is_offered_directly(scene: Scene) -> None:
+async def test_with_headquarters_in_reach_nothing_is_offered_directly(scene: Peers) -> None:
     ticket = await scene.open_ticket(scene.wang, SHANGHAI)
-    request = rpc.RequestEngagementRequest(parent=ticket, request_id=str(uuid4()))
-    name = (await scene.wang.engagements.RequestEngagement(request)).name
+    name = await scene.request_engagement(ticket, "无备件")
     await scene.is_in(scene.wang, name, pb.OFFERED)
     assert not (await scene.engagement(scene.wang, name)).peer
