@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from hanse.authority import may_tell
 from hanse.erasing import erase_ticket, erased_among, is_about, keep_out_erasing
 from hanse.log.events import Fact
 from hanse.names import ticket_in
@@ -44,7 +45,11 @@ def without_texts_about(tickets: set[str], facts: Sequence[Arrival]) -> Sequence
 
 def tickets_erased_by(facts: Iterable[Arrival]) -> set[str]:
     """Return the tickets whose homes told that they were erased."""
-    return {fact.payload.ticket.name for fact in facts if isinstance(fact.payload, TicketErased)}
+    return {
+        fact.payload.ticket.name
+        for fact in facts
+        if isinstance(fact.payload, TicketErased) and may_tell(fact.event, fact.payload)
+    }
 
 
 def erase(session: Session, tickets: Iterable[str]) -> None:
