@@ -39,8 +39,8 @@ DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Internal
 DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, *DRIVER_ERRORS)
 """What using the database raises: SQLAlchemy does not wrap what comes from connecting, nor asyncpg's internal error."""
 
-DATA_EXCEPTION = "22"
-"""The class of SQLSTATE in which PostgreSQL refuses a value itself."""
+_DATA_STATES = ("22", "54")
+"""The classes of SQLSTATE in which PostgreSQL refuses a value itself: as none of its type, or as too large."""
 
 # PostgreSQL's classes and codes of errors that are about the server and pass by themselves: no connection, rolled back
 # as a deadlock's victim, a lock that took too long, out of resources, shutting down, an I/O error.
@@ -61,10 +61,24 @@ def as_hanse_error(error: Exception) -> HanseError:
     """Return what a caller is told of one of DATABASE_ERRORS that did not pass."""
     if isinstance(error, IntegrityError | asyncpg.IntegrityConstraintViolationError):
         return Aborted("the change clashes with another one", hint="Read the resource again and decide anew.")
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    if str(getattr(cause, "sqlstate", "")).startswith(DATA_EXCEPTION) or isinstance(cause, asyncpg.DataError):
+    if _is_about_value(error.orig if isinstance(error, DBAPIError) else error):
         return ValidationFailed("a value of the request can't be stored", hint="Correct it; a repeat can't help.")
     return DatabaseUnavailable()
+
+
+def is_about_server(error: Exception) -> bool:
+    """Return whether an error is about the database server, and not about the rows and values that it was given.
+
+    As `is_passing`, and for what asyncpg raises by itself too.
+    """
+    return isinstance(error, DATABASE_ERRORS) and isinstance(as_hanse_error(error), DatabaseUnavailable)
+
+
+def _is_about_value(cause: BaseException | None) -> bool:
+    if str(getattr(cause, "sqlstate", "")).startswith(_DATA_STATES):
+        return True
+    # asyncpg refuses a value of its own accord with an error that is a ValueError too; SQLAlchemy keeps it as a cause.
+    return any(isinstance(each, ValueError) for each in (cause, getattr(cause, "__cause__", None)))
 
 
 def with_driver(url: str, driver: str) -> str:

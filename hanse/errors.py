@@ -495,6 +495,28 @@ class LogQuarantined(FailedPrecondition):
     hint = "A person decides, see docs/how-to/resolve-a-quarantine.md: re-seed, a new epoch, or a release."
 
 
+class FactUnreadable(FailedPrecondition):
+    """Raise with `stream`, `epoch` and `sequence`, and with `event` and `type` where they can be read."""
+
+    reason = "FACT_UNREADABLE"
+    message = "A record of the stream can't be stored by this version."
+    hint = (
+        "Upgrade this end to the version of the one that wrote it, then `hanse stream release`:"
+        " docs/how-to/resolve-a-quarantine.md."
+    )
+
+
+class FactSetApart(FailedPrecondition):
+    """What the alarm says where headquarters keeps a fact that it could not take in."""
+
+    reason = "FACT_SET_APART"
+    message = "A unit told what headquarters could not take in: it is kept, and has no effect yet."
+    hint = (
+        "`hanse dead-letters list --unit hq -s federation` shows why. Upgrade headquarters where the unit is newer, and"
+        " retry them then: docs/how-to/dead-letters.md."
+    )
+
+
 class ProcessPaused(FailedPrecondition):
     reason = "PROCESS_PAUSED"
     message = "The process is paused: it does nothing."

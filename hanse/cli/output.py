@@ -64,10 +64,13 @@ def print_warning(message: str, place: str) -> None:
 
 
 def when(value: Timestamp) -> str:
-    """Return an instant in UTC, to the second; a dash where there is none."""
+    """Return an instant in UTC, to the second; a dash where there is none, a number where no calendar knows it."""
     if not value.seconds:
         return "–"
-    return datetime.fromtimestamp(value.seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return datetime.fromtimestamp(value.seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return f"{value.seconds} s after 1970"
 
 
 def seconds(value: Any) -> str:

@@ -39,6 +39,7 @@ from hanse.telling.relay import FollowedLog, Relay
 from hanse.work import CommandExecutor
 from hanse_federation import servicer as federation_servicer
 from hanse_federation.effects import EFFECTS as FEDERATION_EFFECTS
+from hanse_federation.headquarters.absorbing import PERFORMERS
 from hanse_federation.link.agent import Agent
 from hanse_federation.link.hub import Hub
 from hanse_federation.link.metrics import LinkMetrics
@@ -121,7 +122,7 @@ def services_of(runtime: Runtime) -> list[Served]:
         *admin_served(runtime, executors["gateway"]),
         *handling_servicer.served(runtime, executors["waiting"]),
         log_servicer.served(runtime.database, logs),
-        dead_letter_servicer.served(runtime.database, executors, EFFECTS),
+        dead_letter_servicer.served(runtime.database, executors, EFFECTS, PERFORMERS),
     ]
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import uuid_utils
 from google.protobuf import descriptor_pool, message_factory
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from hanse.log.append import Entry
 from hanse.log.sealing import digests_of, seal
@@ -78,6 +78,14 @@ def payload_of(event: Event) -> Message | None:
     """Return the event's payload, or None for a type that this version does not know (it is kept all the same)."""
     message_class = _message_class(event.type)
     return message_class.FromString(event.payload) if message_class else None
+
+
+def readable_payload_of(event: Event) -> Message | None:
+    """Return what `payload_of` does; None also for a payload that is none, which others have raised an alarm about."""
+    try:
+        return payload_of(event)
+    except DecodeError:
+        return None
 
 
 def short_type(full_name: str) -> str:

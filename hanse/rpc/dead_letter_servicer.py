@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from hanse.database import Database
@@ -10,7 +11,7 @@ from hanse.rpc.call import cause_of
 from hanse.rpc.interceptor import Context
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.rpc.server import Served
-from hanse.telling.dead_letters import DeadLetters, Effects, Place
+from hanse.telling.dead_letters import DeadLetters, Effects, Performers, Place
 from hanse.work import CommandExecutor
 from hanse_protos.telling.v1 import dead_letters_pb2 as pb
 from hanse_protos.telling.v1 import dead_letters_pb2_grpc as rpc
@@ -24,11 +25,17 @@ TOKEN_KINDS = (str, datetime, str, str)
 class DeadLetterServicer(rpc.DeadLetterServiceServicer):
     """Finds the service that a name is about, and asks its dead letters."""
 
-    def __init__(self, database: Database, executors: Mapping[str, CommandExecutor], effects: Mapping[str, Effects]):
+    def __init__(
+        self,
+        database: Database,
+        executors: Mapping[str, CommandExecutor],
+        effects: Mapping[str, Effects],
+        performers: Performers,
+    ) -> None:
         self._database = database
         self._executors = executors
         self._letters = {
-            service: DeadLetters(executors[service].schema, executors[service].unit, effects[service])
+            service: DeadLetters(executors[service].schema, executors[service].unit, effects[service], performers)
             for service in sorted(effects)
         }
 
@@ -89,7 +96,12 @@ def _after(token: str) -> tuple[str, Place | None]:
         raise PageTokenInvalid from error
 
 
-def served(database: Database, executors: Mapping[str, CommandExecutor], effects: Mapping[str, Effects]) -> Served:
-    """Return what a unit's server serves of its dead letters; both mappings are by the service's name."""
-    servicer = DeadLetterServicer(database, executors, effects)
+def served(
+    database: Database,
+    executors: Mapping[str, CommandExecutor],
+    effects: Mapping[str, Effects],
+    performers: Performers = MappingProxyType({}),
+) -> Served:
+    """Return what a unit's server serves of its dead letters; the first two mappings are by the service's name."""
+    servicer = DeadLetterServicer(database, executors, effects, performers)
     return Served(SERVICE, rpc.add_DeadLetterServiceServicer_to_server, servicer)

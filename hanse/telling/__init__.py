@@ -13,5 +13,6 @@ and dead letter, and `inbox` applies a fact once. `names` is what both sides kno
 | the broker | the relay waits, at its place in the log |
 | a reaction's process | the message comes again; the inbox knows what was applied |
 | an effect | five tries, then a dead letter; later facts about the same ticket are held behind it (`dead_letters`) |
+| headquarters, over what a unit told | its dead letters too: `hanse_federation.headquarters.setting_apart` keeps them |
 | kombu's Redis transport, when killed at the wrong moment | nothing: `valkey` takes a message only once it is done |
 """

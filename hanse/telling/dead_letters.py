@@ -16,22 +16,27 @@ on: nothing but a retry ever applies it. Who retried or discarded what is told t
 `DeadLetterDiscarded`), so that it stands in the log, where nobody edits it unseen; why is sealed beside it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from google.protobuf.message import DecodeError, Message
-from sqlalchemy import Row, Table, and_, or_, select, tuple_, update
+from sqlalchemy import Row, Table, and_, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from hanse.database import is_passing
 from hanse.discreet import discreet
+from hanse.erasing import without_texts
 from hanse.errors import IllegalTransition, ResourceNotFound
+from hanse.log.append import Entry
 from hanse.log.events import Fact
 from hanse.schema import ServiceSchema
+from hanse.session import Statement
 from hanse.telling.inbox import Effect, Inbox
 from hanse.times import timestamp
 from hanse.work import Work
@@ -46,6 +51,8 @@ OPEN = (pb.WAITING, pb.HELD)
 """The states in which a letter waits for a person, or for the one before it."""
 
 Effects = Mapping[type[Message], Effect]
+Performers = Mapping[str, Callable[[Work, LogRecord], None]]
+"""What does a letter's work where no reaction does: by what stands for the reaction in the letter."""
 Place = tuple[datetime, UUID, str]
 """Where a letter stands among those of its service: when it was buried, its event, its reaction."""
 
@@ -113,6 +120,32 @@ def bury(session: Session, letters: Table, message: bytes, reaction: str, error:
     return event_id
 
 
+# What takes facts in without a reaction: it says itself within what their order is kept.
+
+
+def keep(session: Session, letters: Table, record: LogRecord, *, reaction: str, subject: str, error: str = "") -> None:
+    """Keep a record that could not be taken in, or, without an error, one that is held behind such a one."""
+    event_id, state = UUID(Event.FromString(record.event).event_id), pb.WAITING if error else pb.HELD
+    letter = {"event_id": event_id, "reaction": reaction, "record": record.SerializeToString(), "subject": subject}
+    # By the clock and not by the transaction's beginning: letters are released in the order in which they were kept.
+    kept = {"create_time": func.clock_timestamp(), "tries": 1 if error else 0}
+    _add(session, letters, **letter, **kept, state=state, error=error)
+
+
+def waiting_subjects(session: Session, letters: Table, reaction: str) -> set[str]:
+    """Return the subjects of which letters wait; no retry of them is under way, or begins, in this transaction."""
+    return {row[0] for row in _waiting(letters).rows(session, reaction=reaction)}
+
+
+@lru_cache
+def _waiting(letters: Table) -> Statement:
+    return Statement(f"""
+        SELECT subject FROM "{letters.schema}".dead_letter
+        WHERE state IN ('WAITING', 'HELD') AND reaction = :reaction
+        ORDER BY create_time, event_id, reaction FOR UPDATE
+    """)  # noqa: S608 - the name is ours.
+
+
 def _add(session: Session, letters: Table, **row: object) -> None:
     session.execute(upsert(letters).values(row).on_conflict_do_nothing())
 
@@ -123,13 +156,16 @@ def _add(session: Session, letters: Table, **row: object) -> None:
 class DeadLetters:
     """The dead letters of one service of a unit: what is there, and the commands on them."""
 
-    def __init__(self, schema: ServiceSchema, unit: str, effects: Effects) -> None:
+    def __init__(
+        self, schema: ServiceSchema, unit: str, effects: Effects, performers: Performers = MappingProxyType({})
+    ) -> None:
         self.service = schema.name
         self.unit = unit
         self._table = schema.dead_letter
         self._parent = f"{unit}/services/{schema.name}"
         self._inbox = Inbox(schema, unit)
         self._effect = chosen_by_type(effects)
+        self._performers = performers
 
     def page(
         self, session: Session, after: Place | None, limit: int, *, show_resolved: bool
@@ -212,7 +248,7 @@ class DeadLetters:
 
     def _apply(self, work: Work, row: Row[Any]) -> bool:
         """Apply a letter as its reaction would have, and keep what came of it; return whether it is applied."""
-        error = self._try(work, row.record)
+        error = self._try(work, row)
         if error is None:
             self._resolve(work, row, pb.APPLIED, tries=row.tries + 1, last_try_time=work.now)
         else:
@@ -220,12 +256,12 @@ class DeadLetters:
             self._change(work.session, row, state=pb.WAITING, **values)
         return error is None
 
-    def _try(self, work: Work, message: bytes) -> Exception | None:
-        """Apply a message; return the error that is the message's own, with everything else as if never tried."""
+    def _try(self, work: Work, row: Row[Any]) -> Exception | None:
+        """Apply a letter's record; return the error that is its own, with everything else as if never tried."""
         remembered = dict(work.session.info)
         try:
             with work.session.begin_nested():
-                entries = self._inbox.perform(work.session, LogRecord.FromString(message), self._effect)
+                entries = self._perform(work, row.reaction, LogRecord.FromString(row.record))
         except Exception as error:
             # What was remembered about the tables during the try may have been rolled back with it.
             work.session.info.clear()
@@ -236,7 +272,16 @@ class DeadLetters:
         work.entries.extend(entries or ())
         return None
 
+    def _perform(self, work: Work, reaction: str, record: LogRecord) -> list[Entry] | None:
+        """Do what a reaction does about a record, and return what that tells."""
+        if perform := self._performers.get(reaction):
+            perform(work, record)
+            return None
+        return self._inbox.perform(work.session, record, self._effect)
+
     def _resolve(self, work: Work, row: Row[Any], state: pb.DeadLetterState.ValueType, **values: object) -> None:
+        # Nobody needs its texts any more.
+        values["record"] = _without_texts(row.record)
         self._change(work.session, row, state=state, resolver=work.cause.actor, resolve_time=work.now, **values)
 
     def _change(self, session: Session, row: Row[Any], **values: object) -> None:
@@ -263,6 +308,11 @@ class DeadLetters:
             letter.resolve_time.CopyFrom(timestamp(row.resolve_time))
         _add_event(letter, row.record)
         return letter
+
+
+def _without_texts(message: bytes) -> bytes:
+    record, _ = _event_in(message)
+    return without_texts(record).SerializeToString() if record and record.sealed else message
 
 
 def _add_event(letter: pb.DeadLetter, message: bytes) -> None:

@@ -17,7 +17,9 @@ What each link sees is as if it had been alone:
 |---|---|
 | all is well | each link acknowledges after COMMIT |
 | a batch is refused, by its hashes or by a view | the transaction is rolled back; each delivery is stored alone |
-| a delivery that is stored alone is refused | its own link is told why, and no other |
+| a delivery that is stored alone is refused by its hashes | its own link is told why, and no other |
+| a view, or what passes facts on, fails over a fact | that fact is set apart (`setting_apart`), and the rest stored |
+| PostgreSQL refuses a record itself | FACT_UNREADABLE for that one stream; the link's other streams are stored |
 | the database refuses for a reason that passes | alone, a delivery is tried a few times |
 | the link that stores for others ends meanwhile | the transaction is rolled back; the next one stores what waits |
 | a link ends while another one stores for it | it may be stored, and comes again, which its hashes tell |
@@ -27,25 +29,29 @@ The credit of each link bounds what it may have waiting here, and a bound of its
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
+from sqlalchemy.orm import Session
 
-from hanse.clock import utc_now
-from hanse.database import DATABASE_ERRORS, Database, as_hanse_error
-from hanse.errors import DatabaseUnavailable
+from hanse.clock import Clock, utc_now
+from hanse.database import DATABASE_ERRORS, Database, as_hanse_error, is_about_server
+from hanse.discreet import discreet
+from hanse.errors import DatabaseUnavailable, LogFork, LogGap, LogQuarantined, PermissionDenied, ValidationFailed
 from hanse.policy.store import PolicyStore
-from hanse_federation.headquarters.absorbing import absorb
+from hanse_federation.headquarters.absorbing import absorb, absorb_by_parts
 from hanse_federation.link.frames import MAX_READ_RECORDS
 from hanse_federation.link.problems import in_words
-from hanse_federation.link.receiving import OpenedBatch
+from hanse_federation.link.receiving import OpenedBatch, unreadable
 from hanse_federation.model import SCHEMA
 
 MAX_GROUP_RECORDS = MAX_READ_RECORDS
 """How many records of several links share a transaction, at most: what one link that catches up brings at a time."""
 MAX_STORE_TRIES = 3
 """How often a delivery is tried alone: a deadlock with a routing decision passes."""
+
+Absorbing = Callable[[Session, Sequence[OpenedBatch], PolicyStore, Clock], None]
 
 logger = structlog.get_logger(__name__)
 
@@ -127,19 +133,38 @@ class Intake:
             delivery.is_over = True
 
     async def _store_alone(self, batches: Sequence[OpenedBatch]) -> None:
+        try:
+            await self._try(batches, absorb)
+        except (LogFork, LogGap, LogQuarantined, PermissionDenied, DatabaseUnavailable):
+            raise
+        except Exception as error:
+            _refuse_cancelled()
+            logger.warning("facts of a delivery could not be taken in", problem=discreet(error))
+            await self._store_by_parts(batches)
+
+    async def _store_by_parts(self, batches: Sequence[OpenedBatch]) -> None:
+        """Store what a link brought stream by stream, and set the facts apart that can't be taken in."""
+        for stream in dict.fromkeys(batch.stream for batch in batches):
+            own = [batch for batch in batches if batch.stream == stream]
+            try:
+                await self._try(own, absorb_by_parts)
+            except ValidationFailed as error:
+                raise unreadable(stream, own[0].epoch, own[0].first_sequence, str(error)) from error
+
+    async def _try(self, batches: Sequence[OpenedBatch], absorbing: Absorbing) -> None:
+        """Store batches, a few times where the database refuses for a reason that passes."""
         for tries_left in reversed(range(MAX_STORE_TRIES)):
             try:
-                await self._commit(batches)
+                await self._commit(batches, absorbing)
             except DATABASE_ERRORS as error:
                 _refuse_cancelled()
-                problem = as_hanse_error(error)
-                if not tries_left or not isinstance(problem, DatabaseUnavailable):
-                    raise problem from error
+                if not tries_left or not is_about_server(error):
+                    raise as_hanse_error(error) from error
             else:
                 return
 
-    async def _commit(self, batches: Sequence[OpenedBatch]) -> None:
-        await self._database.write(absorb, batches, self._policies, utc_now)
+    async def _commit(self, batches: Sequence[OpenedBatch], absorbing: Absorbing = absorb) -> None:
+        await self._database.write(absorbing, batches, self._policies, utc_now)
 
 
 def _refuse_cancelled() -> None:

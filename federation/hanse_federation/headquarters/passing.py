@@ -62,7 +62,13 @@ class Passing:
 
     def forget(self, facts: Sequence[Arrival]) -> None:
         """Take from the copies what these facts no longer need there: call it when they are stored and passed on."""
-        rows = [*self._of_facts(facts), *self._of_requests(facts)]
+        self._keep([*self._of_facts(facts), *self._of_requests(facts)])
+
+    def forget_texts_of(self, facts: Iterable[Arrival]) -> None:
+        """Take from the copies the texts of facts that were not passed on: what is kept of them has its own."""
+        self._keep([*self._of_facts(facts)])
+
+    def _keep(self, rows: Sequence[dict[str, Any]]) -> None:
         if rows:
             self._session.connection().execute(_keep, rows)
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from google.protobuf.duration_pb2 import Duration
 from sqlalchemy import Select, func, literal, select, text, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -173,6 +174,10 @@ RETURNING = text("""
 """)
 
 
+MAX_DURATION = timedelta(seconds=315_576_000_000)
+"""What a Duration holds, about 10,000 years."""
+
+
 def get_traffic_report(session: Session, request: pb.GetTrafficReportRequest) -> pb.TrafficReport:
     """Return how many tickets each unit has, how long they waited, and how they went between units."""
     returns = session.execute(RETURNS).one()
@@ -199,10 +204,16 @@ def _traffic_by_home(session: Session) -> list[pb.UnitTraffic]:
             unit=home,
             tickets=tickets,
             handed_over=handed_over.get(home, 0),
-            waiting_duration=duration(timedelta(microseconds=int(microseconds))),
+            waiting_duration=_length(int(microseconds)),
         )
         for home, tickets, microseconds in session.execute(query)
     ]
+
+
+def _length(microseconds: int) -> Duration:
+    """Return a sum of lengths of time, as far as a Duration goes: a unit may have told of any."""
+    told = timedelta(microseconds=microseconds)
+    return duration(max(-MAX_DURATION, min(told, MAX_DURATION)))
 
 
 def _hand_over_matrix(session: Session) -> list[pb.HandOverCount]:

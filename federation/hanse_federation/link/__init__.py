@@ -42,6 +42,8 @@ more slowly up to a few seconds, with jitter so that units don't come back all a
 | The sender does not heed its credit | CREDIT_EXCEEDED, the link ends; the agent resumes from what was committed |
 | A frame breaks its contract, or is of a kind that this version does not know | VALIDATION_FAILED, the link ends |
 | An event is of a type, or has fields, that this version does not know | it is stored and passed on as it is |
+| Headquarters fails over a fact: an odd value, a defect | it is set apart (`headquarters.setting_apart`); all goes on |
+| A record can't be stored: no event, a name with a NUL | FACT_UNREADABLE; the stream goes into quarantine |
 | A heartbeat names streams that this end does not take | they are passed over |
 | A second link of one unit comes in | it takes over, since the line of the older one is dead |
 | A frame speaks for another unit, or an event was written by one | FRAME_FOREIGN, the link ends, nothing is stored |

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from hanse.clock import utc_now
-from hanse.errors import FrameForeign, LogFork, LogGap, LogQuarantined, ValidationFailed
+from hanse.errors import FrameForeign, LogFork, LogGap, ValidationFailed
 from hanse.log.append import Head
 from hanse.log.follow import read_head
 from hanse.names import downstream_name
@@ -24,7 +24,7 @@ from hanse_federation.link.dialling import hub_channel
 from hanse_federation.link.end import LinkEnd, Timing, next_frame
 from hanse_federation.link.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_stream, stream_head
 from hanse_federation.link.outgoing import Outgoing
-from hanse_federation.link.problems import in_words, known_problem
+from hanse_federation.link.problems import REFUSED, StreamProblem, in_words, known_problem
 from hanse_federation.link.receiving import OpenedBatch, Steps, opening, store_all
 from hanse_federation.link.sending import CreditWindow, Sender, Source, read_heads, upstream_sources
 from hanse_federation.link.status import save_lost
@@ -90,7 +90,7 @@ class Agent:
         logger.info("the link is down", unit=self.unit, problem=in_words(error))
         try:
             await self._database.write(save_lost, End.AGENT, self.unit, in_words(error), utc_now())
-            if isinstance(problem, RemoteError) and problem.reason in (LogFork.reason, LogQuarantined.reason):
+            if isinstance(problem, RemoteError) and problem.reason in REFUSED:
                 await self._note_refused(problem)
         except Exception as again:
             if known_problem(again) is None:
@@ -200,7 +200,7 @@ class Agent:
     async def _store(self, batches: Sequence[OpenedBatch]) -> None:
         await self._database.write(store_all, batches)
 
-    async def _quarantine(self, stream: str, problem: LogFork | LogQuarantined | LogGap) -> None:
+    async def _quarantine(self, stream: str, problem: StreamProblem) -> None:
         """Put a stream into quarantine, and end the link with the reason; the next one begins without the stream."""
         if not isinstance(problem, LogGap) or self._gaps.persists(problem):
             await self._database.write(save_quarantine, stream, problem)

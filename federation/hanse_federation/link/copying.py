@@ -28,6 +28,9 @@ PARTS_OF_A_ROW = 5
 
 UUID_BYTES, INT_BYTES, BIGINT_BYTES = 16, 4, 8
 
+MAX_TEXT_BYTES = 2_000
+"""Of a resource's or a type's name: PostgreSQL's indexes take 2,704 bytes of a row. Contracts allow a few hundred."""
+
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
@@ -73,8 +76,14 @@ def write_rows(
 
 @lru_cache(maxsize=4096)
 def _text(value: str) -> bytes:
-    """Return a text with its length before it: streams and types are few, and what is worked on comes again soon."""
-    return _bytes(value.encode())
+    """Return a text with its length before it: streams and types are few, and what is worked on comes again soon.
+
+    Raises ValueError for one that PostgreSQL does not take.
+    """
+    content = value.encode()
+    if b"\0" in content or len(content) > MAX_TEXT_BYTES:
+        raise ValueError("a name in it is too long, or holds a NUL")
+    return _bytes(content)
 
 
 def _bytes(value: bytes | None) -> bytes:

@@ -17,12 +17,13 @@ from sqlalchemy.orm import Session
 from hanse.clock import utc_now
 from hanse.database import DATABASE_ERRORS, Database
 from hanse.discreet import discreet
-from hanse.errors import CreditExceeded, LogFork, LogGap, LogQuarantined, UnitUnreachable
+from hanse.errors import CreditExceeded, FactUnreadable, LogFork, LogGap, UnitUnreachable
 from hanse.log.append import Head
 from hanse.log.follow import Wakeup
 from hanse_federation.link.frames import CREDIT_RECORDS, heads_by_stream, stream_head
 from hanse_federation.link.opened import OpenedBatches
 from hanse_federation.link.outgoing import Frame, Outgoing
+from hanse_federation.link.problems import STREAM_PROBLEMS, StreamProblem
 from hanse_federation.link.receiving import OpenedBatch, Steps, check_not_behind, in_turns
 from hanse_federation.link.sending import Sender
 from hanse_federation.link.status import save_connected, save_contact
@@ -66,7 +67,7 @@ class LinkEnd(Generic[Frame]):
     """Stores batches in one transaction; they are acknowledged when this returns."""
     takes: Callable[[str], bool]
     """Says whether this end takes a stream: what the other end says about any other is not listened to."""
-    on_fork: Callable[[str, LogFork | LogQuarantined | LogGap], Awaitable[None]]
+    on_fork: Callable[[str, StreamProblem], Awaitable[None]]
     """Is told of a stream that may be neither taken nor sent; the link ends with that, and begins without it."""
     own_heads: Callable[[Session], Mapping[str, Head]]
     """Returns where the streams end that this end sends."""
@@ -118,8 +119,8 @@ class LinkEnd(Generic[Frame]):
             raise CreditExceeded(credit=str(CREDIT_RECORDS), stream=batch.stream)
         try:
             opened = await in_turns(self.opening(batch))
-        except LogFork as fork:
-            await self.on_fork(batch.stream, fork)
+        except (LogFork, FactUnreadable) as problem:
+            await self.on_fork(batch.stream, problem)
         else:
             await self._opened.put(opened)
 
@@ -137,8 +138,8 @@ class LinkEnd(Generic[Frame]):
             batches = await self._opened.next_few()
             try:
                 await self.store(batches)
-            except (LogFork, LogQuarantined, LogGap) as fork:
-                await self.on_fork(fork.metadata["stream"], fork)
+            except STREAM_PROBLEMS as problem:
+                await self.on_fork(problem.metadata["stream"], problem)
             else:
                 self._opened.stored(batches)
                 self._not_acknowledged -= sum(batch.end.sequence - batch.first_sequence + 1 for batch in batches)

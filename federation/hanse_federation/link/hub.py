@@ -18,7 +18,6 @@ from hanse.errors import (
     HanseError,
     LogFork,
     LogGap,
-    LogQuarantined,
     Unavailable,
     UnitUnreachable,
     ValidationFailed,
@@ -37,7 +36,7 @@ from hanse_federation.link.comparing import compare_stream, fetch_records, strea
 from hanse_federation.link.end import LinkEnd, Timing, next_frame
 from hanse_federation.link.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_stream, stream_head
 from hanse_federation.link.outgoing import Outgoing
-from hanse_federation.link.problems import in_words
+from hanse_federation.link.problems import StreamProblem, in_words
 from hanse_federation.link.sending import CreditWindow, Sender, Source, everything, read_heads
 from hanse_federation.link.status import save_lost
 from hanse_federation.membership import servicer as enrolment_servicer
@@ -300,7 +299,7 @@ class UnitLink:
         names = {stream_name(self.unit, service) for service in UPSTREAM_SERVICES}
         return {row.stream: Head(row.epoch, row.sequence, row.hash) for row in rows if row.stream in names}
 
-    async def _quarantine(self, stream: str, problem: LogFork | LogQuarantined | LogGap) -> None:
+    async def _quarantine(self, stream: str, problem: StreamProblem) -> None:
         """Put a stream into quarantine, and end the link with the reason; the agent comes back without the stream."""
         if not isinstance(problem, LogGap) or self.gaps.persists(problem):
             await self._database.write(save_quarantine, stream, problem)

@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hanse.database import DATABASE_ERRORS, Database
+from hanse.errors import FactSetApart
 from hanse.log.follow import list_streams, read_head
 from hanse.schema import ServiceSchema
 from hanse.telemetry import METRIC_INTERVAL_SECONDS
@@ -81,6 +82,7 @@ class LinkMetrics:
             ("hanse.link.lag.duration", "s", "For how long it has lacked the first of them.", _lag_duration),
             ("hanse.log.head", "{event}", "The sequence of a stream's last record here.", _heads),
             ("hanse.log.quarantined", "1", "1 for each stream in quarantine.", _quarantined),
+            ("hanse.log.set_apart", "1", "1 for each stream of which headquarters has set facts apart.", _set_apart),
             ("hanse.dead_letters", "{message}", "Messages that could not be applied and wait.", _dead),
         ]
         for name, measure, text, observe in gauges:
@@ -178,6 +180,12 @@ def _quarantined(snapshot: Snapshot) -> Iterator[Observation]:
     for alarm in snapshot.alarms.alarms:
         if alarm.reason in HINTS:
             yield Observation(1, {"hanse.stream": alarm.subject, "error.type": alarm.reason})
+
+
+def _set_apart(snapshot: Snapshot) -> Iterator[Observation]:
+    for alarm in snapshot.alarms.alarms:
+        if alarm.reason == FactSetApart.reason:
+            yield Observation(1, {"hanse.stream": alarm.subject})
 
 
 def _dead(snapshot: Snapshot) -> Iterator[Observation]:

@@ -3,8 +3,15 @@
 import grpc
 
 from hanse.database import DATABASE_ERRORS, as_hanse_error
-from hanse.errors import HanseError, UnitUnreachable
+from hanse.errors import FactUnreadable, HanseError, LogFork, LogGap, LogQuarantined, UnitUnreachable
 from hanse.rpc.client import RemoteError, remote_error
+
+StreamProblem = LogFork | LogQuarantined | LogGap | FactUnreadable
+"""What is wrong with one stream of a link, and with no other: each names the stream."""
+STREAM_PROBLEMS = (LogFork, LogQuarantined, LogGap, FactUnreadable)
+
+REFUSED = (LogFork.reason, LogQuarantined.reason, FactUnreadable.reason)
+"""Why a receiver takes a stream no further: at a gap it says where to go on, and the sender tries that first."""
 
 CUT_SHORT = (grpc.StatusCode.INTERNAL, "Internal error from Core")
 """What grpc.aio reports where a call ended while something was being written: then that failure may be seen before the

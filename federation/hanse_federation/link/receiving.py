@@ -27,25 +27,28 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hanse.errors import FrameForeign, LogFork, LogGap, LogQuarantined, ValidationFailed
+from hanse.errors import FactUnreadable, FrameForeign, LogFork, LogGap, LogQuarantined, ValidationFailed
 from hanse.log.append import Head, lock_heads, move_heads
 from hanse.log.chain import chain_hashes
 from hanse.log.follow import StoredRecord
 from hanse.log.sealing import check_sealed
 from hanse.session import Statement
-from hanse_federation.link.batches import decoded, hashes_of, sealed_of
+from hanse_federation.link.batches import HASH_BYTES, decoded, hashes_of, sealed_of
 from hanse_federation.link.copying import PARTS_OF_A_ROW, copy_rows, pack_sealed, write_rows
 from hanse_federation.link.frames import MAX_BATCH_RECORDS
 from hanse_federation.membership.register import refuse_outsider
 from hanse_federation.model import LOG, SCHEMA
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
 from hanse_protos.federation.v1.membership_pb2 import MemberState
-from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
+from hanse_protos.log.v1.log_pb2 import Event, LogRecord, SealedField, SealedFields
 
 RECORDS_IN_A_STEP = 200
 """How many records are worked on before others have their turn, about a third of a millisecond's work. What waits
 meanwhile is above all the transaction of the batches before, a dozen round trips with PostgreSQL and a COPY that has to
 be fed: a whole batch at once would hold up each of them, and the two would take turns and not work side by side."""
+
+MAX_PROBLEM_CHARACTERS = 200
+"""How much of an error is told of a record that can't be stored: it says what is wrong, and may quote what is."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOCKED_HEADS = Statement(f"""
@@ -81,6 +84,9 @@ class Arrival(NamedTuple):
     content: bytes
     """The event's bytes as they were hashed: they are forwarded verbatim."""
     sealed: Sequence[SealedField]
+    stream: str
+    problem: str = ""
+    """Why the payload can't be opened; it is an empty one then."""
 
     @property
     def occur_time(self) -> datetime:
@@ -120,8 +126,8 @@ class OpenedBatch:
 def open_batch(batch: RecordBatch, interests: Interests, writer: str | None = None) -> OpenedBatch:
     """Compute the hashes of a batch anew, and open its events, with the payloads that the receiver asks for.
 
-    Raises LogFork where a hash or a sealed field is not what it says; ValidationFailed where a record holds no event;
-    FrameForeign where somebody else than `writer` wrote one, if only that unit may.
+    Raises LogFork where a hash or a sealed field is not what it says; FactUnreadable where a record holds no event that
+    could be stored; FrameForeign where somebody else than `writer` wrote one, if only that unit may.
     """
     return at_once(opening(batch, interests, writer))
 
@@ -163,9 +169,9 @@ def opening(batch: RecordBatch, interests: Interests, writer: str | None = None)
             place = stream, epoch, first + step.start
             rows += write_rows(place, hashes[step], contents[step], events[step], texts[step])
             yield None
-        facts = _facts(interests, (epoch, first), contents, events, sealed)
-    except (DecodeError, ValueError, OverflowError, struct.error) as error:
-        raise ValidationFailed(f"a batch of {stream} holds what is no event: {error}", stream=stream) from error
+    except UNREADABLE as error:
+        raise _unreadable(batch) from error
+    facts = _facts(interests, (stream, epoch, first), contents, events, sealed)
     if writer:
         _refuse_foreign(events, writer)
     for index, fields in sealed.items():
@@ -173,6 +179,33 @@ def opening(batch: RecordBatch, interests: Interests, writer: str | None = None)
     texts_about = frozenset(events[index].resource for index in sealed)
     size_bytes = sum(map(len, contents)) + sum(map(len, filter(None, texts)))
     yield OpenedBatch(stream, epoch, first, batch.previous_hash, hashes, rows, facts, texts_about, size_bytes)
+
+
+UNREADABLE = (DecodeError, ValueError, OverflowError, struct.error)
+"""What reading an event, and writing it as a row, raises where it is none, or none that the columns hold."""
+
+
+def _unreadable(batch: RecordBatch) -> FactUnreadable:
+    """Return which record of a batch can't be stored, and why: each is tried alone, since that is rare."""
+    for sequence, content in enumerate(batch.events, batch.first_sequence):
+        event = Event()
+        try:
+            event.ParseFromString(content)
+            write_rows((batch.stream, batch.epoch, sequence), [bytes(HASH_BYTES)], [content], [event], [None])
+        except UNREADABLE as error:
+            return unreadable(batch.stream, batch.epoch, sequence, str(error), event)
+    return unreadable(batch.stream, batch.epoch, batch.first_sequence, "what follows is no event")
+
+
+def unreadable(stream: str, epoch: int, sequence: int, problem: str, event: Event | None = None) -> FactUnreadable:
+    """Return that a record can't be stored here, and so holds up its stream."""
+    # An error may quote what it can't read, and PostgreSQL's text can't hold a NUL.
+    problem = problem.replace("\0", "\\0")[:MAX_PROBLEM_CHARACTERS]
+    known = {"event": event.event_id, "type": event.type} if event else {}
+    return FactUnreadable(
+        f"{stream} at {epoch}/{sequence} can't be read: {problem}",
+        stream=stream, epoch=str(epoch), sequence=str(sequence), **known,
+    )  # fmt: skip
 
 
 def _next_hashes(batch: RecordBatch, hashes: Sequence[bytes], contents: Iterable[bytes]) -> list[bytes]:
@@ -204,25 +237,43 @@ def _refuse_foreign(events: Iterable[Event], writer: str) -> None:
 
 def _facts(
     interests: Interests,
-    place: tuple[int, int],
+    place: tuple[str, int, int],
     contents: Sequence[bytes],
     events: Sequence[Event],
     sealed: Mapping[int, Sequence[SealedField]],
 ) -> list[Arrival]:
-    """Return the facts that somebody asked for, in order, opened. Raises DecodeError where a payload is not one."""
-    epoch, first = place
+    """Return the facts that somebody asked for, in order, opened. One whose payload is none has a problem."""
+    stream, epoch, first = place
     wanted: dict[int | str, tuple[int, Interest]] = {}
     for index, event in enumerate(events):
         if interest := interests.get(event.type):
             # Where only the last one counts, a later one takes the place of an earlier one.
             wanted[index if interest.every else event.resource] = index, interest
+    chosen = sorted(wanted.values(), key=itemgetter(0))
+    try:
+        payloads = [interest.payload.FromString(events[index].payload) for index, interest in chosen]
+    except DecodeError:
+        return [
+            _opened(kind, (stream, epoch, first + index), events[index], contents[index], sealed.get(index, ()))
+            for index, (kind, _) in chosen
+        ]
     return [
-        Arrival(
-            epoch, first + index, events[index], interest.payload.FromString(events[index].payload),
-            contents[index], sealed.get(index, ()),
-        )
-        for index, interest in sorted(wanted.values(), key=itemgetter(0))
-    ]  # fmt: skip
+        Arrival(epoch, first + index, events[index], payload, contents[index], sealed.get(index, ()), stream)
+        for (index, _), payload in zip(chosen, payloads, strict=True)
+    ]
+
+
+def _opened(
+    kind: type[Message], place: tuple[str, int, int], event: Event, content: bytes, sealed: Sequence[SealedField]
+) -> Arrival:
+    """Return a fact opened, with a problem where its payload is none."""
+    stream, epoch, sequence = place
+    payload, problem = kind(), ""
+    try:
+        payload = kind.FromString(event.payload)
+    except DecodeError as error:
+        problem = f"its payload is no {kind.DESCRIPTOR.name}: {error}"
+    return Arrival(epoch, sequence, event, payload, content, sealed, stream, problem)
 
 
 def open_stored(record: StoredRecord, interests: Interests) -> Arrival | None:
@@ -232,8 +283,16 @@ def open_stored(record: StoredRecord, interests: Interests) -> Arrival | None:
         return None
     event = Event.FromString(record.event)
     sealed = SealedFields.FromString(record.sealed).fields if record.sealed else ()
-    payload = interest.payload.FromString(event.payload)
-    return Arrival(record.epoch, record.sequence, event, payload, record.event, sealed)
+    return _opened(interest.payload, (record.stream, record.epoch, record.sequence), event, record.event, sealed)
+
+
+def open_told(record: LogRecord, interests: Interests) -> Arrival | None:
+    """Open a record that was kept with its texts; None where nobody asks for it."""
+    event = Event.FromString(record.event)
+    if (interest := interests.get(event.type)) is None:
+        return None
+    place = record.stream, record.epoch, record.sequence
+    return _opened(interest.payload, place, event, record.event, record.sealed)
 
 
 def instant_of(timestamp: Timestamp) -> datetime:

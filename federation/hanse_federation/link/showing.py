@@ -7,10 +7,11 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from hanse.clock import utc_now
-from hanse.errors import FactForeign, HanseError, UnitUnreachable
+from hanse.errors import FactForeign, FactSetApart, HanseError, UnitUnreachable
 from hanse.log.follow import Position, read_cursor, read_head
 from hanse.names import downstream_name, stream_to
 from hanse.times import duration, put_time, timestamp
+from hanse_federation.headquarters.setting_apart import SetApart, set_apart
 from hanse_federation.link.frames import stream_head
 from hanse_federation.link.sending import Source, upstream_sources
 from hanse_federation.link.status import MAX_CONTACT_AGE, is_up
@@ -82,9 +83,13 @@ def _report(session: Session, unit: str, link: LinkState, now: datetime) -> pb.L
     problems = _problems(session, [*(source.stream for source in sent), *received])
     streams = [_sent(session, source, now) for source in sent] + [_received(session, name, now) for name in received]
     up = is_up(link, now)
+    apart = set_apart(session)
     for stream in streams:
         stream.problem = problems.get(stream.stream, "")
         stream.health = _stream_health(stream, up=up)
+        if not stream.sent and not stream.problem and stream.stream in apart:
+            # The stream goes on, so its health is another matter.
+            stream.problem = f"{FactSetApart.reason}: {apart[stream.stream].in_words}"
     report = pb.LinkReport(
         unit=link.unit,
         hub=link.end == End.HUB,
@@ -157,6 +162,7 @@ def _received(session: Session, stream: str, now: datetime) -> pb.StreamReport:
 def list_alarms(session: Session, _request: pb.ListAlarmsRequest) -> pb.ListAlarmsResponse:
     """Return what is wrong here and needs a person, the oldest first."""
     alarms = [_quarantine_alarm(row) for row in session.scalars(select(Quarantine))]
+    alarms += [_set_apart_alarm(stream, letters) for stream, letters in set_apart(session).items()]
     now = utc_now()
     recent = select(ForeignFacts).where(ForeignFacts.last_time > now - FOREIGN_ALARM_AGE)
     alarms += [_foreign_alarm(row) for row in session.scalars(recent)]
@@ -189,6 +195,17 @@ def _foreign_alarm(row: ForeignFacts) -> pb.Alarm:
         problem=f"it told {row.count} times or more what is another's to tell, which is no fact; the last was {last}",
         hint=FactForeign.hint,
         since_time=timestamp(row.first_time),
+    )
+
+
+def _set_apart_alarm(stream: str, letters: SetApart) -> pb.Alarm:
+    return pb.Alarm(
+        reason=FactSetApart.reason,
+        subject=stream,
+        problem=letters.in_words,
+        hint=FactSetApart.hint,
+        since_time=timestamp(letters.since),
+        place=StreamHead(stream=stream, epoch=letters.epoch, sequence=letters.sequence),
     )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from hanse.authority import may_tell
 from hanse.log.append import Entry
-from hanse.log.events import payload_of
+from hanse.log.events import readable_payload_of
 from hanse.names import HEADQUARTERS, downstream_name, home_of, stream_name
 from hanse_federation.model import LOG, ROUTING_STREAM
 from hanse_federation.sharing import SHARED_SCOPES
@@ -60,7 +60,7 @@ def _shared_articles(session: Session, unit: str) -> list[Entry]:
     ).order_by(_columns.stream, _columns.epoch, _columns.sequence)
     for entry in _entries(session, query):
         event = Event.FromString(entry.event)
-        payload = payload_of(event)
+        payload = readable_payload_of(event)
         if payload is None or home_of(entry.resource) == unit or not may_tell(event, payload):
             continue
         articles.pop(entry.resource, None)

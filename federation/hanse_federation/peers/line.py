@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from hanse.clock import utc_now
 from hanse.database import DATABASE_ERRORS
-from hanse.errors import HanseError, LogFork, LogQuarantined
+from hanse.errors import HanseError
 from hanse.identity import UnitCertificate, check_revocation_list
 from hanse.log.append import Head
 from hanse.log.epochs import holds
@@ -22,7 +22,7 @@ from hanse.runtime import Runtime
 from hanse_federation.link.batches import end_of
 from hanse_federation.link.dialling import peer_channel
 from hanse_federation.link.frames import MAX_BATCH_RECORDS, stream_head
-from hanse_federation.link.problems import in_words, known_problem
+from hanse_federation.link.problems import REFUSED, in_words, known_problem
 from hanse_federation.link.sending import Source, everything, fork, read_batches
 from hanse_federation.link.status import save_connected, save_contact, save_lost
 from hanse_federation.membership.revocations import keep_list, newest_list, refuse_revoked
@@ -84,7 +84,7 @@ class PeerLine:
             await self._database.write(self._save_problem, problem)
 
     def _save_problem(self, session: Session, problem: HanseError | RemoteError) -> None:
-        if problem.reason in (LogFork.reason, LogQuarantined.reason):
+        if problem.reason in REFUSED:
             save_quarantine(session, self._source.stream, problem, found_here=isinstance(problem, HanseError))
         save_lost(session, End.PEER, self.peer, in_words(problem), utc_now())
 

@@ -4,7 +4,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from hanse.clock import utc_now
-from hanse.errors import FrameForeign, LogFork, PeerUnknown
+from hanse.errors import FactUnreadable, FrameForeign, LogFork, PeerUnknown
 from hanse.identity import check_revocation_list, peer_certificate
 from hanse.log.follow import read_head
 from hanse.names import stream_to
@@ -90,8 +90,8 @@ class PeerServicer(rpc.PeerServiceServicer):
             opened = open_batch(request.batch, {}, writer=peer)
             _refuse_foreign(peer, request.batch)
             await self._database.write(_store, opened)
-        except LogFork as fork:
-            await self._database.write(save_quarantine, stream, fork)
+        except (LogFork, FactUnreadable) as problem:
+            await self._database.write(save_quarantine, stream, problem)
             raise
         return stream_head(stream, opened.end)
 

@@ -33,6 +33,7 @@ from hanse_federation.headquarters.absorbing import INTERESTS
 from hanse_federation.headquarters.engagements import summary_of
 from hanse_federation.headquarters.foreign import told_by_the_right
 from hanse_federation.headquarters.projections import forget, project
+from hanse_federation.headquarters.setting_apart import forget_set_apart, that_took_effect
 from hanse_federation.link.frames import stream_head
 from hanse_federation.link.receiving import Arrival, open_stored
 from hanse_federation.model import LOG, STANDING, UPSTREAM_SERVICES, GroupEngagement, Offer, Orphan, Quarantine
@@ -134,7 +135,8 @@ def _revise(work: Work, stream: str, after: Head) -> list[str]:
     place = (after.epoch, after.sequence)
     while orphans := _read(work.session, Orphan.__table__, stream, place):
         facts = _opened(orphans)
-        forget(work.session, facts)
+        forget(work.session, that_took_effect(work.session, facts))
+        forget_set_apart(work.session, facts)
         _project_again(work.session, stream, {record.resource for record in orphans})
         lost += [fact.event.resource for fact in facts if isinstance(fact.payload, told.EngagementRequested)]
         place = (orphans[-1].epoch, orphans[-1].sequence)
@@ -144,7 +146,7 @@ def _revise(work: Work, stream: str, after: Head) -> list[str]:
 def _project_again(session: Session, stream: str, resources: Iterable[str]) -> None:
     place = (0, 0)
     while records := _read(session, LOG.record, stream, place, list(resources)):
-        project(session, _opened(records))
+        project(session, that_took_effect(session, _opened(records)))
         place = (records[-1].epoch, records[-1].sequence)
 
 

@@ -1,6 +1,9 @@
-"""Quarantine: a stream whose two holders disagree waits for a person, and the others go on.
+"""Quarantine: a stream whose two holders disagree, or that one of them can't read, waits for a person.
 
     HEALTHY --LOG_FORK, LOG_GAP that a new beginning does not heal--> QUARANTINED --a person decides--> HEALTHY
+            --FACT_UNREADABLE: a record that can't be stored--------^
+
+The others go on.
 
 Whoever finds a disagreement writes it down and ends the link with it. The next link begins, half a second later,
 without that stream, and each end tells the other in its first frame what it has in quarantine: so both raise the alarm,
@@ -15,7 +18,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from hanse.errors import HanseError, LogFork, LogGap, LogQuarantined, Unavailable
+from hanse.errors import FactUnreadable, HanseError, LogFork, LogGap, LogQuarantined, Unavailable
 from hanse.log.append import Head
 from hanse.rpc.client import RemoteError
 from hanse.session import Query
@@ -28,7 +31,7 @@ from hanse_protos.log.v1.log_pb2 import StreamHead
 State = frozenset[tuple[str, bool, int]]
 """Which streams are in quarantine, who found it out, and which epochs were started since."""
 
-HINTS = {error.reason: error.hint for error in (LogFork, LogGap, LogQuarantined)}
+HINTS = {error.reason: error.hint for error in (LogFork, LogGap, LogQuarantined, FactUnreadable)}
 """What a person should do, by the reason of a quarantine."""
 
 logger = structlog.get_logger(__name__)

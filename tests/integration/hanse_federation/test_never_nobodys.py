@@ -124,7 +124,7 @@ class World:
         append(session, LOG, record.stream, [entry])
         payload = payload_of(event)
         assert payload is not None
-        fact = Arrival(record.epoch, record.sequence, event, payload, record.event, sealed)
+        fact = Arrival(record.epoch, record.sequence, event, payload, record.event, sealed, record.stream)
         project(session, [fact])
         forward_facts(session, PolicyStore(FEDERATION), [fact], self.now)
 

@@ -118,7 +118,8 @@ async def test_a_gap_is_refused_with_the_position_to_resume_from(
 
 async def test_a_record_that_holds_no_event_is_refused(group: Group, munich: Unit, unit_folder: MakeUnitFolder) -> None:
     batch = chained(f"{MUNICH}/streams/ticket", [b"\xff\xff"])
-    assert (await refusal(group, unit_folder, batch)).reason == "VALIDATION_FAILED"
+    error = await refusal(group, unit_folder, batch)
+    assert (error.reason, error.metadata["sequence"]) == ("FACT_UNREADABLE", "1")
 
 
 async def test_a_link_that_begins_without_hello_is_refused(

@@ -25,7 +25,8 @@ What routing needs is not a projection, since it decides something: see `hanse_f
 A unit that has lost a part of its log tells other things from then on. Its lost facts are taken out (`forget`), and
 what remains of the same resources in the log is projected again.
 
-When a projection fails the batch fails: nothing of it is stored, and the link ends with the reason.
+When a projection fails the transaction fails, and is done again without the facts over which it does: they are set
+apart (`hanse_federation.headquarters.setting_apart`).
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from hanse.enums import Names
 from hanse.further_clocks import further_clocks
+from hanse.log.events import readable_payload_of
 from hanse.names import home_of, stream_name
 from hanse.session import Statement
 from hanse_federation.headquarters.projections.group_ticket import PAYLOADS, OnTicket, last_on_each, microseconds
@@ -102,8 +103,9 @@ def _told_before(session: Session, ticket: TicketSummary, told_now: Collection[t
     found: dict[tuple[int, int], ClockSummary] = {}
     stream = stream_name(home_of(ticket.name), "ticket")
     for content in session.scalars(EVENTS, {"ticket": ticket.name, "stream": stream, "types": [*BY_NAME]}):
-        event = Event.FromString(content)
-        payload: Message = BY_NAME[event.type].FromString(event.payload)
+        payload = readable_payload_of(Event.FromString(content))
+        if payload is None:
+            continue
         if type(payload) in REPAIRS:
             found.clear()
         for clock in cast("OnTicket", payload).ticket.clocks:

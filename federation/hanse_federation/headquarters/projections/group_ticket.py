@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from hanse.session import Statement
+from hanse_federation.link.copying import FIRST_SECOND, LAST_SECOND
 from hanse_federation.link.receiving import Arrival
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1.ticket_pb2 import TicketSummary
@@ -65,7 +66,11 @@ class OnTicket(Protocol):
 
 
 def project(session: Session, last: Mapping[str, tuple[Arrival, TicketSummary]]) -> None:
-    """Store the last summary of each ticket."""
+    """Store the last summary of each ticket. Raises ValueError where one was opened at no time that there is."""
+    for _, ticket in last.values():
+        # PostgreSQL's calendar goes on where Python's ends: what it took, no reader could read.
+        if not FIRST_SECOND <= ticket.open_time.seconds <= LAST_SECOND:
+            raise ValueError(f"{ticket.name} was opened in none of the years 1 to 9999")
     UPSERT.rows(
         session,
         names=list(last),

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from hanse.errors import LogFork, ValidationFailed
+from hanse.errors import FactUnreadable, LogFork, ValidationFailed
 from hanse.log.append import Head
 from hanse.log.sealing import digests_of, seal
 from hanse_federation.link.receiving import Interest, check_not_behind, open_batch
@@ -116,17 +116,23 @@ def test_hashes_that_are_not_one_for_each_event_are_refused(size_bytes: int) -> 
     "content",
     [
         b"\xff\xff\xff",
-        event(payload=b"\xff").SerializeToString(),
         Event(event_id="x").SerializeToString(),
         event(occur_time=Timestamp(seconds=300_000_000_000)).SerializeToString(),
     ],
-    ids=["no message", "no payload", "no identity", "no time that there is"],
+    ids=["no message", "no identity", "no time that there is"],
 )
 def test_bytes_that_are_no_event_are_refused(content: bytes) -> None:
     before, after = event().SerializeToString(), event().SerializeToString()
-    for contents in ([content], [before, content, after]):
-        with pytest.raises(ValidationFailed):
+    for contents, sequence in (([content], "1"), ([before, content, after], "2")):
+        with pytest.raises(FactUnreadable) as raised:
             open_batch(batch_of(*contents), EVERY_OPENED)
+        assert raised.value.metadata["sequence"] == sequence
+
+
+def test_a_payload_that_is_none_is_a_fact_with_a_problem() -> None:
+    contents = [event().SerializeToString(), event(payload=b"\xff").SerializeToString()]
+    facts = open_batch(batch_of(*contents), EVERY_OPENED).facts
+    assert [bool(fact.problem) for fact in facts] == [False, True]
 
 
 def test_a_place_beyond_the_last_number_is_refused() -> None:
