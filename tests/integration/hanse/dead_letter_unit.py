@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from google.protobuf.message import Message
@@ -15,6 +15,7 @@ from hanse.database import with_driver
 from hanse.errors import FailedPrecondition
 from hanse.identity import Role
 from hanse.log.events import Fact
+from hanse.names import home_of
 from hanse.rpc.client import remote_errors
 from hanse.rpc.dead_letter_servicer import served
 from hanse.runtime import Runtime
@@ -25,6 +26,7 @@ from hanse_protos.log.v1.log_pb2 import Event, LogRecord
 from hanse_protos.telling.v1 import dead_letters_pb2 as pb
 from hanse_protos.telling.v1.dead_letters_pb2_grpc import DeadLetterServiceStub
 from hanse_protos.ticket.v1 import events_pb2 as events
+from hanse_protos.ticket.v1.ticket_pb2 import EngagementSummary
 from tests.integration.hanse.told import EFFECT, SCHEMA, note
 from tests.support import Caller, Serve, record_of
 
@@ -71,7 +73,12 @@ class LetterUnit:
 
     async def tell(self, payload: Message, resource: str = TICKET, *, trace: str = "") -> LogRecord:
         """Have the reaction be told a fact, and return it."""
-        record = record_of(payload, resource, unit="units/munich")
+        writer, about = home_of(resource), cast(Any, payload)
+        if isinstance(payload, events.EngagementAccepted):
+            payload.engagement.MergeFrom(EngagementSummary(name=resource, home=writer, provider=writer))
+        else:
+            about.ticket.name = resource
+        record = record_of(payload, resource, unit=writer)
         event = Event.FromString(record.event)
         event.trace_context = trace
         record.event = event.SerializeToString()

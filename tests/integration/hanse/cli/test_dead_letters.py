@@ -56,7 +56,8 @@ async def test_a_program_reads_json_and_sees_a_retry_fail_by_the_exit_status(lin
     assert retried.status == 1
     assert [letter["state"] for letter in json.loads(retried.printed)["dead_letters"]] == ["WAITING"]
     shown = json.loads((await line.run("show", name_of(poison), "--json")).printed)
-    assert (shown["event"]["type"], shown["payload"]) == ("hanse_protos.ticket.v1.TicketOpened", {})
+    payload = {"ticket": {"name": "units/shanghai/tickets/a"}}
+    assert (shown["event"]["type"], shown["payload"]) == ("hanse_protos.ticket.v1.TicketOpened", payload)
 
 
 async def test_a_discarded_letter_is_listed_only_with_all(line: Line) -> None:
