@@ -15,7 +15,7 @@ from hanse.cli.connection import At, command
 from hanse.cli.desk import Desk
 from hanse.enums import name_of
 from hanse.errors import ResourceNotFound
-from hanse.log.events import payload_of, short_type
+from hanse.log.events import readable_payload_of, short_type
 from hanse_protos.telling.v1 import dead_letters_pb2 as pb
 
 app = typer.Typer(help="Show, retry and discard what reactions could not apply.", no_args_is_help=True)
@@ -112,7 +112,7 @@ def show(at: At, letter: LetterArgument) -> None:
 
 
 def _payload(letter: pb.DeadLetter) -> Message | None:
-    return payload_of(letter.event) if letter.HasField("event") else None
+    return readable_payload_of(letter.event) if letter.HasField("event") else None
 
 
 def _show(letter: pb.DeadLetter, payload: Message | None) -> None:

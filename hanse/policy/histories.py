@@ -18,7 +18,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from hanse.authority import may_tell
 from hanse.log.follow import StoredRecord
@@ -274,11 +274,15 @@ class Histories:
                 self.take(record.decoded())
 
     def take(self, event: Event) -> None:
-        """Take the next event; one that says nothing of how a ticket stands is passed over."""
+        """Take the next event; one that says nothing of how a ticket stands, or can't be read, is passed over."""
         kind = EVENTS.get(event.type)
         if kind is None:
             return
-        fact: Any = kind.FromString(event.payload)
+        try:
+            fact: Any = kind.FromString(event.payload)
+        except DecodeError:
+            # Headquarters has set it apart, with an alarm.
+            return
         ticket = ticket_in(event.resource)
         if isinstance(fact, told.TicketOpened):
             # A ticket of another unit has no history here, whatever this one's stream says of it.

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from hanse.attainment import within
 from hanse.complaint_attainment import report
 from hanse.errors import ComplaintHandlerInvolved, IllegalTransition, ResourceNotFound
-from hanse.log.events import payload_of
+from hanse.log.events import readable_payload_of
 from hanse.log.sealing import texts_of
 from hanse.names import home_of, stream_name
 from hanse.transitions import next_state
@@ -171,8 +171,8 @@ def _given(session: Session, name: str) -> Given:
         columns.resource == name,
         columns.type == told.ComplaintEscalated.DESCRIPTOR.full_name,
     )
-    last = session.execute(query.order_by(columns.epoch.desc(), columns.sequence.desc()).limit(1)).one_or_none()
-    if last is None:
-        return Given([], {})
-    payload: Any = payload_of(Event.FromString(last.event))
-    return Given(list(payload.complaint.involved), texts_of(last.sealed))
+    for last in session.execute(query.order_by(columns.epoch.desc(), columns.sequence.desc())):
+        payload: Any = readable_payload_of(Event.FromString(last.event))
+        if payload is not None:
+            return Given(list(payload.complaint.involved), texts_of(last.sealed))
+    return Given([], {})
