@@ -28,6 +28,7 @@ from hanse_protos.telling.v1 import dead_letters_pb2 as letters
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
 from tests.integration.hanse_federation.group import Group, Unit, eventually, summary
+from tests.integration.hanse_federation.test_metrics import measure
 from tests.integration.hanse_federation.test_recovery import compared, decide
 from tests.support import OCCUR_TIME
 
@@ -128,6 +129,7 @@ async def test_a_payload_that_is_none_is_set_apart_and_shown_as_an_alarm(group: 
     links = await group.hq.database.read(list_links, HEADQUARTERS)
     [problem] = [stream.problem for link in links.links for stream in link.streams if stream.problem]
     assert problem == f"FACT_SET_APART: {alarm.problem}"
+    assert (await measure(group.hq))["hanse.log.set_apart", STREAM] == 1
     assert [record.event for record in await munich.taken()][1] == entry.event
 
 
