@@ -120,12 +120,13 @@ async def tell(target: Target, entries: Sequence[Entry]) -> None:
         call = exchange()
         for frame in frames:
             await call.write(frame)
+        said = HubFrame()
         async for answer in call:
-            frame = HubFrame.FromString(answer)
-            if frame.WhichOneof("frame") == "acknowledgement":
+            said = HubFrame.FromString(answer)
+            if said.WhichOneof("frame") == "acknowledgement":
                 break
         call.cancel()
-    assert frame.acknowledgement.head.hash == last_hash(batch)
+    assert said.acknowledgement.head.hash == last_hash(batch)
 
 
 async def forget_what_was_set_apart(target: Target) -> None:
