@@ -13,6 +13,12 @@ Whom a grant reaches:
 | HEADQUARTERS | always | nobody |
 
 Where no policy is in force nothing is granted. A policy that takes a grant back holds for what is sent from then on.
+
+Which unit the other side is, the home unit says by the fact itself (`counterpart_of`): a comment is for the unit that
+it knows as the holder of the ticket, a step of an engagement for the provider that it names. If that unit has it no
+more when the fact comes to headquarters, since headquarters has given the engagement to another one meanwhile, nobody
+gets the text: it was not written for the next provider. That one begins with the request's texts, as the one before it
+did, and the home unit tells it what else it should know.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +35,8 @@ from hanse_federation.link.sending import Row, Share
 from hanse_protos.knowledge.v1 import knowledge_pb2 as knowledge
 from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
 from hanse_protos.policy.v1.policy_pb2 import SharingRule
-from hanse_protos.ticket.v1.events_pb2 import TicketCommented
+from hanse_protos.ticket.v1.events_pb2 import SlaBreached, SlaWarned, TicketCommented
+from hanse_protos.ticket.v1.ticket_pb2 import Clock, EngagementSummary
 
 COUNTERPART, GROUP = SharingRule.COUNTERPART, SharingRule.GROUP
 ENGAGEMENTS = "/engagements/"
@@ -77,11 +84,31 @@ def _is_for_the_group(row: Row) -> bool:
 def _has_counterpart(row: Row) -> bool:
     if ENGAGEMENTS in row["resource"]:
         return True
-    # The only event on a ticket itself that reaches the other side is a comment.
+    # The only text on a ticket itself that reaches the other side is a comment.
     if row["type"] != TicketCommented.DESCRIPTOR.full_name:
         return False
-    comment = payload_of(Event.FromString(row["event"]))
-    return isinstance(comment, TicketCommented) and comment.ticket.holder != home_of(comment.ticket.name)
+    event = Event.FromString(row["event"])
+    return bool(counterpart_of(event.unit, payload_of(event)))
+
+
+def counterpart_of(writer: str, payload: Any) -> str:
+    """Return the unit on the other side that a fact is for, texts and all; an empty string where it is for none.
+
+    A home unit's comment is for who holds the ticket, as far as home knows, and a clock on a provider's agreement for
+    that provider; a step of an engagement is for the provider that the home unit names in it, or for the home unit.
+    What a unit says of another unit's ticket is for nobody.
+    """
+    engagement = getattr(payload, "engagement", None)
+    if isinstance(engagement, EngagementSummary):
+        home = home_of(engagement.name)
+        return engagement.provider if writer == home else home
+    if isinstance(payload, TicketCommented):
+        concerned = payload.ticket.holder
+    elif isinstance(payload, SlaWarned | SlaBreached) and payload.kind == Clock.ENGAGEMENT_WORK:
+        concerned = payload.party
+    else:
+        return ""
+    return concerned if home_of(payload.ticket.name) == writer != concerned else ""
 
 
 _REACHED: dict[SharingRule.Audience.ValueType, Callable[[Row], bool]] = {

@@ -12,6 +12,13 @@ stands: an acceptance on an open offer, work on an accepted one. Whatever else i
 nowhere, so the home unit never hears of two providers. Facts take effect in the order in which they reach headquarters,
 under the lock of the engagement's row; that order is the group's.
 
+A home unit's line may be down too, and headquarters takes an engagement from its provider meanwhile. What the home unit
+then says to that provider, that it rejects the solution or wants another provider, is about an offer that stands no
+more. It is *late* too, and the next provider never hears of it. Nothing has to be answered: that the engagement was
+taken away lies before it in the stream to the home unit, whose desk follows (`EngagementReassigned`). But the home unit
+has the last word on whether it needs anybody: a withdrawal counts whatever was offered to whom, and so does the
+confirmation of a solution that it had, which it pays. Whoever has the engagement by then is told to let go of it.
+
 While it could not reach headquarters, a home unit may have asked its peers itself. Such an offer is the home unit's: it
 alone ends it and rules on its acceptance, and headquarters *adopts* what it hears, from the home unit or from the peer,
 whichever line heals first. Where headquarters has made an offer as well, one rule decides: **the home unit's own offer
@@ -35,6 +42,7 @@ from hanse.names import home_of, stream_name, ticket_of
 from hanse.times import instant
 from hanse_federation.link.receiving import Arrival
 from hanse_federation.model import LOG, STANDING, WORKED_ON, GroupEngagement, Offer
+from hanse_federation.sharing import counterpart_of
 from hanse_protos.federation.v1 import group_pb2 as group
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
@@ -69,6 +77,9 @@ BEGINNINGS = frozenset[type[Message]]({told.EngagementRequested, told.Engagement
 STEPS = BEGINNINGS | PROVIDER_STEPS.keys() | HOME_STEPS.keys() | PEER_STEPS
 """Every payload of a unit that changes an engagement."""
 
+TO_PROVIDER_AT_WORK = frozenset[type[Message]]({told.TicketCommented, told.SlaWarned, told.SlaBreached})
+"""What a home unit tells of a ticket that may be for the provider that works on it (`sharing.counterpart_of`)."""
+
 OVER: frozenset[int] = frozenset({ticket.CONFIRMED, ticket.WITHDRAWN})
 
 
@@ -93,18 +104,6 @@ ArePeers = Callable[[Arrival, str, str], bool]
 """Says whether the policy that a fact was written under lets a home unit ask a provider itself."""
 
 
-def is_of_provider(payload: told.SlaWarned | told.SlaBreached) -> bool:
-    """Whether a clock that is told of is what the provider of an engagement has promised."""
-    return payload.kind == ticket.Clock.ENGAGEMENT_WORK
-
-
-def _concerns_provider(payload: Message) -> bool:
-    """Whether a fact on a ticket goes to the provider at work, so that its engagement has to be known."""
-    if isinstance(payload, told.SlaWarned | told.SlaBreached):
-        return is_of_provider(payload)
-    return isinstance(payload, told.TicketCommented)
-
-
 # Arrays, not IN: a catch-up asks for hundreds of tickets, and for another number of them each time. In one order
 # everywhere, so that two transactions never wait for each other. Built once, since that takes longer than running it.
 _CONCERNED = (
@@ -125,9 +124,13 @@ class Engagements:
     """The engagements that some facts are about, with their rows locked until the transaction ends."""
 
     def __init__(self, session: Session, facts: Iterable[Arrival], are_peers: ArePeers) -> None:
-        payloads: list[Any] = [fact.payload for fact in facts]
-        names = {payload.engagement.name for payload in payloads if type(payload) in STEPS}
-        tickets = {payload.ticket.name for payload in payloads if _concerns_provider(payload)}
+        of_unit: list[tuple[str, Any]] = [(fact.event.unit, fact.payload) for fact in facts]
+        names = {payload.engagement.name for _, payload in of_unit if type(payload) in STEPS}
+        tickets = {
+            payload.ticket.name
+            for unit, payload in of_unit
+            if type(payload) in TO_PROVIDER_AT_WORK and counterpart_of(unit, payload)
+        }
         self._session = session
         self._are_peers = are_peers
         self._rows: dict[str, GroupEngagement] = {}
@@ -154,6 +157,11 @@ class Engagements:
             if row.state in WORKED_ON and offer and offer.state == group.ACCEPTED:
                 return offer.provider
         return ""
+
+    def standing(self, name: str) -> tuple[GroupEngagement, Offer]:
+        """Return an engagement that one of the facts was about, and counted for, with its last offer."""
+        row = self._rows[name]
+        return row, self._offers[name, row.offer]
 
     def asked(self, ticket_name: str) -> set[str]:
         """Return the units that were ever asked to work on a ticket."""
@@ -288,16 +296,27 @@ class Engagements:
             return LATE
         offer = self._offers.get((row.name, row.offer))
         bound = _bound_by(offer) if offer else frozenset()
-        if offer and offer.state == group.OPEN:
-            if state == ticket.WITHDRAWN:
+        taken_back: tuple[TakenBack, ...] = ()
+        if state == ticket.WITHDRAWN:
+            if offer and offer.state == group.OPEN:
                 offer.state = group.WITHDRAWN
-            elif offer.peer:
-                # The home unit has heard of the acceptance directly, before headquarters has.
-                offer.state = group.ACCEPTED
+        elif not _is_about(row, offer, summary):
+            earlier = self._reassigned_from(summary) if state == ticket.CONFIRMED else None
+            if earlier is None:
+                return LATE
+            bound, taken_back = frozenset({earlier.provider}), _give_back(row, offer, earlier)
+        elif offer and offer.state == group.OPEN and offer.peer:
+            # The home unit has heard of the acceptance directly, before headquarters has.
+            offer.state = group.ACCEPTED
         self._move(row, state, summary, fact)
         if offer and state == ticket.REQUESTED:
             release(row, offer)
-        return Ruling(counts=True, counterparts=bound)
+        return Ruling(counts=True, counterparts=bound, taken_back=taken_back)
+
+    def _reassigned_from(self, summary: ticket.EngagementSummary) -> Offer | None:
+        """Return the offer that a home unit's step names, where it was taken from the very provider that it names."""
+        offer = self._offers.get((summary.name, summary.offer))
+        return offer if offer and offer.reassigned and offer.provider == summary.provider else None
 
     def _move(self, row: GroupEngagement, state: int | None, summary: ticket.EngagementSummary, fact: Arrival) -> None:
         row.state = row.state if state is None else state
@@ -327,6 +346,23 @@ def _bound_by(offer: Offer) -> frozenset[str]:
     if offer.state not in STANDING:
         return frozenset()
     return frozenset(offer.units if offer.state == group.OPEN else [offer.provider])
+
+
+def _give_back(row: GroupEngagement, standing: Offer | None, earlier: Offer) -> tuple[TakenBack, ...]:
+    """Let an earlier offer count, since its solution is confirmed; return whose the engagement is no more."""
+    taken_back = _taken_back(standing, _bound_by(standing)) if standing else ()
+    if standing and standing.state in STANDING:
+        standing.state = group.WITHDRAWN
+    earlier.state = group.ACCEPTED
+    row.provider, row.offer = earlier.provider, earlier.number
+    return taken_back
+
+
+def _is_about(row: GroupEngagement, offer: Offer | None, summary: ticket.EngagementSummary) -> bool:
+    """Whether what a home unit says to its provider is about the offer that stands. An imported one has none."""
+    if offer is None:
+        return (summary.offer, summary.provider) == (row.offer, row.provider)
+    return summary.offer == offer.number and summary.provider in _bound_by(offer)
 
 
 def _is_repeated_acceptance(step: ProviderStep, row: GroupEngagement, offer: Offer, provider: str) -> bool:

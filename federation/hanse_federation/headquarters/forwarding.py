@@ -13,13 +13,16 @@
 | TicketEscalationSeen, ComplaintSeen, ComplaintDecided (by headquarters) | the home unit |
 | EngagementAccepted, …Declined, …WorkNoted, …Delivered, on the offer that stands | the home unit |
 | the same three from a home unit, on an offer that it made itself to a peer | that peer, after the request |
-| EngagementConfirmed, …Rejected, …Withdrawn, …ReassignmentRequested | the provider of the offer that stands |
-| TicketCommented, while a provider works on the ticket | that provider |
+| EngagementConfirmed, …Rejected, …ReassignmentRequested, on the offer that stands | its provider |
+| EngagementConfirmed, on an offer that was taken from its provider | that provider |
+| EngagementWithdrawn | the provider of the offer that stands |
+| TicketCommented by the home unit, while the provider that it names as the holder works on the ticket | that provider |
 | SlaWarned, SlaBreached of the provider's own agreement, while it works on the ticket | that provider |
 | TicketErased | every unit that was asked to work on the ticket |
 
 Everything else stays at headquarters. A fact that is passed on keeps its bytes, its event id and its writer; it gets a
-place and a hash in the stream to its receiver. Its sealed fields go on as far as they were granted (`sharing`).
+place and a hash in the stream to its receiver. Its sealed fields go on as far as they were granted (`sharing`), and
+what was granted to the other side only to the unit that their writer meant.
 
 Facts are appended to the streams at the end of the transaction that caused them, routing's own first and then each
 unit's in the order of their names: every transaction takes these locks in the same order.
@@ -41,13 +44,21 @@ from hanse.log.events import payload_of
 from hanse.names import HEADQUARTERS, downstream_name, home_of
 from hanse.policy.store import PolicyStore
 from hanse.work import Cause, Work
-from hanse_federation.headquarters.engagements import STEPS, Engagements, Ruling, TakenBack, is_of_provider, request_of
+from hanse_federation.headquarters.engagements import (
+    STEPS,
+    TO_PROVIDER_AT_WORK,
+    Engagements,
+    Ruling,
+    TakenBack,
+    request_of,
+)
+from hanse_federation.headquarters.routing import take_from_departed
 from hanse_federation.link.copying import pack_sealed
 from hanse_federation.link.receiving import Arrival
 from hanse_federation.membership.register import active_units
 from hanse_federation.membership.seeding import seed_of
 from hanse_federation.model import LOG, ROUTING_STREAM, SCHEMA, Offer
-from hanse_federation.sharing import SHARED_SCOPES, passed_on
+from hanse_federation.sharing import SHARED_SCOPES, counterpart_of, passed_on
 from hanse_protos.federation.v1 import membership_pb2 as membership
 from hanse_protos.knowledge.v1 import knowledge_pb2 as knowledge
 from hanse_protos.log.v1.log_pb2 import Event, SealedField, SealedFields
@@ -99,36 +110,34 @@ class Scene:
         self.engagements = engagements
 
 
-Rule = Callable[[Scene, Any, Ruling], Iterable[str]]
-"""Returns the units that a payload concerns, given the ruling on it where it is about an engagement."""
+Rule = Callable[[Scene, Arrival, Ruling], Iterable[str]]
+"""Returns the units that a fact concerns, given the ruling on it where it is about an engagement."""
 
 
-def _every_unit_if_of_the_group(scene: Scene, payload: PolicyPublished, ruling: Ruling) -> Iterable[str]:
+def _every_unit_if_of_the_group(scene: Scene, fact: Arrival, ruling: Ruling) -> Iterable[str]:
+    payload: Any = fact.payload
     # What an independent unit has published for itself governed it alone; it has come to the group with its log.
     return scene.forwarding.units() if payload.policy.version > 0 else ()
 
 
-def _the_group_if_in_scope(
-    scene: Scene, payload: knowledge.ArticlePublished | knowledge.ArticleRetired, ruling: Ruling
-) -> Iterable[str]:
+def _the_group_if_in_scope(scene: Scene, fact: Arrival, ruling: Ruling) -> Iterable[str]:
+    payload: Any = fact.payload
     return scene.forwarding.units() if payload.article.scope in SHARED_SCOPES else ()
 
 
-def _the_other_side(scene: Scene, payload: Message, ruling: Ruling) -> Iterable[str]:
+def _the_other_side(scene: Scene, fact: Arrival, ruling: Ruling) -> Iterable[str]:
     return ruling.counterparts if ruling.counts else ()
 
 
-def _the_provider_at_work(scene: Scene, payload: told.TicketCommented, ruling: Ruling) -> Iterable[str]:
-    return [scene.engagements.provider_at_work(payload.ticket.name)]
+def _the_provider_at_work(scene: Scene, fact: Arrival, ruling: Ruling) -> Iterable[str]:
+    """Return the provider that its home meant, if it works on the ticket still."""
+    payload: Any = fact.payload
+    meant = counterpart_of(fact.event.unit, payload)
+    return [meant] if meant and meant == scene.engagements.provider_at_work(payload.ticket.name) else []
 
 
-def _the_provider_who_promised(
-    scene: Scene, payload: told.SlaWarned | told.SlaBreached, ruling: Ruling
-) -> Iterable[str]:
-    return [scene.engagements.provider_at_work(payload.ticket.name)] if is_of_provider(payload) else []
-
-
-def _whoever_was_asked(scene: Scene, payload: told.TicketErased, ruling: Ruling) -> Iterable[str]:
+def _whoever_was_asked(scene: Scene, fact: Arrival, ruling: Ruling) -> Iterable[str]:
+    payload: Any = fact.payload
     return scene.engagements.asked(payload.ticket.name)
 
 
@@ -136,9 +145,7 @@ RULES: dict[type[Message], Rule] = {
     PolicyPublished: _every_unit_if_of_the_group,
     knowledge.ArticlePublished: _the_group_if_in_scope,
     knowledge.ArticleRetired: _the_group_if_in_scope,
-    told.TicketCommented: _the_provider_at_work,
-    told.SlaWarned: _the_provider_who_promised,
-    told.SlaBreached: _the_provider_who_promised,
+    **dict.fromkeys(TO_PROVIDER_AT_WORK, _the_provider_at_work),
     told.TicketErased: _whoever_was_asked,
     **dict.fromkeys(STEPS, _the_other_side),
 }
@@ -146,9 +153,6 @@ RULES: dict[type[Message], Rule] = {
 
 BACK_TO_ITS_WRITER = frozenset({PolicyPublished})
 """What goes to its writer too: the policy reaches headquarters' own desk the way that it reaches every other."""
-
-COUNTERPART_FACTS = STEPS | {told.TicketCommented}
-"""The facts that go from one side of an engagement to the other."""
 
 
 def forward_facts(session: Session, policies: PolicyStore, facts: Sequence[Arrival], now: datetime) -> None:
@@ -162,25 +166,19 @@ def forward_facts(session: Session, policies: PolicyStore, facts: Sequence[Arriv
     for fact in concerned:
         payload: Any = fact.payload
         kind = type(payload)
-        if kind is told.TicketCommented and not engagements.provider_at_work(payload.ticket.name):
-            # Most comments are nobody else's business, and in a catch-up there are hundreds of them.
-            continue
         ruling = engagements.take(fact) if kind in STEPS else Ruling(counts=True)
-        taken_back = ruling.taken_back
-        # Whether an acceptance of its own offer came too late, a home unit says itself.
-        if isinstance(payload, told.EngagementAccepted) and not ruling.counts and not payload.engagement.peer:
-            taken_back += (TakenBack(fact.event.unit, payload.engagement.offer),)
-        if taken_back:
-            answers += _withdraw_offers(session, policies, fact, taken_back, now)
+        if kind in STEPS:
+            answers += _answers(Work(session, HEADQUARTERS, _cause_of(fact), now, policies), scene, fact, ruling)
         is_offer = isinstance(payload, told.EngagementOffered) and ruling.counts
         if is_offer and (request := request_of(session, payload.engagement.name)):
             scene.forwarding.add(request, ruling.counterparts, ruling.counterparts)
-        units = set(RULES[type(payload)](scene, payload, ruling)) - {""}
-        if type(payload) not in BACK_TO_ITS_WRITER:
+        units = set(RULES[kind](scene, fact, ruling))
+        if kind not in BACK_TO_ITS_WRITER:
             units.discard(fact.event.unit)
         if units:
-            # What concerns one side of an engagement alone goes to the other side.
-            scene.forwarding.add(_entry_of(fact), units, units if type(payload) in COUNTERPART_FACTS else ())
+            # Another one may have the engagement by now than its home could know.
+            meant = counterpart_of(fact.event.unit, payload)
+            scene.forwarding.add(_entry_of(fact), units, {meant})
     if answers:
         append(session, LOG, ROUTING_STREAM, answers)
         _add_decisions(session, scene.forwarding, answers)
@@ -200,20 +198,34 @@ def _entry_of(fact: Arrival) -> Entry:
     return Entry(UUID(event.event_id), event.resource, event.type, fact.occur_time, fact.content, sealed)
 
 
-def _withdraw_offers(
-    session: Session, policies: PolicyStore, fact: Arrival, taken_back: Iterable[TakenBack], now: datetime
-) -> list[Entry]:
+def _cause_of(fact: Arrival) -> Cause:
+    return Cause(ROUTING_ACTOR, fact.event.request_id, fact.event.trace_context)
+
+
+def _answers(work: Work, scene: Scene, fact: Arrival, ruling: Ruling) -> list[Entry]:
+    """Return what headquarters says to a step of an engagement, for the most part nothing."""
+    payload: Any = fact.payload
+    taken_back = ruling.taken_back
+    # Whether an acceptance of its own offer came too late, a home unit says itself.
+    if isinstance(payload, told.EngagementAccepted) and not ruling.counts and not payload.engagement.peer:
+        taken_back += (TakenBack(fact.event.unit, payload.engagement.offer),)
+    _withdraw_offers(work, fact, taken_back)
+    if isinstance(payload, told.EngagementRejected) and not ruling.counterparts <= scene.forwarding.units():
+        # Who has left the group since it delivered can't mend its solution.
+        row, offer = scene.engagements.standing(payload.engagement.name)
+        take_from_departed(work, row, offer, offer.provider)
+    return work.entries
+
+
+def _withdraw_offers(work: Work, fact: Arrival, taken_back: Iterable[TakenBack]) -> None:
     """Tell units that an offer is not theirs any more: an acceptance came too late, or another unit was first."""
-    event = fact.event
-    work = Work(session, HEADQUARTERS, Cause(ROUTING_ACTOR, event.request_id, event.trace_context), now, policies)
     payload: Any = fact.payload
     for unit, offer in taken_back:
         withdrawn = told.EngagementOfferWithdrawn()
         withdrawn.engagement.CopyFrom(payload.engagement)
         withdrawn.engagement.state, withdrawn.engagement.provider = WITHDRAWN, unit
         withdrawn.engagement.offer = offer
-        work.tell(event.resource, withdrawn)
-    return work.entries
+        work.tell(fact.event.resource, withdrawn)
 
 
 # What headquarters decides.

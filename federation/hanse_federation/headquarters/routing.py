@@ -42,8 +42,8 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
     if engagement.state not in SEEKING:
         return group.OfferEngagementResponse(settled=True)
     offers = offers_of(work.session, [engagement.name])[engagement.name]
-    if offers and offers[-1].state == group.OPEN:
-        return group.OfferEngagementResponse(offer=offer_to_proto(offers[-1]))
+    if (last := _last(engagement, offers)) and last.state == group.OPEN:
+        return group.OfferEngagementResponse(offer=offer_to_proto(last))
     standards = routing_standards(work.session, work.standards, engagement.home)
     if request_of(work.session, engagement.name) is None:
         # A peer of the home unit told of it first; the home unit's request starts the search anew.
@@ -76,6 +76,11 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
     work.session.flush()
     work.tell(engagement.name, offered)
     return group.OfferEngagementResponse(offer=offer_to_proto(offer))
+
+
+def _last(engagement: GroupEngagement, offers: Sequence[Offer]) -> Offer | None:
+    """Return the offer that an engagement is at: its home's own one also where headquarters' has a greater number."""
+    return next((offer for offer in offers if offer.number == engagement.offer), None)
 
 
 def _next_number(offers: list[Offer]) -> int:
@@ -164,6 +169,19 @@ def take_from_provider(
         work.tell(row.name, withdrawn, text=reason)
 
 
+def take_from_departed(work: Work, row: GroupEngagement, offer: Offer, unit: str) -> None:
+    """Take an engagement from a unit that has left the group, so that another one is looked for.
+
+    What its home gave to a peer itself is for the home to take back. It is told, does so, and headquarters hears of it.
+    """
+    if not offer.peer:
+        take_from_provider(work, row, offer, unit, stuck=False)
+        return
+    departed = told.EngagementReassigned(engagement=summary_of(row), from_unit=unit)
+    departed.engagement.peer = True
+    work.tell(row.name, departed)
+
+
 def skip_offer(work: Work, request: group.SkipOfferRequest) -> group.SkipOfferResponse:
     """End the standing offer before its time. Raises ResourceNotFound, and NothingToSkip.
 
@@ -171,7 +189,7 @@ def skip_offer(work: Work, request: group.SkipOfferRequest) -> group.SkipOfferRe
     """
     engagement = _locked(work.session, request.name)
     offers = offers_of(work.session, [engagement.name])[engagement.name]
-    last = offers[-1] if offers else None
+    last = _last(engagement, offers)
     if last is None or last.state != group.OPEN or last.final or last.peer:
         raise NothingToSkip(resource=request.name)
     _end(work, engagement, last, skipped=True)

@@ -3,16 +3,16 @@
 In one transaction headquarters takes it out of the register, so that its link is refused from then on and routing asks
 it no more; makes its certificates void; takes back what it worked on, tells the homes so and asks the next candidates;
 calls off what it had asked others for; and lists its own open tickets, which nobody works on any more: the group has to
-see to them.
+see to them. What a home gave it directly, as to a peer, that home takes back as soon as it hears of this.
 
-A delivered solution stays delivered: its home may still confirm it. What the unit has told stays at headquarters, where
-it can be read and verified.
+A delivered solution stays delivered: its home may still confirm it. If it rejects it, another provider is asked, since
+this one can't mend it. What the unit has told stays at headquarters, where it can be read and verified.
 """
 
 from sqlalchemy import any_, or_, select
 
 from hanse.work import Work
-from hanse_federation.headquarters.routing import offer_engagement, take_from_provider
+from hanse_federation.headquarters.routing import offer_engagement, take_from_departed
 from hanse_federation.membership import register as membership
 from hanse_federation.model import GroupEngagement, GroupTicket, Offer
 from hanse_federation.recovery.decisions import call_off
@@ -66,7 +66,7 @@ def _reassign(work: Work, name: str, unit: str) -> bool:
         return False
     if offer.state == group.ACCEPTED and offer.provider != unit:
         return False
-    take_from_provider(work, row, offer, unit, stuck=False)
+    take_from_departed(work, row, offer, unit)
     offer_engagement(work, group.OfferEngagementRequest(name=name))
     return True
 

@@ -8,9 +8,9 @@ beside its agent:
     desk <──relay── copy <──line── units/munich/streams/to-shanghai <──outbox── ticket log
 
 - `outbox` follows the unit's own ticket log and appends what concerns a peer to the stream to that peer: the steps of
-  engagements that the home unit has offered to it, with the request before the offer, and comments on tickets that the
-  peer works on. As in headquarters' streams, an event keeps its bytes, its id and its writer, and its sealed fields go
-  along as far as the policy grants them to the other side.
+  engagements that the home unit has offered to it, with the request before the offer, and, on tickets that the peer
+  works on, comments and what runs out of its own agreement. As in headquarters' streams, an event keeps its bytes, its
+  id and its writer, and its sealed fields go along as far as the policy grants them to the other side.
 - `line` brings the stream to the peer: it asks where the peer's copy ends, and goes on from there. One line for each
   peer and direction, always open, so that the unit knows whom it can reach.
 - `server` takes what peers bring, each under the identity in its certificate, checks it as headquarters' link does,

@@ -15,7 +15,7 @@ from hanse.log.append import Entry, append
 from hanse.log.events import payload_of
 from hanse.log.follow import StoredRecord, last_position, read_after, read_cursor, save_cursor
 from hanse.log.tables import LogTables
-from hanse.names import home_of, stream_name, stream_to
+from hanse.names import stream_name, stream_to
 from hanse.policy.standards import Standards
 from hanse.policy.store import PolicyStore
 from hanse.runtime import Runtime
@@ -23,7 +23,7 @@ from hanse.times import instant
 from hanse_federation.link.copying import pack_sealed
 from hanse_federation.link.problems import in_words
 from hanse_federation.model import LOG, SCHEMA
-from hanse_federation.sharing import passed_on
+from hanse_federation.sharing import counterpart_of, passed_on
 from hanse_protos.log.v1.log_pb2 import SealedFields
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1.ticket_pb2 import EngagementSummary
@@ -85,14 +85,15 @@ class Outbox:
 
 
 def concerned_peer(unit: str, payload: Any) -> str:
-    """Return the unit that a fact of `unit` concerns directly, or an empty string."""
-    if isinstance(payload, told.TicketCommented):
-        holder = payload.ticket.holder
-        return holder if home_of(payload.ticket.name) == unit != holder else ""
+    """Return the unit that a fact of `unit` concerns directly, or an empty string.
+
+    What concerns whom is decided as at headquarters; but of engagements only those go directly that the home unit has
+    offered to a peer itself.
+    """
     engagement = getattr(payload, "engagement", None)
-    if not isinstance(engagement, EngagementSummary) or not engagement.peer:
+    if isinstance(engagement, EngagementSummary) and not engagement.peer:
         return ""
-    return engagement.provider if engagement.home == unit else engagement.home
+    return counterpart_of(unit, payload)
 
 
 def _requests_of(session: Session, standards: Standards, offered: StoredRecord) -> Iterator[Entry]:

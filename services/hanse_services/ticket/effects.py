@@ -21,6 +21,7 @@ from hanse_services.ticket.erasing import ticket_erased
 from hanse_services.ticket.hierarchy import escalation_seen
 from hanse_services.ticket.holding import hand_over
 from hanse_services.ticket.loading import find_engagement, mirror_of, own_ticket
+from hanse_services.ticket.messages import engagement_summary_of
 from hanse_services.ticket.model import ENGAGEMENT_TRANSITIONS, Engagement
 from hanse_services.ticket.peers import withdraw_from_peer
 
@@ -108,11 +109,16 @@ def _is_by_its_maker(work: Work, fact: Fact) -> bool:
 
 
 def _is_next_offer(work: Work, summary: pb.EngagementSummary) -> bool:
-    """Whether an offer is newer than the last one, on an engagement that the home unit has not called off."""
+    """Whether an offer is newer than the last one, on an engagement that the home unit has not called off.
+
+    While its own offer to a peer stands, that one counts, and headquarters takes this one back.
+    """
     engagement = find_engagement(work, summary.name)
     if engagement is None or summary.offer <= engagement.offer:
         return False
-    return engagement.state != pb.WITHDRAWN or home_of(summary.name) != work.unit
+    if home_of(summary.name) != work.unit:
+        return True
+    return engagement.state != pb.WITHDRAWN and not (engagement.peer and engagement.state == pb.OFFERED)
 
 
 def offer_expired(work: Work, fact: Fact) -> None:
@@ -127,13 +133,38 @@ def offer_withdrawn(work: Work, fact: Fact) -> None:
 
 
 def engagement_reassigned(work: Work, fact: Fact) -> None:
-    """Headquarters took it from its provider: the ticket and its clocks come back until another one has accepted."""
+    """Headquarters took it from its provider: the ticket and its clocks come back until another one has accepted.
+
+    What this unit has told its provider meanwhile, that it sends the solution back, is void at headquarters too.
+    """
     summary = _summary(fact)
     if home_of(summary.name) != work.unit or fact.event.unit != HEADQUARTERS:
         return
-    if engagement := _from_its_maker(work, fact, "ReleaseProvider"):
+    if summary.peer:
+        _take_from_peer(work, fact)
+    elif engagement := _from_its_maker(work, fact, "ReleaseProvider"):
         engagement.release()
         _hand_over(work, engagement, work.unit, fact)
+
+
+def _take_from_peer(work: Work, fact: Fact) -> None:
+    """End this unit's own offer to a peer that has left the group, and tell it: headquarters looks for another one.
+
+    What the peer has delivered stays, to be confirmed. If it is rejected, headquarters says once more who is gone.
+    """
+    summary = _summary(fact)
+    engagement = find_engagement(work, summary.name)
+    if engagement is None or engagement.offer != summary.offer:
+        return
+    if engagement.state == pb.OFFERED:
+        _step(work, engagement.name, "ExpireOffer")
+        work.tell(engagement.name, told.EngagementOfferExpired(engagement=engagement_summary_of(engagement)))
+    elif engagement.state == pb.ACCEPTED:
+        _step(work, engagement.name, "ReassignEngagement")
+        asked = told.EngagementReassignmentRequested(engagement=engagement_summary_of(engagement))
+        work.tell(engagement.name, asked)
+        _hand_over(work, engagement, work.unit, fact)
+        engagement.release()
 
 
 def _from_its_maker(work: Work, fact: Fact, verb: str) -> Engagement | None:

@@ -56,7 +56,7 @@ ENGAGEMENT_TRANSITIONS: dict[str, dict[pb.EngagementState.ValueType, pb.Engageme
     "RecallEngagement": dict.fromkeys((pb.ACCEPTED, pb.DELIVERED), pb.WITHDRAWN),
     "ReassignEngagement": dict.fromkeys((pb.ACCEPTED, pb.DELIVERED), pb.REQUESTED),
     # The provider has left the group, or headquarters takes it from it: it looks for another one.
-    "ReleaseProvider": dict.fromkeys((pb.OFFERED, pb.ACCEPTED, pb.DECLINED, pb.EXPIRED), pb.REQUESTED),
+    "ReleaseProvider": dict.fromkeys((pb.OFFERED, pb.ACCEPTED, pb.DELIVERED, pb.DECLINED, pb.EXPIRED), pb.REQUESTED),
     # What the provider learns of a withdrawal, or of an acceptance that came too late; it may have delivered meanwhile.
     "WithdrawOffer": dict.fromkeys(
         (pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED, pb.ACCEPTED, pb.DELIVERED), pb.WITHDRAWN

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from hanse.errors import HanseError
 from hanse.log.append import Entry, append
 from hanse.log.events import payload_of
-from hanse.log.follow import START, StoredRecord, read_after
+from hanse.log.follow import START, Position, StoredRecord, last_position, read_after
 from hanse.migrations import service_migrations
 from hanse.names import HEADQUARTERS, downstream_name, stream_name
 from hanse.policy import load_yaml
@@ -66,14 +66,15 @@ class World:
     chance: Random
     hq: Runtime
     desks: dict[str, Runtime]
+    policy: Policy = field(default_factory=lambda: POLICY)
     ticket: str = ""
     now: Any = OCCUR_TIME
     gone: set[str] = field(default_factory=set)
-    received: dict[str, int] = field(default_factory=dict)
+    received: dict[str, Position] = field(default_factory=dict)
 
     async def start(self) -> None:
         for runtime, schema in [(self.hq, FEDERATION), *((desk, SCHEMA) for desk in self.desks.values())]:
-            await runtime.database.write(PolicyStore(schema).enact, POLICY)
+            await runtime.database.write(PolicyStore(schema).enact, self.policy)
         for unit in (HOME, *OTHERS[:-1]):
             await self.decide(admit_unit, members.AdmitUnitRequest(unit=unit))
         asked = pb.Ticket(title="Dark", category="display", priority=pb.P2)
@@ -110,12 +111,12 @@ class World:
     async def carry_up(self, unit: str, count: int = 1) -> int:
         """Let the next facts of a unit reach headquarters; return how many there were."""
         stream = stream_name(unit, "ticket")
-        records = await self.desks[unit].database.read(read_after, SCHEMA.log, stream, START, EVERYTHING)
-        done = self.received.get(stream, 0)
-        for record in records[done : done + count]:
+        received = self.received.get(stream, START)
+        records = await self.desks[unit].database.read(read_after, SCHEMA.log, stream, received, count)
+        for record in records:
             await self.hq.database.write(self._absorb, record)
-            self.received[stream] = self.received.get(stream, 0) + 1
-        return min(count, len(records) - done)
+            self.received[stream] = last_position([record])
+        return len(records)
 
     def _absorb(self, session: Session, record: StoredRecord) -> None:
         event = record.decoded()
@@ -131,12 +132,12 @@ class World:
     async def carry_down(self, unit: str, count: int = 1) -> int:
         """Let the next facts of headquarters reach a unit; return how many there were."""
         stream = downstream_name(unit)
-        records = await self.hq.database.read(read_after, LOG, stream, START, EVERYTHING)
-        done = self.received.get(stream, 0)
-        for record in records[done : done + count]:
+        received = self.received.get(stream, START)
+        records = await self.hq.database.read(read_after, LOG, stream, received, count)
+        for record in records:
             await self.desks[unit].database.write(self._react, unit, record)
-            self.received[stream] = self.received.get(stream, 0) + 1
-        return min(count, len(records) - done)
+            self.received[stream] = last_position([record])
+        return len(records)
 
     def _react(self, session: Session, unit: str, record: StoredRecord) -> None:
         sealed = SealedFields.FromString(record.sealed).fields if record.sealed else ()
@@ -239,12 +240,17 @@ async def check(world: World) -> None:
         assert (ticket.holder, active) == (HOME, [])
 
 
-@pytest.mark.parametrize("seed", range(4))
-async def test_a_ticket_always_has_a_holder_and_one_provider_at_most(make_runtime: MakeRuntime, seed: int) -> None:
+def world_of(make_runtime: MakeRuntime, seed: int, policy: Policy = POLICY) -> World:
+    """Return headquarters and three other desks, with databases of their own."""
     schemas = [(FEDERATION, MIGRATIONS), service_migrations("hanse_services.ticket")]
     hq = make_runtime(HEADQUARTERS, *schemas)
     desks = {unit: make_runtime(unit, *schemas) for unit in (HOME, *OTHERS[:-1])}
-    world = World(Random(seed), hq, {**desks, HEADQUARTERS: hq})  # noqa: S311 - The seed names the test.
+    return World(Random(seed), hq, {**desks, HEADQUARTERS: hq}, policy)  # noqa: S311 - The seed names the test.
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_ticket_always_has_a_holder_and_one_provider_at_most(make_runtime: MakeRuntime, seed: int) -> None:
+    world = world_of(make_runtime, seed)
     await world.start()
     for number in range(STEPS):
         try:

@@ -279,7 +279,7 @@ async def test_a_provider_is_told_of_its_own_agreement_and_of_no_other_clock(
     await answer(munich, told.EngagementAccepted, 1, ticket.ACCEPTED)
     held = summary(TICKET, holder="units/munich")
     for kind in (ticket.Clock.RESOLUTION, ticket.Clock.ENGAGEMENT_WORK):
-        await shanghai.tell((TICKET, told.SlaWarned(ticket=held, kind=kind, percent=75)))
+        await shanghai.tell((TICKET, told.SlaWarned(ticket=held, kind=kind, percent=75, party="units/munich")))
     await shanghai.tell((TICKET, told.SlaBreached(ticket=held, kind=ticket.Clock.TIER_WORK)))
     await shanghai.caught_up()
     await munich.caught_up()

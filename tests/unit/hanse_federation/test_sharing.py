@@ -7,9 +7,11 @@ import pytest
 from hanse.log.events import Origin, new_event
 from hanse.log.sealing import seal
 from hanse.policy import Standards, load_yaml
-from hanse_federation.sharing import granted, passed_on
+from hanse_federation.peers.outbox import concerned_peer
+from hanse_federation.sharing import counterpart_of, granted, passed_on
 from hanse_protos.knowledge.v1 import knowledge_pb2 as knowledge
 from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1.ticket_pb2 import Clock, EngagementSummary
 from tests.support import OCCUR_TIME, POLICY_YAML
 
 RULES = """
@@ -87,3 +89,35 @@ def test_an_article_leaves_by_its_own_scope(standards: Standards, scope: str, fi
     published = knowledge.ArticlePublished()
     published.article.scope = knowledge.ArticleScope.Value(scope)
     assert leaving(standards, "units/shanghai/articles/a1", published) == fields
+
+
+SHANGHAI, MUNICH = "units/shanghai", "units/munich"
+ENGAGEMENT = EngagementSummary(name=f"{TICKET}/engagements/e1", home=SHANGHAI, provider=MUNICH, offer=1)
+
+
+def clock(payload_type: Any, kind: Clock.Kind.ValueType) -> Any:
+    """Return what is told of a clock, of which Munich is the party."""
+    return payload_type(ticket={"name": TICKET, "holder": MUNICH}, kind=kind, party=MUNICH)
+
+
+@pytest.mark.parametrize(
+    ("writer", "payload", "unit"),
+    [
+        (SHANGHAI, on_ticket(told.TicketCommented, MUNICH), MUNICH),
+        (SHANGHAI, on_ticket(told.TicketCommented, SHANGHAI), ""),
+        ("units/vienna", on_ticket(told.TicketCommented, MUNICH), ""),
+        (SHANGHAI, clock(told.SlaWarned, Clock.ENGAGEMENT_WORK), MUNICH),
+        (SHANGHAI, clock(told.SlaBreached, Clock.RESOLUTION), ""),
+        ("units/vienna", clock(told.SlaBreached, Clock.ENGAGEMENT_WORK), ""),
+        (SHANGHAI, on_ticket(told.TicketPaused, MUNICH), ""),
+        (SHANGHAI, told.EngagementRejected(engagement=ENGAGEMENT), MUNICH),
+        (MUNICH, told.EngagementDelivered(engagement=ENGAGEMENT), SHANGHAI),
+    ],
+)
+def test_a_fact_is_for_the_unit_that_its_writer_means(writer: str, payload: Any, unit: str) -> None:
+    assert counterpart_of(writer, payload) == unit
+    if hasattr(payload, "engagement"):
+        # Of engagements only those go directly that the home unit has offered to a peer itself.
+        assert concerned_peer(writer, payload) == ""
+        payload.engagement.peer = True
+    assert concerned_peer(writer, payload) == unit

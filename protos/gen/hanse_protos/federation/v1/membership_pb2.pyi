@@ -273,7 +273,7 @@ class RetireUnitResponse(_message.Message):
 
     @_builtins.property
     def reassigned_engagements(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The engagements that it worked on, or was asked for: they are offered to others."""
+        """The engagements that it worked on, or was asked for: they are offered to others, as soon as a home unit that gave it one itself, as to a peer, has taken that back."""
 
     @_builtins.property
     def withdrawn_engagements(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

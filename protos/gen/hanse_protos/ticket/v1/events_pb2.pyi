@@ -1392,7 +1392,7 @@ Global___EngagementOfferWithdrawn: _TypeAlias = EngagementOfferWithdrawn  # noqa
 
 @_typing.final
 class EngagementReassigned(_message.Message):
-    """Headquarters took an engagement from a provider that left the group, or with which it was stuck; it looks for another one. Sealed: text."""
+    """Headquarters took an engagement from a provider that left the group, or with which it was stuck; it looks for another one. On an offer that the home unit made itself, to a peer, it tells that the peer has left, and the home unit takes it back. Sealed: text."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
