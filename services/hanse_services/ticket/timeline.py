@@ -2,9 +2,12 @@
 
 Nothing is stored for it. The steps of this unit are in its log, those of other units in its inbox; both are found by
 the ticket's name, which every resource inside the ticket begins with.
+
+Of what others told it shows what they may tell (`hanse.authority`): the home unit and headquarters, and of a step of an
+engagement a unit that was asked for one on this ticket. What a stranger says of it is not shown, and neither are words.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,10 +15,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import Text, cast, literal, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
+from hanse.authority import may_tell
 from hanse.enums import name_of
 from hanse.log.events import payload_of, short_type
 from hanse.log.sealing import texts_of
-from hanse.names import short_unit
+from hanse.names import HEADQUARTERS, home_of, short_unit
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
@@ -38,7 +42,7 @@ def list_timeline_entries(session: Session, request: rpc.ListTimelineEntriesRequ
     if after := decode_token(request.page_token, [datetime, int, str]):
         query = query.where(tuple_(*place) > tuple_(*after))
     rows = session.execute(query).all()
-    response = rpc.ListTimelineEntriesResponse(entries=(entry_of(row.event, row.sealed) for row in rows[:size]))
+    response = rpc.ListTimelineEntriesResponse(entries=_entries(session, request.parent, rows[:size]))
     if len(rows) > size:
         last = rows[size - 1]
         response.next_page_token = encode_token(last.occur_time, last.sequence, last.event_id)
@@ -49,7 +53,34 @@ def all_entries(session: Session, ticket: str) -> list[pb.TimelineEntry]:
     """Return every step of a ticket, in order of time."""
     steps = _steps(ticket)
     query = select(steps).order_by(steps.c.occur_time, steps.c.sequence, steps.c.event_id)
-    return [entry_of(row.event, row.sealed) for row in session.execute(query)]
+    return list(_entries(session, ticket, session.execute(query).all()))
+
+
+def _entries(session: Session, ticket: str, rows: Sequence[Any]) -> Iterator[pb.TimelineEntry]:
+    """Yield rows as steps of the timeline, but for what is not for its writer to tell."""
+    speakers = _speakers(session, ticket) if any(row.heard for row in rows) else frozenset()
+    for row in rows:
+        if not row.heard or _may_be_shown(Event.FromString(row.event), speakers):
+            yield entry_of(row.event, row.sealed)
+
+
+def _may_be_shown(event: Event, speakers: frozenset[str]) -> bool:
+    """Whether an event of another unit is a step of the ticket: also a newer version's, by who has a say in it."""
+    payload = payload_of(event)
+    return event.unit in speakers and (payload is None or may_tell(event, payload))
+
+
+def _speakers(session: Session, ticket: str) -> frozenset[str]:
+    """Return the units that have a say in a ticket: its home, headquarters, and who was ever asked to work on it."""
+    steps = _steps(ticket)
+    offers = select(steps.c.event).where(steps.c.type == told.EngagementOffered.DESCRIPTOR.full_name)
+    speakers = {home_of(ticket), HEADQUARTERS}
+    for event_bytes in session.scalars(offers):
+        event = Event.FromString(event_bytes)
+        offered: Any = payload_of(event)
+        if may_tell(event, offered):
+            speakers |= {offered.engagement.provider, *offered.units}
+    return frozenset(speakers)
 
 
 def _steps(ticket: str) -> Any:
@@ -58,12 +89,12 @@ def _steps(ticket: str) -> Any:
     selects = [
         select(
             columns.occur_time, sequence.label("sequence"), cast(columns.event_id, Text).label("event_id"),
-            columns.event, columns.sealed,
+            columns.type, columns.event, columns.sealed, literal(heard).label("heard"),
         ).where(
             (columns.resource == ticket)
             | ((columns.resource >= f"{ticket}/") & (columns.resource < f"{ticket}{AFTER_ANY_NAME}"))
         )
-        for columns, sequence in ((record, record.sequence), (inbox, literal(0)))
+        for columns, sequence, heard in ((record, record.sequence, False), (inbox, literal(0), True))
     ]  # fmt: skip
     return union_all(*selects).subquery()
 

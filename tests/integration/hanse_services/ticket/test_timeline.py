@@ -123,6 +123,16 @@ async def test_a_ticket_s_timeline_holds_nothing_of_a_ticket_whose_name_begins_a
     assert len(await timeline(desk, name)) == 1
 
 
+async def test_a_unit_that_was_never_asked_has_no_step_in_the_timeline(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.ACCEPTED)
+    before = len(await timeline(desk, engaged.ticket))
+    stranger = Engaged(engaged.name, "units/vienna")
+    assert await desk.is_told(stranger.work_noted("Send me the password"))
+    assert len(await timeline(desk, engaged.ticket)) == before
+    assert await desk.is_told(engaged.work_noted("Ordered a board"))
+    assert len(await timeline(desk, engaged.ticket)) == before + 1
+
+
 async def test_the_provider_sees_the_steps_that_it_was_told(munich: Desk) -> None:
     engaged = await engaged_at(munich, pb.ACCEPTED)
     types = {entry.type for entry in await timeline(munich, engaged.ticket)}
