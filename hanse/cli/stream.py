@@ -9,6 +9,7 @@ import typer
 
 from hanse.cli import output
 from hanse.cli.connection import At, command
+from hanse.errors import FactSetApart
 from hanse.log.events import short_type
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.federation.v1 import recovery_pb2 as pb
@@ -25,7 +26,8 @@ DECISION_TIMEOUT_SECONDS = 600.0
 def list_streams(at: At) -> None:
     """List the streams in quarantine at a unit: where, since when, and up to where both ends agree."""
     reply = at.ask(lambda desk: desk.link.ListAlarms(group_pb2.ListAlarmsRequest()))
-    alarms = [alarm for alarm in reply.alarms if "/streams/" in alarm.subject]
+    # A stream of which facts were set apart goes on: that is for `hanse dead-letters`.
+    alarms = [each for each in reply.alarms if "/streams/" in each.subject and each.reason != FactSetApart.reason]
     if at.as_json:
         output.print_json(group_pb2.ListAlarmsResponse(alarms=alarms))
         return

@@ -134,9 +134,10 @@ def _revise(work: Work, stream: str, after: Head) -> list[str]:
     lost: list[str] = []
     place = (after.epoch, after.sequence)
     while orphans := _read(work.session, Orphan.__table__, stream, place):
-        facts = _opened(orphans)
-        forget(work.session, that_took_effect(work.session, facts))
-        forget_set_apart(work.session, facts)
+        arrived = _opened(orphans)
+        facts = _facts(work.session, arrived)
+        forget(work.session, facts)
+        forget_set_apart(work.session, arrived)
         _project_again(work.session, stream, {record.resource for record in orphans})
         lost += [fact.event.resource for fact in facts if isinstance(fact.payload, told.EngagementRequested)]
         place = (orphans[-1].epoch, orphans[-1].sequence)
@@ -146,14 +147,18 @@ def _revise(work: Work, stream: str, after: Head) -> list[str]:
 def _project_again(session: Session, stream: str, resources: Iterable[str]) -> None:
     place = (0, 0)
     while records := _read(session, LOG.record, stream, place, list(resources)):
-        project(session, that_took_effect(session, _opened(records)))
+        project(session, _facts(session, _opened(records)))
         place = (records[-1].epoch, records[-1].sequence)
 
 
 def _opened(records: Sequence[StoredRecord]) -> list[Arrival]:
-    """Return the facts among records: only what their writer may tell has ever come into a view."""
     arrivals = [open_stored(record, INTERESTS) for record in records]
-    return told_by_the_right(arrival for arrival in arrivals if arrival is not None).facts
+    return [arrival for arrival in arrivals if arrival is not None]
+
+
+def _facts(session: Session, arrived: Sequence[Arrival]) -> list[Arrival]:
+    """Return what has come into a view: what its writer may tell, and was not set apart."""
+    return told_by_the_right(that_took_effect(session, arrived)).facts
 
 
 def _read(

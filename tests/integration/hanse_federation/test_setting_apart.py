@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from hanse_federation.headquarters.views import get_traffic_report, list_group_t
 from hanse_federation.link.showing import list_alarms, list_links
 from hanse_federation.model import SCHEMA
 from hanse_federation.recovery.decisions import release_stream
+from hanse_federation.recovery.quarantine import read_quarantines
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.federation.v1 import recovery_pb2
 from hanse_protos.knowledge.v1.knowledge_pb2 import ArticleDrafted
@@ -29,7 +31,8 @@ from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
 from tests.integration.hanse_federation.group import Group, Unit, eventually, summary
 from tests.integration.hanse_federation.test_metrics import measure
-from tests.integration.hanse_federation.test_recovery import compared, decide
+from tests.integration.hanse_federation.test_quarantine import alarmed, lose_tail
+from tests.integration.hanse_federation.test_recovery import accept_epoch, compared, decide, proposed, start_epoch
 from tests.support import OCCUR_TIME
 
 STREAM = "units/munich/streams/ticket"
@@ -197,3 +200,25 @@ async def test_a_record_that_can_not_be_stored_stops_its_own_stream_until_this_e
     await decide(group.hq, release_stream, request, recovery_pb2.ReleaseStreamResponse)
     await munich.caught_up()
     assert await shown(group) == {T1, long}
+
+
+async def test_what_a_unit_has_lost_is_set_apart_no_more(group: Group, munich: Unit) -> None:
+    await munich.tell(opened(T2))
+    await munich.append([unopenable(T1)])
+    await munich.caught_up()
+    await munich.stop()
+    await lose_tail(munich, 1)
+    munich.start()
+    await alarmed(munich, STREAM)
+    await eventually(partial(can_begin_anew, munich))
+    await start_epoch(munich.runtime, STREAM)
+    await proposed(group.hq, STREAM)
+    await accept_epoch(group.hq, STREAM)
+    assert await kept(group) == []
+    assert await shown(group) == {T2}
+
+
+async def can_begin_anew(munich: Unit) -> bool:
+    """Return whether the unit knows up to where both ends agree about its stream."""
+    [row] = await munich.runtime.database.read(read_quarantines, [STREAM])
+    return row.common_sequence is not None
