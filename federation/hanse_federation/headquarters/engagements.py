@@ -192,12 +192,13 @@ class Engagements:
         if known := self._rows.get(summary.name):
             self._begin_again(known, summary, fact)
             return
+        state, provider = _at_its_beginning(fact)
         row = GroupEngagement(
             name=summary.name,
             ticket=ticket_of(summary.name),
             home=home_of(summary.name),
-            state=summary.state,
-            provider=summary.provider,
+            state=state,
+            provider=provider,
             offer=0,
             request_time=instant(summary.request_time),
             update_time=fact.occur_time,
@@ -215,8 +216,8 @@ class Engagements:
             return
         row.request_time, row.summary = instant(summary.request_time), summary.SerializeToString()
         if row.state == ticket.WITHDRAWN:
-            row.provider = summary.provider
-            self._move(row, summary.state, summary, fact)
+            state, row.provider = _at_its_beginning(fact)
+            self._move(row, state, summary, fact)
 
     def _take_from_provider(self, step: ProviderStep, summary: ticket.EngagementSummary, fact: Arrival) -> Ruling:
         row, offer = self._rows.get(summary.name), self._offers.get((summary.name, summary.offer))
@@ -324,6 +325,14 @@ class Engagements:
         if fact.event.unit == row.home:
             # What an engagement is about, and since when, its home says; in a provider's copy of it may be anything.
             row.summary = summary.SerializeToString()
+
+
+def _at_its_beginning(fact: Arrival) -> tuple[int, str]:
+    """Return the state and the provider that an engagement begins with: nobody has it, unless it was imported."""
+    payload: Any = fact.payload
+    if isinstance(payload, told.EngagementImported):
+        return payload.engagement.state, payload.engagement.provider
+    return ticket.REQUESTED, ""
 
 
 def release(row: GroupEngagement, offer: Offer) -> None:

@@ -103,9 +103,13 @@ def _known(session: Session, engagement: GroupEngagement, offers: Sequence[Offer
 
 
 def _loads(session: Session) -> dict[str, int]:
-    """Return how many engagements each unit works on or has been asked for."""
+    """Return how many engagements each unit works on or has been asked for.
+
+    Not those that were imported: who has them only their home says, and nobody was asked.
+    """
     busy = (ticket.OFFERED, ticket.ACCEPTED)
     query = select(GroupEngagement.provider, func.count()).where(GroupEngagement.state.in_(busy))
+    query = query.where(GroupEngagement.offer > 0)
     # A result has keys(), so that dict() would take it for a mapping; its list of rows has not.
     return dict(session.execute(query.group_by(GroupEngagement.provider)).all())
 

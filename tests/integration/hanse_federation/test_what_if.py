@@ -78,8 +78,9 @@ async def test_routing_is_judged_by_what_other_units_say_of_themselves_and_by_wh
     await munich.open_tickets(1)
     await munich.caught_up()
     for unit, capacity in ((shanghai, 5), (munich, 6)):
-        override = PolicyOverride(unit=unit.name, version=1, document=OverrideDocument(capacity=capacity))
-        await unit.tell((f"{unit.name}/policyOverrides/1", PolicyTuned(override=override)), service="policy")
+        name, document = f"{unit.name}/policyOverrides/1", OverrideDocument(capacity=capacity)
+        override = PolicyOverride(name=name, unit=unit.name, version=1, document=document)
+        await unit.tell((name, PolicyTuned(override=override)), service="policy")
         await unit.caught_up()
     await group.execute(retire_unit, RetireUnitRequest(unit=shanghai.name, reason="sold"), RetireUnitResponse)
     regimes: list[Regime] = []
