@@ -145,12 +145,7 @@ def _newest_version(session: Session, before_the_first: int) -> int:
 
 
 def policy_published(work: Work, fact: Fact) -> None:
-    """Put a version in force that headquarters published, and acknowledge it, once.
-
-    Raises HeadquartersOnly where another unit claims to have published it.
-    """
-    if fact.event.unit != HEADQUARTERS:
-        raise HeadquartersOnly(unit=fact.event.unit)
+    """Put a version in force that headquarters published, and acknowledge it, once."""
     _enact(work, cast(PolicyPublished, fact.payload).policy)
 
 

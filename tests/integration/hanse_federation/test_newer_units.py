@@ -42,7 +42,7 @@ async def test_headquarters_shows_values_of_a_newer_unit_as_they_are(group: Grou
 async def test_an_engagement_in_a_state_of_a_newer_unit_is_kept_as_it_is(group: Group, munich: Unit) -> None:
     name = f"{TICKET}/engagements/e1"
     asked = engagement_summary(name, state=NEWER)
-    await munich.tell((name, told.EngagementRequested(engagement=asked)))
+    await munich.tell((name, told.EngagementImported(engagement=asked)))
     await munich.caught_up()
     async with group.hq.database.engine.connect() as connection:
         assert await connection.scalar(select(GroupEngagement.state)) == NEWER
