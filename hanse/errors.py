@@ -218,6 +218,14 @@ class RoleMissing(PermissionDenied):
     hint = "Ask the unit's operations desk for one of the roles that are named."
 
 
+class PolicyVersionReserved(PermissionDenied):
+    """Raise with `policy`."""
+
+    reason = "POLICY_VERSION_RESERVED"
+    message = "A desk's lead puts tickets under the version in force, or under the one that they were opened under."
+    hint = "Leave the version out, or name one of these; any other takes the role that sets the standards, STANDARDS."
+
+
 class FrameForeign(PermissionDenied):
     reason = "FRAME_FOREIGN"
     message = "The frame speaks for another unit than the certificate does."
@@ -394,6 +402,14 @@ class PolicyMissing(FailedPrecondition):
     reason = "POLICY_MISSING"
     message = "No policy is in force for this."
     hint = "Have headquarters publish the policy; the unit picks it up by itself."
+
+
+class PolicyNotYetInForce(FailedPrecondition):
+    """Raise with `policy` and `effective_time`."""
+
+    reason = "POLICY_NOT_YET_IN_FORCE"
+    message = "The version's time has not come: nothing is judged by it yet."
+    hint = "Wait until it is in force; `hanse ticket explain --policy` shows what it would make of a ticket."
 
 
 class PolicyOverrideInvalid(InvalidArgument):

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
 import structlog
@@ -41,6 +41,9 @@ from hanse.policy.standards import Standards
 from hanse.policy.store import PolicyStore
 from hanse.schema import ServiceSchema
 from hanse.session import insert_plain, insert_rows
+
+if TYPE_CHECKING:
+    from hanse.identity import Role
 
 MAX_GROUP_COMMANDS = 64
 """How many commands share a transaction at most: more would not be faster, and would make an error dearer."""
@@ -66,6 +69,8 @@ class Cause:
     actor: str
     request_id: str = ""
     trace_context: str = ""
+    roles: frozenset[Role] = frozenset()
+    """What a caller may do, for what depends on more than the rpc; none for what the unit does by itself."""
 
 
 @dataclass(slots=True)

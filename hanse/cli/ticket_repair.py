@@ -145,7 +145,8 @@ def _repair_open(at: At, policy: int, *, dry_run: bool) -> None:
             page = at.ask(lambda desk: desk.repairs.RepairOpenClocks(request, timeout=REPAIR_TIMEOUT_SECONDS))
             _add(found, page)
             bars.update(bar, completed=found.ticket_count, total=found.total_count)
-            # Should another version come into force meanwhile, all get the one that the first got.
+            # Should another version come into force meanwhile, all get the one that the first got. A lead, who may
+            # choose none but the one in force, is told so, and begins again.
             request.policy_version, request.page_token = page.policy_version, page.next_page_token
             if not page.next_page_token:
                 break

@@ -159,6 +159,8 @@ class TicketHistory:
     """The version that governs the ticket: the one that it was opened under, or that its clocks were put under since; 0
     where none did."""
     imported: bool = False
+    opened_under: int = field(init=False)
+    """The version that was in force when the ticket was opened; 0 for an imported one, which was opened under none."""
     noted: list[Change] = field(default_factory=list)
     """What happened after the opening, in the order in which it was told."""
     moved: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
@@ -167,6 +169,9 @@ class TicketHistory:
     """The events of steps that did not happen."""
     repairs: list[Repair] = field(default_factory=list)
     """When its clocks were repaired, in order."""
+
+    def __post_init__(self) -> None:
+        self.opened_under = 0 if self.imported else self.policy_version
 
     @property
     def open_time(self) -> datetime:

@@ -121,6 +121,13 @@ class PolicyStore:
             query = query.where(version < before)
         return [PolicyOverride.FromString(content) for content in session.scalars(query)]
 
+    def time_to_come(self, session: Session, version: int) -> datetime | None:
+        """Return from when on a version will be in force; None where its time has come, or it is not here."""
+        columns = self._table.c
+        query = select(columns.effective_time).where(columns.version == version, ~_has_come(self._table))
+        effective_time: datetime | None = session.scalar(query)
+        return effective_time
+
     def enact(self, session: Session, policy: Policy) -> bool:
         """Keep a version, which is in force from its time on, and return whether that is new."""
         statement = upsert(self._table).values(
@@ -148,9 +155,11 @@ def _effective_time(policy: Policy) -> datetime | ColumnElement[datetime]:
 
 
 def _version_in_force(table: Table) -> Select[tuple[int]]:
-    columns = table.c
-    has_come = (columns.effective_time <= func.now()) | (columns.effective_time <= columns.enact_time)
-    return select(func.max(columns.version)).where(has_come)
+    return select(func.max(table.c.version)).where(_has_come(table))
+
+
+def _has_come(table: Table) -> ColumnElement[bool]:
+    return (table.c.effective_time <= func.now()) | (table.c.effective_time <= table.c.enact_time)
 
 
 @lru_cache

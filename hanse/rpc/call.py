@@ -27,8 +27,10 @@ def current_caller() -> Caller:
 
 def cause_of(request: Message) -> Cause:
     """Return on whose account a command is done: the caller, the request's id, the trace."""
+    caller = current_caller()
     return Cause(
-        actor=current_caller().actor,
+        actor=caller.actor,
         request_id=getattr(request, "request_id", ""),
         trace_context=current_traceparent(),
+        roles=caller.roles,
     )

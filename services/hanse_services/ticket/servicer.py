@@ -3,7 +3,7 @@
 from typing import Any
 
 from hanse.names import stream_name
-from hanse.rpc.call import cause_of
+from hanse.rpc.call import cause_of, current_caller
 from hanse.rpc.server import Served
 from hanse.runtime import Runtime
 from hanse.work import Command, CommandExecutor
@@ -294,7 +294,7 @@ class RepairServicer(repair_pb2_grpc.RepairServiceServicer):
     ) -> repair_pb2.RepairTicketsResponse:
         if request.validate_only:
             here = (self._unit, self._executor.policies, self._executor.clock())
-            return await self._database.read(repair.preview_repairs, *here, request)
+            return await self._database.read(repair.preview_repairs, *here, request, roles=current_caller().roles)
         cause = cause_of(request)
         return await self._executor.execute(repair.repair_tickets, request, cause, repair_pb2.RepairTicketsResponse)
 
@@ -303,7 +303,8 @@ class RepairServicer(repair_pb2_grpc.RepairServiceServicer):
     ) -> repair_pb2.RepairOpenClocksResponse:
         if request.validate_only:
             here = (self._unit, self._executor.policies, self._executor.clock())
-            return await self._database.read(bulk_repair.preview_open_clocks, *here, request)
+            roles = current_caller().roles
+            return await self._database.read(bulk_repair.preview_open_clocks, *here, request, roles=roles)
         cause, answer = cause_of(request), repair_pb2.RepairOpenClocksResponse
         return await self._executor.execute(bulk_repair.repair_open_clocks, request, cause, answer)
 

@@ -14,7 +14,8 @@ its promise, its deadlines and which of its steps are done, and no time used: th
 - `replaying`: the same clocks computed from the ticket's history. `repair` puts that in place of the rows, `explaining`
   says it line by line; `judging` plays a policy's own steps too, for what another one would have made of it.
 - `recomputing`: the same from the rows alone, where another policy differs in lengths only. `bulk_repair` puts all
-  tickets with open clocks under a policy that way, many in one statement of `bulk_rows`.
+  tickets with open clocks under a policy that way, many in one statement of `bulk_rows`. `choosing`: who may choose
+  which version for that.
 
 The arithmetic is in `hanse.policy`; waiting is Temporal's, which holds no deadline: what is lost there is built again
 from these rows. A step that comes late is done late, once; a change that makes a deadline earlier wakes who waits.

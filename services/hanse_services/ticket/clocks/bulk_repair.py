@@ -8,7 +8,7 @@ A page is one command, and so one transaction: the desk works on between pages. 
 already are passed over. So whoever was interrupted begins again, and it goes on where it ended.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,12 +17,14 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from hanse.errors import HanseError, PolicyMissing, ResourceNotFound
+from hanse.identity import Role
 from hanse.policy.standards import Standards
 from hanse.policy.store import InForce, PolicyStore
 from hanse.rpc.paging import decode_token, encode_token
 from hanse.work import Work
 from hanse_protos.ticket.v1 import repair_pb2 as pb
 from hanse_services.ticket.clocks.bulk_rows import changed_on_the_way, read_tickets, storing
+from hanse_services.ticket.clocks.choosing import check_choice
 from hanse_services.ticket.clocks.recomputing import Recomputation, Recomputed
 from hanse_services.ticket.clocks.repair import (
     breaches_of,
@@ -62,10 +64,11 @@ def repair_open_clocks(work: Work, request: pb.RepairOpenClocksRequest) -> pb.Re
     """Put a page of the tickets with open clocks under a version of the policy.
 
     One that can't be computed is named, and stays as it is. Raises ResourceNotFound for another unit's desk,
-    PolicyMissing, PageTokenInvalid.
+    PolicyMissing, PageTokenInvalid; PolicyNotYetInForce, and PolicyVersionReserved for a lead and a version that is not
+    in force.
     """
     work.session.flush()
-    page = read_page(work.session, work.policies, work.unit, work.now, request, lock=True)
+    page = read_page(work.session, work.policies, work.unit, work.now, request, roles=work.cause.roles, lock=True)
     response = _response(work.session, page, request)
     work.now = max([work.now, *(after.ticket.update_time for _, after in page.recomputed)])
     with storing(work.session, [after for _, after in page.recomputed]):
@@ -87,10 +90,16 @@ def repair_open_clocks(work: Work, request: pb.RepairOpenClocksRequest) -> pb.Re
 
 
 def preview_open_clocks(
-    session: Session, unit: str, policies: PolicyStore, now: datetime, request: pb.RepairOpenClocksRequest
+    session: Session,
+    unit: str,
+    policies: PolicyStore,
+    now: datetime,
+    request: pb.RepairOpenClocksRequest,
+    *,
+    roles: Collection[Role],
 ) -> pb.RepairOpenClocksResponse:
     """Say what `repair_open_clocks` would do with a page, and change nothing. Raises the same."""
-    page = read_page(session, policies, unit, now, request, lock=False)
+    page = read_page(session, policies, unit, now, request, roles=roles, lock=False)
     response = _response(session, page, request)
     for name in page.to_replay:
         try:
@@ -135,13 +144,18 @@ def read_page(
     now: datetime,
     request: pb.RepairOpenClocksRequest,
     *,
+    roles: Collection[Role],
     lock: bool,
 ) -> Page:
-    """Read and compute a page; `lock` lets nobody else change its tickets until the transaction ends."""
+    """Read and compute a page for somebody with these roles.
+
+    `lock` lets nobody else change its tickets until the transaction ends.
+    """
     if request.parent != unit:
         raise ResourceNotFound(resource=request.parent)
     in_force = policies.current_in_force(session)
     standards = policies.version(session, request.policy_version or in_force.version, in_force.override)
+    check_choice(session, policies, standards.version, roles)
     size = request.page_size or TICKETS_AT_ONCE
     names = session.scalars(_names(request, size + 1)).all()
     token = encode_token(names[size - 1]) if len(names) > size else ""

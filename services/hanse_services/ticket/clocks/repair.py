@@ -9,7 +9,7 @@ A correction says that a step happened at another time, was not noted, or did no
 elsewhere than it is: a wait that was missed has to be over where the ticket does not wait.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import chain
 from typing import Any, TypeAlias
@@ -28,6 +28,7 @@ from hanse.errors import (
     PolicyMissing,
     ResourceNotFound,
 )
+from hanse.identity import Role
 from hanse.log.append import Entry
 from hanse.log.events import Fact
 from hanse.names import ticket_in
@@ -40,6 +41,7 @@ from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import repair_pb2 as pb
 from hanse_protos.ticket.v1 import ticket_pb2 as nouns
+from hanse_services.ticket.clocks.choosing import check_choice
 from hanse_services.ticket.clocks.replaying import KEY, Replayed, carry_over_steps, key_of, replay
 from hanse_services.ticket.clocks.rows import summaries_of
 from hanse_services.ticket.commands import WAITING_FOR
@@ -80,7 +82,7 @@ def history_of(session: Session, ticket: str, until: str = "", told: Iterable[En
 
 
 def repair_tickets(work: Work, request: pb.RepairTicketsRequest) -> pb.RepairTicketsResponse:
-    """Repair the clocks of tickets; one that can't be computed is named, and stays as it is."""
+    """Repair the clocks of tickets; one that can't be computed, or may not be so, is named and stays as it is."""
     if request.parent != work.unit:
         raise ResourceNotFound(resource=request.parent)
     response = pb.RepairTicketsResponse()
@@ -88,7 +90,8 @@ def repair_tickets(work: Work, request: pb.RepairTicketsRequest) -> pb.RepairTic
         try:
             ticket = own_ticket(work, name)
             history = history_of(work.session, name, told=work.not_yet_in_the_log)
-            standards = standards_for(work.session, work.policies, ticket, history, request.policy_version)
+            here, asked = (work.session, work.policies), request.policy_version
+            standards = chosen_for(*here, ticket, history, asked, roles=work.cause.roles)
             repaired = repair_under(work, standards, ticket, history)
         except HanseError as error:
             response.failures.append(failure_of(name, error))
@@ -98,7 +101,13 @@ def repair_tickets(work: Work, request: pb.RepairTicketsRequest) -> pb.RepairTic
 
 
 def preview_repairs(
-    session: Session, unit: str, policies: PolicyStore, now: datetime, request: pb.RepairTicketsRequest
+    session: Session,
+    unit: str,
+    policies: PolicyStore,
+    now: datetime,
+    request: pb.RepairTicketsRequest,
+    *,
+    roles: Collection[Role],
 ) -> pb.RepairTicketsResponse:
     """Say what a repair would change, and change nothing. Raises ResourceNotFound for another unit's desk."""
     if request.parent != unit:
@@ -108,7 +117,7 @@ def preview_repairs(
         try:
             ticket = found_ticket(session, name)
             history = history_of(session, name)
-            standards = standards_for(session, policies, ticket, history, request.policy_version)
+            standards = chosen_for(session, policies, ticket, history, request.policy_version, roles=roles)
             replayed = replay_beside(standards, ticket, history, now)
         except HanseError as error:
             response.failures.append(failure_of(name, error))
@@ -140,6 +149,25 @@ def standards_for(
     if not version and history.imported and not ticket.clocks:
         return None
     return policies.version(session, version or ticket.policy_version, ticket.policy_override)
+
+
+def chosen_for(
+    session: Session,
+    policies: PolicyStore,
+    ticket: Ticket,
+    history: TicketHistory,
+    version: int,
+    *,
+    roles: Collection[Role],
+) -> Standards | None:
+    """Return what `standards_for` returns, where somebody with these roles may choose it for the ticket.
+
+    The version that it runs under already is no choice. Raises PolicyMissing, and what `check_choice` raises.
+    """
+    standards = standards_for(session, policies, ticket, history, version)
+    if version not in (0, ticket.policy_version):
+        check_choice(session, policies, version, roles, opened_under=history.opened_under)
+    return standards
 
 
 def replay_beside(standards: Standards | None, ticket: Ticket, history: TicketHistory, now: datetime) -> Replayed:

@@ -20,7 +20,7 @@ from hanse_protos.ticket.v1 import repair_pb2 as rpc
 from hanse_protos.ticket.v1 import repair_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.model import SCHEMA
-from tests.integration.hanse_services.ticket.desk import MONDAY, POLICY_YAML, Desk, new_request_id
+from tests.integration.hanse_services.ticket.desk import MONDAY, POLICY_YAML, Desk, new_request_id, refused
 from tests.integration.hanse_services.ticket.test_clocks import resolution
 from tests.integration.hanse_services.ticket.test_repair import enact, explain, repaired, ticket_now, versions
 from tests.integration.hanse_services.ticket.test_tuning import tune
@@ -29,8 +29,10 @@ HOUR = timedelta(hours=1)
 REPAIRED = told.TicketClocksRepaired.DESCRIPTOR.full_name
 
 
-async def apply(desk: Desk, version: int, *, preview: bool = False, **page: Any) -> rpc.RepairOpenClocksResponse:
-    stub = stubs.RepairServiceStub(desk.caller.channel(Role.LEAD))
+async def apply(
+    desk: Desk, version: int, *, preview: bool = False, role: Role = Role.LEAD, **page: Any
+) -> rpc.RepairOpenClocksResponse:
+    stub = stubs.RepairServiceStub(desk.caller.channel(role))
     request = rpc.RepairOpenClocksRequest(
         parent=desk.unit, policy_version=version, validate_only=preview, request_id=new_request_id(), **page
     )
@@ -130,6 +132,18 @@ async def test_a_page_ends_where_it_is_full_and_the_next_goes_on(desk: Desk) -> 
     assert (await desk.get(names[2])).policy_version == 1
     last = await apply(desk, version, page_size=2, page_token=first.next_page_token)
     assert (last.ticket_count, last.next_page_token, last.total_count) == (1, "", 0)
+
+
+async def test_a_lead_puts_them_under_no_version_but_the_one_in_force(desk: Desk) -> None:
+    name = (await desk.open()).name
+    version = await enact(desk, 5)
+    for preview in (True, False):
+        with refused() as refusal:
+            await apply(desk, 1, preview=preview)
+        assert refusal.reason == "POLICY_VERSION_RESERVED"
+    assert (await apply(desk, version)).recomputed_count == 1
+    assert (await apply(desk, 1, role=Role.STANDARDS)).recomputed_count == 1
+    assert (await desk.get(name)).policy_version == 1
 
 
 async def test_what_the_unit_has_tuned_is_laid_over_it(desk: Desk) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from hanse.identity import Role
+from hanse.names import OWN_POLICIES
 from hanse.policy import load_yaml
 from hanse.policy.store import PolicyStore
-from hanse.times import timestamp
+from hanse.times import put_time, timestamp
 from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import repair_pb2 as rpc
 from hanse_protos.ticket.v1 import repair_pb2_grpc as stubs
@@ -38,12 +39,14 @@ REASON = "It is on the phone list"
 versions = itertools.count(2)
 
 
-def stub(desk: Desk) -> stubs.RepairServiceAsyncStub:
-    return stubs.RepairServiceStub(desk.caller.channel(Role.LEAD))
+def stub(desk: Desk, role: Role = Role.LEAD) -> stubs.RepairServiceAsyncStub:
+    return stubs.RepairServiceStub(desk.caller.channel(role))
 
 
-async def repair(desk: Desk, *names: str, version: int = 0, preview: bool = False) -> rpc.RepairTicketsResponse:
-    return await stub(desk).RepairTickets(
+async def repair(
+    desk: Desk, *names: str, version: int = 0, preview: bool = False, role: Role = Role.LEAD
+) -> rpc.RepairTicketsResponse:
+    return await stub(desk, role).RepairTickets(
         rpc.RepairTicketsRequest(
             parent=desk.unit,
             names=names,
@@ -73,12 +76,13 @@ async def ticket_now(desk: Desk, name: str) -> pb.Ticket:
     return await desk.do("CommentTicket", name)
 
 
-async def enact(desk: Desk, resolution_hours: int) -> int:
+async def enact(desk: Desk, resolution_hours: int, effective_time: datetime | None = None) -> int:
     """Put a version of the policy in force in which the solution has another target; return the version."""
     # A version never changes, so a desk keeps it compiled: each test takes a new one.
     version, new = next(versions), f"resolution: {resolution_hours}h"
     document = load_yaml(POLICY_YAML.replace("resolution: 10h", new))
     policy = Policy(name=f"policies/{version}", version=version, document=document)
+    put_time(policy.effective_time, effective_time)
     await desk.runtime.database.write(PolicyStore(SCHEMA).enact, policy)
     return version
 
@@ -244,6 +248,42 @@ async def test_tickets_that_can_not_be_computed_are_named_and_the_others_are_rep
     assert [ticket.changed for ticket in found.tickets] == [True]
     unknown = await repair(desk, name, version=next(versions))
     assert [failure.reason for failure in unknown.failures] == ["POLICY_MISSING"]
+
+
+# Who may choose which version.
+
+
+async def test_a_lead_chooses_the_version_in_force_and_the_one_that_the_ticket_was_opened_under(desk: Desk) -> None:
+    name = (await desk.open()).name
+    between, newest = await enact(desk, 1000), await enact(desk, 5)
+    for version in (newest, 1):
+        assert (await repaired(desk, name, version=version)).policy_version == version
+    for preview in (True, False):
+        found = await repair(desk, name, version=between, preview=preview)
+        assert [failure.reason for failure in found.failures] == ["POLICY_VERSION_RESERVED"]
+    assert (await desk.get(name)).policy_version == 1
+    assert (await repaired(desk, name, version=between, role=Role.STANDARDS)).policy_version == between
+    # It is under that one now, so to name it is no choice.
+    assert not (await repaired(desk, name, version=between)).changed
+
+
+@pytest.mark.parametrize("role", [Role.LEAD, Role.STANDARDS])
+async def test_nobody_takes_a_breach_back_by_a_version_whose_time_has_not_come(desk: Desk, role: Role) -> None:
+    name = (await desk.open()).name
+    version = await enact(desk, 1000, datetime.now(UTC) + timedelta(days=365))
+    desk.clock.advance(hours=11)
+    await desk.evaluate(name)
+    found = await repair(desk, name, version=version, role=role)
+    assert [failure.reason for failure in found.failures] == ["POLICY_NOT_YET_IN_FORCE"]
+    assert resolution(await ticket_now(desk, name)).state == pb.Clock.BREACHED
+
+
+async def test_a_version_of_the_units_own_is_no_choice_once_the_groups_is_in_force(desk: Desk) -> None:
+    name = (await desk.open()).name
+    own = Policy(name="policies/own-1", version=OWN_POLICIES + 1, document=load_yaml(POLICY_YAML))
+    await desk.runtime.database.write(PolicyStore(SCHEMA).enact, own)
+    found = await repair(desk, name, version=own.version, role=Role.STANDARDS)
+    assert [failure.reason for failure in found.failures] == ["GROUP_POLICY_IN_FORCE"]
 
 
 # What is heard of late, and clocks that jump.
