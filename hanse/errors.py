@@ -398,6 +398,14 @@ class ComplaintHandlerInvolved(FailedPrecondition):
     hint = "Let somebody else handle it, or take it to the next level."
 
 
+class ComplaintReplyAwaited(FailedPrecondition):
+    """Raise with `resource` and `until`."""
+
+    reason = "COMPLAINT_REPLY_AWAITED"
+    message = "The customer may still reject the answer: who gave it does not end the complaint before."
+    hint = "Let somebody else end it who has heard the customer; otherwise wait, it closes by itself."
+
+
 class PolicyMissing(FailedPrecondition):
     reason = "POLICY_MISSING"
     message = "No policy is in force for this."

@@ -203,7 +203,7 @@ def escalate(at: At, name: NameArgument, reason: str) -> None:
 
 @command(app, "close", unit="shanghai", person="lead")
 def close(at: At, name: NameArgument) -> None:
-    """End a complaint that is answered."""
+    """End a complaint that is answered: somebody who did not answer it, as long as the customer may reject it."""
     request = pb.CloseComplaintRequest(name=name, request_id=str(uuid4()))
     _show(at.ask(lambda desk: desk.complaints.CloseComplaint(request)), at.as_json)
 

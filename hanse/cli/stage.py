@@ -90,6 +90,7 @@ class Stage:
         """Sign everybody in."""
         self.wang = await self._desk(SHANGHAI, "wang")
         self.chen = await self._desk(SHANGHAI, "chen")
+        self.zhao = await self._desk(SHANGHAI, "zhao")
         self.huber = await self._desk(MUNICH, "huber")
         self.keller = await self._desk(MUNICH, "keller")
         self.hq = await self._desk(HQ, "lindqvist")

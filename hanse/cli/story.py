@@ -328,11 +328,15 @@ class Story(Stage):
         self._require(read.answer == COMPLAINT_ANSWER, "the customer reads the answer")
         self.narrator.say(f"The complaint is upheld; the customer reads: “{read.answer}”")
         close = complaint_pb2.CloseComplaintRequest(name=name, request_id=request_id())
-        self.result.complaint = await desk.CloseComplaint(close)
+        self._require(
+            await self._refusal(desk.CloseComplaint(close)) == "COMPLAINT_REPLY_AWAITED",
+            "who answered it does not end it before the customer could say something",
+        )
+        self.result.complaint = await self.zhao.complaints.CloseComplaint(close)
         await self._until_closed_at_headquarters(name)
         seen = await self.hq.group_complaints.GetGroupComplaint(complaints_pb2.GetGroupComplaintRequest(name=name))
         self._require(not seen.text + seen.answer, "no word of what headquarters does not have to answer goes there")
-        self.narrator.say("The customer is content, and Chen closes it; headquarters sees that, and none of the words")
+        self.narrator.say("The customer is content, and Zhao closes it; headquarters sees that, and none of the words")
 
     async def _until_closed_at_headquarters(self, name: str) -> None:
         request = complaints_pb2.ListGroupComplaintsRequest(parent=SHANGHAI, states=[complaint_pb2.COMPLAINT_CLOSED])

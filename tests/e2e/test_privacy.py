@@ -319,8 +319,10 @@ async def _complain(scene: Scene) -> None:
         await _step(manager, "AnswerComplaint", answered, text=plant(UNGRANTED), outcome=complaints.NOT_UPHELD)
         scene.complaint = await _complaint_about(scene, taken_further.name, COMPLAINED)
         await _answer_at_headquarters(scene, scene.complaint)
+    # Nor does who answered it end it.
+    async with Desk(scene.settings(SHANGHAI), "zhao") as other:
         for name in (answered, scene.complaint):
-            await _step(manager, "CloseComplaint", name)
+            await _step(other, "CloseComplaint", name)
 
 
 async def _complaint_about(scene: Scene, ticket: str, kind: str) -> str:

@@ -40,6 +40,11 @@ def await_reply(complaint: Complaint, close_after: timedelta, at: datetime) -> N
     row.keep_steps([last_step(row)])
 
 
+def reply_until(complaint: Complaint) -> datetime | None:
+    """Return until when the customer may reject the answer; None where none waits for that."""
+    return next((row.due_time for row in complaint.running() if row.kind == pb.ComplaintClock.REPLY), None)
+
+
 def _new_clock(
     complaint: Complaint, kind: pb.ComplaintClock.Kind.ValueType, at: datetime, duration: timedelta
 ) -> ComplaintClock:

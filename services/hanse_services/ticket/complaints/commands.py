@@ -26,7 +26,7 @@ from hanse_services.ticket.complaints.clocks import (
     rule_of,
     start_clocks,
 )
-from hanse_services.ticket.complaints.handlers import check_handler, check_not_involved, involved_in
+from hanse_services.ticket.complaints.handlers import check_handler, check_not_involved, check_reply_heard, involved_in
 from hanse_services.ticket.complaints.messages import complaint_to_proto, summary_of
 from hanse_services.ticket.complaints.model import Complaint
 from hanse_services.ticket.loading import own_ticket
@@ -238,9 +238,10 @@ def _tell_headquarters(
 
 
 def close_complaint(work: Work, request: pb.CloseComplaintRequest) -> pb.Complaint:
-    """End a complaint that is answered."""
+    """End a complaint that is answered. Raises ComplaintReplyAwaited for who answered it, before its time."""
     complaint = own_complaint(work, request.name, request.etag)
     check_handler(work, complaint, "CloseComplaint")
+    check_reply_heard(work, complaint)
     complaint.move("CloseComplaint")
     closed(work, complaint)
     return kept(work, complaint)
@@ -254,10 +255,14 @@ def closed(work: Work, complaint: Complaint) -> None:
 
 
 def withdraw_complaint(work: Work, request: pb.WithdrawComplaintRequest) -> pb.Complaint:
-    """End a complaint that the customer takes back. Raises ComplaintHandlerInvolved for who worked on the ticket."""
+    """End a complaint that the customer takes back.
+
+    Raises ComplaintHandlerInvolved for who worked on the ticket; ComplaintReplyAwaited for who answered it.
+    """
     complaint = own_complaint(work, request.name, request.etag, request.partner)
     _act_for(work, request.partner)
     check_not_involved(complaint.name, work.cause.actor, involved_in(work, complaint.ticket))
+    check_reply_heard(work, complaint)
     complaint.move("WithdrawComplaint")
     cancel_clocks(complaint, work.now)
     complaint.outcome, complaint.close_time = pb.TAKEN_BACK, work.now

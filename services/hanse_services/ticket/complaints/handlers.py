@@ -1,18 +1,23 @@
-"""Who may handle a complaint: nobody who worked on the ticket that it is about (ISO 10002, 4.5: objectivity)."""
+"""Who may handle a complaint: nobody who worked on the ticket that it is about (ISO 10002, 4.5: objectivity).
+
+And who may end it: as long as the customer may reject an answer, nobody who gave it.
+"""
 
 from collections.abc import Callable
+from datetime import UTC
 from typing import Any
 
 from google.protobuf.message import Message
 from sqlalchemy import select
 
 from hanse.erasing import is_about
-from hanse.errors import ComplaintHandlerInvolved, IllegalTransition
+from hanse.errors import ComplaintHandlerInvolved, ComplaintReplyAwaited, IllegalTransition
 from hanse.log.events import payload_of
 from hanse.work import Work
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_services.ticket.complaints.clocks import reply_until
 from hanse_services.ticket.complaints.model import Complaint
 from hanse_services.ticket.model import SCHEMA, Ticket
 
@@ -55,6 +60,22 @@ def check_handler(work: Work, complaint: Complaint, verb: str) -> None:
             verb=verb,
         )
     check_not_involved(complaint.name, work.cause.actor, involved_in(work, complaint.ticket))
+
+
+def check_reply_heard(work: Work, complaint: Complaint) -> None:
+    """Let the caller end a complaint that is answered.
+
+    Raises ComplaintReplyAwaited for who answered it, as long as the customer may reject the answer: nobody is to be
+    quicker than the customer with an answer of their own.
+    """
+    until = reply_until(complaint)
+    if work.cause.actor == complaint.handler and until and work.now < until:
+        raise ComplaintReplyAwaited(
+            f"the customer may reject the answer to {complaint.name} until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC, "
+            "and who gave it does not end the complaint before",
+            resource=complaint.name,
+            until=until.isoformat(),
+        )
 
 
 def check_not_involved(complaint: str, actor: str, involved: list[str]) -> None:

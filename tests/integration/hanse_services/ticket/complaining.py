@@ -58,6 +58,10 @@ class Complaints:
         await self.do("AcknowledgeComplaint", name)
         return await self.do("AnswerComplaint", name)
 
+    async def close(self, name: str) -> pb.Complaint:
+        """Close a complaint, as somebody who did not answer it."""
+        return await self.do("CloseComplaint", name, actor="agents/zhao")
+
     async def get(self, name: str) -> pb.Complaint:
         complaint: pb.Complaint = await self.stub(Role.AGENT).GetComplaint(pb.GetComplaintRequest(name=name))
         return complaint

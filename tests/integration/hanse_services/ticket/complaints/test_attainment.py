@@ -64,7 +64,7 @@ async def live(complaints: Complaints, chance: random.Random, counted: Counter[A
             await complaints.do(verb, name)
             counted["rejected", MANAGER] += verb == "RejectComplaintAnswer"
     if chance.random() < 0.3:
-        await complaints.do("WithdrawComplaint", name)
+        await complaints.do("WithdrawComplaint", name, actor="agents/zhao")
     summary = (await complaints.get(name)).summary
     levels[summary.stage] = summary.level
     for stage, level in levels.items():
@@ -112,7 +112,7 @@ async def test_an_answer_that_is_taken_back_with_its_complaint_was_not_rejected(
     desk: Desk, complaints: Complaints
 ) -> None:
     name = (await complaints.answered((await desk.open()).name)).name
-    await complaints.do("WithdrawComplaint", name)
+    await complaints.do("WithdrawComplaint", name, actor="agents/zhao")
     assert (await report(desk)).total.rejected == 0
 
 

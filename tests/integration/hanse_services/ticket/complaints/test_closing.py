@@ -14,7 +14,7 @@ from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket_pb
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
 from tests.integration.hanse_services.ticket.complaining import COMPLAINTS, Complaints, promising
-from tests.integration.hanse_services.ticket.desk import MONDAY, Desk, new_request_id
+from tests.integration.hanse_services.ticket.desk import MONDAY, Desk, new_request_id, refused
 from tests.integration.hanse_services.ticket.test_restoring import lose_and_restore
 
 WEEK = COMPLAINTS.replace("warn_percents", "close_after: 7d, warn_percents")
@@ -69,10 +69,23 @@ async def test_a_rejected_answer_closes_nothing(desk: Desk, complaints: Complain
 
 
 async def test_who_closes_it_before_says_that_nobody_was_silent(desk: Desk, complaints: Complaints, name: str) -> None:
-    over = await complaints.do("CloseComplaint", name)
+    over = await complaints.close(name)
     assert (reply_clock(over).state, over.summary.accepted_by_silence) == (Clock.MET, False)
     desk.clock.advance(hours=8 * 24)
     assert list((await complaints.evaluate(name)).actions) == []
+
+
+@pytest.mark.parametrize("verb", ["CloseComplaint", "WithdrawComplaint"])
+async def test_who_answered_it_does_not_end_it_before_the_customer_had_the_time_to_reject_it(
+    desk: Desk, complaints: Complaints, name: str, verb: str
+) -> None:
+    desk.clock.advance(hours=7 * 24 - 1)
+    with refused() as refusal:
+        await complaints.do(verb, name)
+    assert refusal.reason == "COMPLAINT_REPLY_AWAITED"
+    assert (await complaints.get(name)).summary.state == pb.COMPLAINT_ANSWERED
+    desk.clock.advance(hours=1)
+    assert (await complaints.do(verb, name)).summary.state == pb.COMPLAINT_CLOSED
 
 
 async def test_it_stays_open_where_a_person_had_the_step_skipped(desk: Desk, complaints: Complaints, name: str) -> None:

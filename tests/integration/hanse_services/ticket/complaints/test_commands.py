@@ -66,7 +66,7 @@ async def test_it_is_acknowledged_answered_and_closed_with_every_step_to_be_seen
     desk: Desk, complaints: Complaints
 ) -> None:
     name = (await complaints.answered((await desk.open()).name)).name
-    closed = await complaints.do("CloseComplaint", name)
+    closed = await complaints.close(name)
     assert (closed.summary.state, closed.summary.outcome, closed.answer) == (pb.COMPLAINT_CLOSED, pb.UPHELD, SORRY)
     assert {clock.state for clock in closed.summary.clocks} == {Clock.MET}
     entries = (await complaints.get(name)).entries

@@ -108,7 +108,7 @@ async def test_a_person_with_an_open_complaint_is_not_erased(desk: Desk, complai
 
 async def test_who_is_erased_leaves_no_word_of_a_complaint(desk: Desk, complaints: Complaints) -> None:
     ticket, complaint = await closed_with_complaint(desk, complaints)
-    await complaints.do("CloseComplaint", complaint.name)
+    await complaints.close(complaint.name)
     assert found(desk, WRONG, SORRY) == {"complaint", "log_record", "request"}
     await erase(desk, ticket.customer)
     assert found(desk, WRONG, SORRY) == set()

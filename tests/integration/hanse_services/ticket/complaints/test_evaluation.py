@@ -96,7 +96,7 @@ async def test_a_step_that_is_skipped_is_never_done(desk: Desk, complaints: Comp
 
 
 async def test_nothing_is_skipped_where_nothing_is_due(desk: Desk, complaints: Complaints) -> None:
-    over = await complaints.do("CloseComplaint", (await complaints.answered((await desk.open()).name)).name)
+    over = await complaints.close((await complaints.answered((await desk.open()).name)).name)
     request = pb.SkipComplaintStepRequest(
         name=over.name, reason="Agreed", requester="wang", request_id=new_request_id()
     )
