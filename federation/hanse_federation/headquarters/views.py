@@ -21,6 +21,7 @@ from hanse_federation.membership.register import newest_certificate
 from hanse_federation.model import (
     LINK_FOLLOWER,
     LOG,
+    SCHEMA,
     End,
     GroupCharge,
     GroupEngagement,
@@ -54,13 +55,12 @@ def _unit_status(session: Session, link: LinkState, now: datetime) -> pb.UnitSta
     ]
     downstream = downstream_name(link.unit)
     acknowledged = read_cursor(session, LOG, LINK_FOLLOWER, downstream).sequence
-    version = select(func.max(PolicyAcknowledgement.version)).where(PolicyAcknowledgement.unit == link.unit)
     status = pb.UnitStatus(
         unit=link.unit,
         reachable=is_up(link, now),
         lag=sum(max(0, stream.known_sequence - stream.received.sequence) for stream in streams),
         downstream_lag=max(0, read_head(session, LOG, downstream).sequence - acknowledged),
-        policy_version=session.scalar(version) or 0,
+        policy_version=_acknowledged_version(session, link.unit),
         streams=streams,
         last_error=link.last_error,
         reconnects=max(0, link.connections - 1),
@@ -72,6 +72,17 @@ def _unit_status(session: Session, link: LinkState, now: datetime) -> pb.UnitSta
     if certificate := newest_certificate(session, link.unit):
         status.certificate_expire_time.FromDatetime(certificate.expire_time)
     return status
+
+
+def _acknowledged_version(session: Session, unit: str) -> int:
+    """Return the newest version that a unit says it has, 0 for none: one that headquarters has too, or the unit's own.
+
+    What no version is that was ever published, is kept and not shown; a unit may also be quicker than headquarters' own
+    copy, and is shown then as soon as that is there.
+    """
+    version = PolicyAcknowledgement.version
+    is_one = version.in_(select(SCHEMA.policy.c.version)) | (version < 0)
+    return session.scalar(select(func.max(version)).where(PolicyAcknowledgement.unit == unit, is_one)) or 0
 
 
 def unreachable(session: Session, parent: str) -> list[str]:

@@ -19,6 +19,7 @@ from hanse_protos.settlement.v1.settlement_pb2 import PAYABLE, RECEIVABLE, Charg
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
 from tests.integration.hanse_federation.group import Group, Unit, eventually, start_unit, summary
+from tests.support import small_policy
 
 UNITS = ["units/shanghai", "units/munich", "units/hq"]
 
@@ -140,8 +141,10 @@ async def test_what_a_third_unit_claims_to_earn_disputes_nothing(group: Group, m
     assert {each.provider: each.state for each in answer.charges} == {munich.name: pb.MATCHED, vienna.name: pb.PENDING}
 
 
-async def test_the_acknowledged_policy_version_is_shown(group: Group, munich: Unit) -> None:
+async def test_the_newest_acknowledged_policy_version_that_was_published_is_shown(group: Group, munich: Unit) -> None:
     for version in (1, 2):
+        await group.enact(small_policy(version))
+    for version in (1, 2, 999):
         await munich.tell((f"policies/{version}", PolicyAcknowledged(policy=Policy(version=version))), service="policy")
     await munich.caught_up()
     units = (await group.hq.database.read(list_units, pb.ListUnitsRequest())).units
