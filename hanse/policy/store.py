@@ -128,6 +128,12 @@ class PolicyStore:
         effective_time: datetime | None = session.scalar(query)
         return effective_time
 
+    def list_to_come(self, session: Session) -> list[Policy]:
+        """Return the versions that this unit has and that will be in force some day, the next one first."""
+        columns = self._table.c
+        query = select(columns.policy).where(columns.version > self.current_version(session), ~_has_come(self._table))
+        return [Policy.FromString(content) for content in session.scalars(query.order_by(columns.effective_time))]
+
     def enact(self, session: Session, policy: Policy) -> bool:
         """Keep a version, which is in force from its time on, and return whether that is new."""
         statement = upsert(self._table).values(

@@ -19,6 +19,7 @@ from hanse_services.policy.problems import named, quoted
 def tune_policy(work: Work, request: pb.TunePolicyRequest) -> pb.PolicyOverride:
     """Put an override in force for this unit, in place of the one before; tickets that are open keep theirs.
 
+    Tells too which of its places a version drops that is here already, and whose time has yet to come.
     Raises PolicyOverrideInvalid, which names every place that does not hold; PolicyMissing before the first policy.
     """
     version = work.policies.current_version(work.session)
@@ -39,6 +40,8 @@ def tune_policy(work: Work, request: pb.TunePolicyRequest) -> pb.PolicyOverride:
     override.submit_time.FromDatetime(work.now)
     work.policies.tune(work.session, override)
     work.tell(override.name, pb.PolicyTuned(override=override))
+    for to_come in work.policies.list_to_come(work.session):
+        tell_curtailed(work, to_come)
     return override
 
 

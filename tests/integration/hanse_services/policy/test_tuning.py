@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from hanse.migrations import service_migrations
 from hanse.policy import load_override_yaml, load_yaml
 from hanse.rpc.client import RemoteError, remote_errors
 from hanse.runtime import Runtime
+from hanse.times import put_time
 from hanse_protos.policy.v1 import tuning_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import Policy, PolicyPublished
 from hanse_protos.policy.v1.tuning_pb2_grpc import PolicyTuningServiceStub
@@ -30,10 +32,11 @@ SHANGHAI = "units/shanghai"
 TUNABLE = "tunable: {offer_timeout: {floor: 5m, ceiling: %s}, capacity: {floor: 1, ceiling: 9}}"
 
 
-async def enact(runtime: Runtime, version: int, longest: str) -> None:
+async def enact(runtime: Runtime, version: int, longest: str, effective_time: datetime | None = None) -> None:
     """Let headquarters publish a version that bounds the time of an offer."""
     document = load_yaml(POLICY_YAML + TUNABLE % longest)
     policy = Policy(name=f"policies/{version}", version=version, document=document)
+    put_time(policy.effective_time, effective_time)
     record = record_of(PolicyPublished(policy=policy), policy.name, unit="units/hq", service="policy")
     await apply(runtime, SCHEMA, record, EFFECTS)
 
@@ -101,3 +104,15 @@ async def test_a_version_that_drops_a_place_is_told_and_the_place_is_shown(start
     assert (payload.override, payload.policy) == (override.name, "policies/2")
     [shown] = (await service.ListPolicyOverrides(pb.ListPolicyOverridesRequest())).overrides
     assert [problem.path for problem in shown.dropped] == ["offer_timeout"] == [each.path for each in payload.dropped]
+
+
+async def test_what_a_version_to_come_drops_of_a_later_override_is_told_with_the_override(
+    start_unit: StartUnit,
+) -> None:
+    runtime, service = await start_unit()
+    await enact(runtime, 2, "30m", effective_time=datetime.now(UTC) + timedelta(days=365))
+    override = await service.TunePolicy(tuning("{offer_timeout: 1h, capacity: 5}"))
+    (_, tuned), (_, curtailed) = (await told(runtime, SCHEMA))[-2:]
+    assert isinstance(tuned, pb.PolicyTuned) and isinstance(curtailed, pb.TuningCurtailed)
+    assert (curtailed.override, curtailed.policy) == (override.name, "policies/2")
+    assert [problem.path for problem in curtailed.dropped] == ["offer_timeout"]
