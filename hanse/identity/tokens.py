@@ -49,7 +49,7 @@ class Role(StrEnum):
     LEAD = "LEAD"
     """Assigns, escalates, and approves what a provider has delivered."""
     STANDARDS = "STANDARDS"
-    """Publishes policies, at headquarters."""
+    """Publishes policies, at headquarters; in a unit, chooses by which version clocks are repaired."""
     CONTROLLER = "CONTROLLER"
     """Closes settlement periods and decides disputes."""
     OPERATIONS = "OPERATIONS"
