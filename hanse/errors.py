@@ -226,6 +226,14 @@ class PolicyVersionReserved(PermissionDenied):
     hint = "Leave the version out, or name one of these; any other takes the role that sets the standards, STANDARDS."
 
 
+class LevelAboveCaller(PermissionDenied):
+    """Raise with `resource` and `level`."""
+
+    reason = "LEVEL_ABOVE_CALLER"
+    message = "This has come to the unit's manager, past the desk's lead."
+    hint = "Have the unit's manager do it, whose token has the role MANAGER."
+
+
 class FrameForeign(PermissionDenied):
     reason = "FRAME_FOREIGN"
     message = "The frame speaks for another unit than the certificate does."

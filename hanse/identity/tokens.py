@@ -48,6 +48,8 @@ class Role(StrEnum):
     """Works on tickets and engagements."""
     LEAD = "LEAD"
     """Assigns, escalates, and approves what a provider has delivered."""
+    MANAGER = "MANAGER"
+    """Answers for the unit: sees what the desk's lead has not seen in time, and handles complaints."""
     STANDARDS = "STANDARDS"
     """Publishes policies, at headquarters; in a unit, chooses by which version clocks are repaired."""
     CONTROLLER = "CONTROLLER"

@@ -9,7 +9,9 @@ from hanse.identity import Role
 
 DESK = frozenset({Role.AGENT, Role.LEAD})
 LEADS = frozenset({Role.LEAD})
-READERS = DESK | {Role.CONTROLLER, Role.OPERATIONS, Role.STANDARDS, Role.SYSTEM}
+ABOVE_THE_DESK = LEADS | {Role.MANAGER}
+"""Who answers for what comes to a level of the unit; which one of them, the level itself says (`ticket.levels`)."""
+READERS = DESK | {Role.MANAGER, Role.CONTROLLER, Role.OPERATIONS, Role.STANDARDS, Role.SYSTEM}
 WORKERS = frozenset({Role.SYSTEM})
 STANDARDS = frozenset({Role.STANDARDS})
 ACCOUNTS = frozenset({Role.CONTROLLER, Role.LEAD, Role.OPERATIONS})
@@ -79,19 +81,19 @@ _TABLE: dict[str, dict[str, frozenset[Role] | Otherwise]] = {
     },
     "hanse_protos.ticket.v1.EscalationService": {
         "ListEscalations": READERS,
-        "AcknowledgeEscalation": LEADS,
+        "AcknowledgeEscalation": ABOVE_THE_DESK,
     },
     "hanse_protos.ticket.v1.ComplaintService": {
         "CreateComplaint": DESK | WORKERS,
         "GetComplaint": READERS,
         "ListComplaints": READERS,
-        "AcknowledgeComplaint": LEADS,
-        "NoteComplaint": LEADS,
-        "AnswerComplaint": LEADS,
-        "RejectComplaintAnswer": DESK | WORKERS,
-        "EscalateComplaint": DESK,
-        "CloseComplaint": LEADS,
-        "WithdrawComplaint": DESK | WORKERS,
+        "AcknowledgeComplaint": ABOVE_THE_DESK,
+        "NoteComplaint": ABOVE_THE_DESK,
+        "AnswerComplaint": ABOVE_THE_DESK,
+        "RejectComplaintAnswer": DESK | ABOVE_THE_DESK | WORKERS,
+        "EscalateComplaint": DESK | ABOVE_THE_DESK,
+        "CloseComplaint": ABOVE_THE_DESK,
+        "WithdrawComplaint": DESK | ABOVE_THE_DESK | WORKERS,
         "EvaluateComplaint": WORKERS,
         "SkipComplaintStep": WORKERS,
         "ListOpenComplaints": WORKERS,

@@ -23,6 +23,7 @@ from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import escalation_pb2 as rpc
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_services.ticket.levels import check_level
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import Clock, Escalation, Step, StepAction, Ticket
@@ -87,7 +88,8 @@ def _add_step(clock: Clock, step: Step) -> None:
 def acknowledge_escalation(work: Work, request: rpc.AcknowledgeEscalationRequest) -> rpc.Escalation:
     """Say that the level has seen it. To say it again changes nothing.
 
-    Raises ResourceNotFound; IllegalTransition for what headquarters was told, which acknowledges it there.
+    Raises ResourceNotFound; IllegalTransition for what headquarters was told, which acknowledges it there;
+    LevelAboveCaller for a lead and what the manager was told.
     """
     escalation = work.session.get(Escalation, request.name, with_for_update=True)
     if escalation is None:
@@ -99,6 +101,7 @@ def acknowledge_escalation(work: Work, request: rpc.AcknowledgeEscalationRequest
             resource=escalation.name,
             verb="AcknowledgeEscalation",
         )
+    check_level(work, escalation.name, escalation.level)
     if escalation.acknowledge_time is None:
         _acknowledge(work, escalation, work.cause.actor, work.now)
         ticket = own_ticket(work, escalation.ticket)

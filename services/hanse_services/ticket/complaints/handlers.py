@@ -19,6 +19,7 @@ from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_services.ticket.complaints.clocks import reply_until
 from hanse_services.ticket.complaints.model import Complaint
+from hanse_services.ticket.levels import check_level
 from hanse_services.ticket.model import SCHEMA, Ticket
 
 AGENTS = "/agents/"
@@ -49,8 +50,9 @@ def involved_in(work: Work, ticket: str) -> list[str]:
 def check_handler(work: Work, complaint: Complaint, verb: str) -> None:
     """Let the caller handle a complaint here.
 
-    Raises IllegalTransition where it has come to headquarters, which handles it there; ComplaintHandlerInvolved for
-    somebody who worked on the ticket.
+    Whoever closes it notes what the customer says, so that is bound to no level. Raises IllegalTransition where it has
+    come to headquarters, which handles it there; LevelAboveCaller for a lead where it has come to the manager;
+    ComplaintHandlerInvolved for somebody who worked on the ticket.
     """
     if complaint.level == HierarchyStep.HEADQUARTERS and verb != "CloseComplaint":
         raise IllegalTransition(
@@ -59,6 +61,8 @@ def check_handler(work: Work, complaint: Complaint, verb: str) -> None:
             resource=complaint.name,
             verb=verb,
         )
+    if verb != "CloseComplaint":
+        check_level(work, complaint.name, complaint.level)
     check_not_involved(complaint.name, work.cause.actor, involved_in(work, complaint.ticket))
 
 

@@ -67,7 +67,7 @@ class Unit:
         self.gateway = gateway
         self.admin: Any = PartnerAdminServiceStub(people.channel(Role.OPERATIONS))
         self.desk: Any = TicketServiceStub(people.channel(Role.AGENT))
-        self.complaints: Any = ComplaintServiceStub(people.channel(Role.LEAD, actor="agents/wang"))
+        self.complaints: Any = ComplaintServiceStub(people.channel(Role.LEAD, Role.MANAGER, actor="agents/wang"))
         self._channels: list[grpc.aio.Channel] = []
 
     async def admit(self, partner_id: str = "acme") -> pb.Partner:

@@ -38,7 +38,8 @@ class Complaints:
     desk: Desk
 
     def stub(self, role: Role = Role.LEAD, actor: str = "agents/wang") -> Any:
-        return ComplaintServiceStub(self.desk.caller.channel(role, actor=actor))
+        roles = (role, Role.MANAGER) if role is Role.LEAD else (role,)
+        return ComplaintServiceStub(self.desk.caller.channel(*roles, actor=actor))
 
     async def file(self, ticket: str, **fields: Any) -> pb.Complaint:
         request = pb.CreateComplaintRequest(parent=ticket, text=WRONG, request_id=new_request_id(), **fields)

@@ -57,8 +57,9 @@ async def escalations(desk: Desk, **fields: Any) -> list[rpc.Escalation]:
     return list(reversed(reply.escalations))
 
 
-async def acknowledge(desk: Desk, name: str) -> rpc.Escalation:
-    stub = EscalationServiceStub(desk.caller.channel(Role.LEAD, actor="agents/chen"))
+async def acknowledge(desk: Desk, name: str, *roles: Role) -> rpc.Escalation:
+    channel = desk.caller.channel(*(roles or (Role.LEAD, Role.MANAGER)), actor="agents/chen")
+    stub = EscalationServiceStub(channel)
     seen: rpc.Escalation = await stub.AcknowledgeEscalation(
         rpc.AcknowledgeEscalationRequest(name=name, request_id=new_request_id())
     )
@@ -96,6 +97,19 @@ async def test_who_answers_keeps_it(led: Desk) -> None:
     assert await after(led, name, minutes=1) == [(LEAD, False), (MANAGER, False)]
     await acknowledge(led, raised.name)
     assert (await led.told_types()).count("TicketEscalationAcknowledged") == 1
+
+
+async def test_a_lead_does_not_answer_for_the_manager_and_the_manager_does_for_the_lead(led: Desk) -> None:
+    name = (await led.open()).name
+    await after(led, name, hours=12)
+    await after(led, name, minutes=30)
+    to_lead, to_manager = await escalations(led)
+    with refused() as refusal:
+        await acknowledge(led, to_manager.name, Role.LEAD)
+    assert refusal.reason == "LEVEL_ABOVE_CALLER"
+    for each in (to_manager, to_lead):
+        await acknowledge(led, each.name, Role.MANAGER)
+    assert await escalations(led, unacknowledged=True) == []
 
 
 async def test_nobody_is_told_of_what_is_solved(led: Desk) -> None:

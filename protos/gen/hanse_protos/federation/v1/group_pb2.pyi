@@ -406,7 +406,7 @@ class UnitStatus(_message.Message):
     downstream_lag: _builtins.int
     """How many of headquarters' events the unit has not acknowledged."""
     policy_version: _builtins.int
-    """The policy version that it acknowledged last."""
+    """The newest policy version that it has acknowledged, of those that headquarters has; before any, that of its own."""
     last_error: _builtins.str
     """Why the link last ended, or empty."""
     reconnects: _builtins.int

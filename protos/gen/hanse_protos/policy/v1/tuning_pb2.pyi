@@ -401,7 +401,7 @@ Global___PolicyTuned: _TypeAlias = PolicyTuned  # noqa: Y015
 
 @_typing.final
 class TuningCurtailed(_message.Message):
-    """A new version of the policy takes places of a unit's override out of force: they are outside its bounds."""
+    """A version of the policy takes places of a unit's override out of force, from its time on: they are outside its bounds. Told when the version arrives, and of an override that is made between that and its time."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -163,14 +163,14 @@ class ComplaintServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CloseComplaint(self, request, context):
-        """Ends a complaint that is answered.
+        """Ends a complaint that is answered. As long as the customer may reject the answer, somebody does it who did not give it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WithdrawComplaint(self, request, context):
-        """The customer takes the complaint back.
+        """The customer takes the complaint back. As long as the customer may reject an answer, somebody notes it who did not give it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

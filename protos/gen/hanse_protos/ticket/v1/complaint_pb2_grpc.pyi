@@ -50,9 +50,9 @@ class ComplaintServiceStub:
     EscalateComplaint: _grpc.UnaryUnaryMultiCallable[_complaint_pb2.EscalateComplaintRequest, _complaint_pb2.Complaint]
     """Takes a complaint to the next level before it is answered."""
     CloseComplaint: _grpc.UnaryUnaryMultiCallable[_complaint_pb2.CloseComplaintRequest, _complaint_pb2.Complaint]
-    """Ends a complaint that is answered."""
+    """Ends a complaint that is answered. As long as the customer may reject the answer, somebody does it who did not give it."""
     WithdrawComplaint: _grpc.UnaryUnaryMultiCallable[_complaint_pb2.WithdrawComplaintRequest, _complaint_pb2.Complaint]
-    """The customer takes the complaint back."""
+    """The customer takes the complaint back. As long as the customer may reject an answer, somebody notes it who did not give it."""
     EvaluateComplaint: _grpc.UnaryUnaryMultiCallable[_complaint_pb2.EvaluateComplaintRequest, _complaint_pb2.EvaluateComplaintResponse]
     """Does what is due on a complaint now (warn, note that a time ran out, take it to the next level, close what was answered), and says when to ask again. Doing it twice is doing it once."""
     SkipComplaintStep: _grpc.UnaryUnaryMultiCallable[_complaint_pb2.SkipComplaintStepRequest, _complaint_pb2.SkipComplaintStepResponse]
@@ -82,9 +82,9 @@ class ComplaintServiceAsyncStub(ComplaintServiceStub):
     EscalateComplaint: _aio.UnaryUnaryMultiCallable[_complaint_pb2.EscalateComplaintRequest, _complaint_pb2.Complaint]  # type: ignore[assignment]
     """Takes a complaint to the next level before it is answered."""
     CloseComplaint: _aio.UnaryUnaryMultiCallable[_complaint_pb2.CloseComplaintRequest, _complaint_pb2.Complaint]  # type: ignore[assignment]
-    """Ends a complaint that is answered."""
+    """Ends a complaint that is answered. As long as the customer may reject the answer, somebody does it who did not give it."""
     WithdrawComplaint: _aio.UnaryUnaryMultiCallable[_complaint_pb2.WithdrawComplaintRequest, _complaint_pb2.Complaint]  # type: ignore[assignment]
-    """The customer takes the complaint back."""
+    """The customer takes the complaint back. As long as the customer may reject an answer, somebody notes it who did not give it."""
     EvaluateComplaint: _aio.UnaryUnaryMultiCallable[_complaint_pb2.EvaluateComplaintRequest, _complaint_pb2.EvaluateComplaintResponse]  # type: ignore[assignment]
     """Does what is due on a complaint now (warn, note that a time ran out, take it to the next level, close what was answered), and says when to ask again. Doing it twice is doing it once."""
     SkipComplaintStep: _aio.UnaryUnaryMultiCallable[_complaint_pb2.SkipComplaintStepRequest, _complaint_pb2.SkipComplaintStepResponse]  # type: ignore[assignment]
@@ -165,7 +165,7 @@ class ComplaintServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _complaint_pb2.CloseComplaintRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_complaint_pb2.Complaint, _abc.Awaitable[_complaint_pb2.Complaint]]:
-        """Ends a complaint that is answered."""
+        """Ends a complaint that is answered. As long as the customer may reject the answer, somebody does it who did not give it."""
 
     @_abc_1.abstractmethod
     def WithdrawComplaint(
@@ -173,7 +173,7 @@ class ComplaintServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _complaint_pb2.WithdrawComplaintRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_complaint_pb2.Complaint, _abc.Awaitable[_complaint_pb2.Complaint]]:
-        """The customer takes the complaint back."""
+        """The customer takes the complaint back. As long as the customer may reject an answer, somebody notes it who did not give it."""
 
     @_abc_1.abstractmethod
     def EvaluateComplaint(

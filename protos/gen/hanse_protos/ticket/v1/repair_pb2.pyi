@@ -205,7 +205,7 @@ class RepairTicketsRequest(_message.Message):
     request_id: _builtins.str
     """The request's id, a UUID: a repeat returns the first answer."""
     policy_version: _builtins.int
-    """The version of the policy that they are to run under, also one from before or after they were opened; 0 leaves each under its own. Imported tickets have none of their own."""
+    """The version of the policy that they are to run under; 0 leaves each under its own. Imported tickets have none of their own. A lead names the one in force, or the one that was in force when a ticket was opened; STANDARDS also any other whose time has come. Once the group's policy is in force, nobody names one of the unit's own."""
     validate_only: _builtins.bool
     """Only say what would change."""
     @_builtins.property
@@ -303,7 +303,7 @@ Global___RepairedTicket: _TypeAlias = RepairedTicket  # noqa: Y015
 
 @_typing.final
 class RepairFailure(_message.Message):
-    """A ticket whose clocks can't be computed, and why."""
+    """A ticket whose clocks can't be computed, or may not be under the version that is named, and why."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -313,7 +313,7 @@ class RepairFailure(_message.Message):
     name: _builtins.str
     """The ticket."""
     reason: _builtins.str
-    """The error's reason, "POLICY_MISSING"."""
+    """The error's reason: "POLICY_MISSING", "POLICY_VERSION_RESERVED"."""
     message: _builtins.str
     """What is wrong, and what to do."""
     def __init__(
@@ -348,7 +348,7 @@ class RepairOpenClocksRequest(_message.Message):
     request_id: _builtins.str
     """The request's id, a UUID: a repeat returns the first answer."""
     policy_version: _builtins.int
-    """The version of the policy that they are to run under; 0 is the one that is in force. What the unit has tuned for itself by now is laid over it."""
+    """The version of the policy that they are to run under; 0 is the one that is in force, and the only one for a lead. STANDARDS also names any other whose time has come. What the unit has tuned for itself by now is laid over it."""
     page_size: _builtins.int
     """How many tickets are gone through at most; other commands of the desk wait meanwhile. 0 leaves it to the desk."""
     page_token: _builtins.str

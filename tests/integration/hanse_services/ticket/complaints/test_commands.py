@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from hanse.identity import Role
 from hanse.log.events import payload_of
 from hanse.times import instant
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket_pb
+from hanse_protos.ticket.v1.complaint_pb2_grpc import ComplaintServiceStub
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
 from tests.integration.hanse_services.ticket.complaining import (
     COMPLAINTS,
@@ -110,6 +112,21 @@ async def test_who_was_ever_the_tickets_assignee_does_not_handle_it(
     with refused() as refusal:
         await complaints.do(verb, name, actor="agents/chen")
     assert refusal.reason == "COMPLAINT_HANDLER_INVOLVED"
+
+
+@pytest.mark.parametrize("role", [Role.LEAD, Role.MANAGER])
+async def test_a_lead_does_not_take_up_what_has_come_to_the_manager(
+    desk: Desk, complaints: Complaints, role: Role
+) -> None:
+    name = (await complaints.file((await desk.open()).name)).name
+    somebody: Any = ComplaintServiceStub(desk.caller.channel(role, actor="agents/chen"))
+    request = pb.AcknowledgeComplaintRequest(name=name, request_id=new_request_id())
+    if role is Role.MANAGER:
+        assert (await somebody.AcknowledgeComplaint(request)).summary.state == pb.COMPLAINT_ACKNOWLEDGED
+        return
+    with refused() as refusal:
+        await somebody.AcknowledgeComplaint(request)
+    assert refusal.reason == "LEVEL_ABOVE_CALLER"
 
 
 async def test_an_answer_that_the_customer_rejects_goes_to_headquarters(desk: Desk, complaints: Complaints) -> None:
