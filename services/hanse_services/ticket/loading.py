@@ -1,7 +1,8 @@
 """Loading the row that a command is about, locked, and keeping what it changed."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from sqlalchemy import select
 
@@ -40,6 +41,16 @@ def own_ticket(work: Work, name: str, etag: str = "") -> Ticket:
     check_etag(ticket.name, etag_of(ticket), etag)
     work.now = max(work.now, ticket.update_time)
     return ticket
+
+
+@contextmanager
+def own_time(work: Work) -> Iterator[None]:
+    """Let what a command does with one ticket of many run at that ticket's time, and the next one at its own again."""
+    now = work.now
+    try:
+        yield
+    finally:
+        work.now = now
 
 
 def find_ticket(work: Work, name: str) -> Ticket | None:

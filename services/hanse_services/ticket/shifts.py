@@ -21,8 +21,9 @@ from hanse.times import put_time
 from hanse.work import Work
 from hanse_protos.ticket.v1 import team_pb2 as rpc
 from hanse_services.ticket.holding import give
+from hanse_services.ticket.loading import own_time
 from hanse_services.ticket.model import OPEN, Clock, Ticket
-from hanse_services.ticket.teams import Roster, teams_of
+from hanse_services.ticket.teams import Choice, Roster, teams_of
 
 MAX_ASSIGNED = 100
 """How many tickets one transaction gives out at most, so that other commands wait for it for less than a second."""
@@ -63,13 +64,18 @@ def assign_waiting_tickets(work: Work, request: rpc.AssignWaitingTicketsRequest)
         for ticket in _in_order(work.session, work.unit, _due_kinds(work.session, work.unit, roster)):
             # Those in front may have taken the last room.
             if (choice := roster.choose(ticket)).assignee:
-                work.now = max(work.now, ticket.update_time)
-                give(work, ticket, choice)
-                ticket.version += 1
-                ticket.update_time = work.now
+                _give(work, ticket, choice)
                 roster.take(choice.assignee)
                 response.tickets.append(ticket.name)
     return response
+
+
+def _give(work: Work, ticket: Ticket, choice: Choice) -> None:
+    with own_time(work):
+        work.now = max(work.now, ticket.update_time)
+        give(work, ticket, choice)
+        ticket.version += 1
+        ticket.update_time = work.now
 
 
 def _check_unit(asked: str, unit: str) -> None:

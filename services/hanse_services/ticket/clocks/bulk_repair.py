@@ -35,7 +35,7 @@ from hanse_services.ticket.clocks.repair import (
     replay_beside,
     tell_repair,
 )
-from hanse_services.ticket.loading import own_ticket
+from hanse_services.ticket.loading import own_ticket, own_time
 from hanse_services.ticket.model import Clock, Ticket
 
 TICKETS_AT_ONCE = 500
@@ -70,17 +70,19 @@ def repair_open_clocks(work: Work, request: pb.RepairOpenClocksRequest) -> pb.Re
     work.session.flush()
     page = read_page(work.session, work.policies, work.unit, work.now, request, roles=work.cause.roles, lock=True)
     response = _response(work.session, page, request)
-    work.now = max([work.now, *(after.ticket.update_time for _, after in page.recomputed)])
     with storing(work.session, [after for _, after in page.recomputed]):
         for before, after in page.recomputed:
-            tell_repair(work, after.ticket, before.policy_version, breaches_of(before))
+            with own_time(work):
+                work.now = after.ticket.update_time
+                tell_repair(work, after.ticket, before.policy_version, breaches_of(before))
     work.session.expire_all()
     for name in page.to_replay:
         try:
-            ticket = own_ticket(work, name)
-            history = history_of(work.session, name, told=work.not_yet_in_the_log)
-            was = breaches_of(ticket)
-            repair_under(work, page.standards, ticket, history)
+            with own_time(work):
+                ticket = own_ticket(work, name)
+                history = history_of(work.session, name, told=work.not_yet_in_the_log)
+                was = breaches_of(ticket)
+                repair_under(work, page.standards, ticket, history)
         except HanseError as error:
             response.failures.append(failure_of(name, error))
         else:

@@ -45,7 +45,7 @@ from hanse_services.ticket.clocks.choosing import check_choice
 from hanse_services.ticket.clocks.replaying import KEY, Replayed, carry_over_steps, key_of, replay
 from hanse_services.ticket.clocks.rows import summaries_of
 from hanse_services.ticket.commands import WAITING_FOR
-from hanse_services.ticket.loading import own_ticket
+from hanse_services.ticket.loading import own_ticket, own_time
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import SCHEMA, Clock, ClockSegment, Ticket
 
@@ -88,11 +88,12 @@ def repair_tickets(work: Work, request: pb.RepairTicketsRequest) -> pb.RepairTic
     response = pb.RepairTicketsResponse()
     for name in request.names:
         try:
-            ticket = own_ticket(work, name)
-            history = history_of(work.session, name, told=work.not_yet_in_the_log)
-            here, asked = (work.session, work.policies), request.policy_version
-            standards = chosen_for(*here, ticket, history, asked, roles=work.cause.roles)
-            repaired = repair_under(work, standards, ticket, history)
+            with own_time(work):
+                ticket = own_ticket(work, name)
+                history = history_of(work.session, name, told=work.not_yet_in_the_log)
+                here, asked = (work.session, work.policies), request.policy_version
+                standards = chosen_for(*here, ticket, history, asked, roles=work.cause.roles)
+                repaired = repair_under(work, standards, ticket, history)
         except HanseError as error:
             response.failures.append(failure_of(name, error))
         else:

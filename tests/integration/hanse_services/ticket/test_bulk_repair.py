@@ -22,7 +22,14 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.model import SCHEMA
 from tests.integration.hanse_services.ticket.desk import MONDAY, POLICY_YAML, Desk, new_request_id, refused
 from tests.integration.hanse_services.ticket.test_clocks import resolution
-from tests.integration.hanse_services.ticket.test_repair import enact, explain, repaired, ticket_now, versions
+from tests.integration.hanse_services.ticket.test_repair import (
+    enact,
+    explain,
+    one_ahead,
+    repaired,
+    ticket_now,
+    versions,
+)
 from tests.integration.hanse_services.ticket.test_tuning import tune
 
 HOUR = timedelta(hours=1)
@@ -89,6 +96,20 @@ async def test_open_tickets_are_put_under_a_version_as_a_repair_of_each_would(de
         assert {(clock.kind, clock.number): clock.due_time for clock in after.clocks} == expected
     assert await clocks_told(desk) == {name: list(singly[name].after) for name in names if name != names[3]}
     assert (await apply(desk, version)).recomputed_count == 0
+
+
+async def test_a_ticket_whose_time_lies_ahead_takes_no_other_along(desk: Desk) -> None:
+    names = await one_ahead(desk)
+    # One of the others has to be replayed.
+    await desk.do("ReclassifyTicket", names[2], priority=pb.P3)
+    version = await enact(desk, 12)
+    answer = await apply(desk, version)
+    assert (answer.recomputed_count, answer.replayed_count) == (2, 1)
+    times = [(await desk.get(name)).update_time.ToDatetime(MONDAY.tzinfo) for name in names]
+    assert times == [MONDAY + 30 * 24 * HOUR, MONDAY + 2 * HOUR, MONDAY + 2 * HOUR]
+    repairs = [Event.FromString(each.event) for each in await desk.records() if each.type == REPAIRED]
+    told_at = {each.resource: each.occur_time.ToDatetime(MONDAY.tzinfo) for each in repairs}
+    assert [told_at[name] for name in names] == times
 
 
 async def test_a_deadline_that_is_past_under_the_version_is_told_as_a_breach_and_one_that_is_not_is_taken_back(

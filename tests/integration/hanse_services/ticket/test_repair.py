@@ -87,7 +87,23 @@ async def enact(desk: Desk, resolution_hours: int, effective_time: datetime | No
     return version
 
 
+async def one_ahead(desk: Desk) -> list[str]:
+    """Open a ticket to which something happened while the machine's clock was a month ahead, and two others."""
+    names = [(await desk.open()).name for _ in range(3)]
+    desk.clock.advance(days=30)
+    await desk.do("CommentTicket", names[0])
+    desk.clock.now = MONDAY + 2 * HOUR
+    return names
+
+
 # Nothing to repair.
+
+
+async def test_a_ticket_whose_time_lies_ahead_takes_no_other_along(desk: Desk) -> None:
+    names = await one_ahead(desk)
+    answer = await repair(desk, *names, version=await enact(desk, 12))
+    assert [len([clock for clock in each.after if clock.breach_time.seconds]) for each in answer.tickets] == [2, 1, 1]
+    assert [resolution(await desk.get(name)).state for name in names[1:]] == [pb.Clock.RUNNING] * 2
 
 
 async def test_a_true_history_needs_no_repair(desk: Desk) -> None:

@@ -83,6 +83,20 @@ async def test_after_a_downtime_over_the_beginning_of_the_shift_it_is_given_out_
     assert (await give_out(desk), await give_out(desk)) == ([ticket.name], [])
 
 
+async def test_a_ticket_whose_time_lies_ahead_takes_no_other_along(desk: Desk) -> None:
+    await set_team(desk, "office", "li", calendar="office")
+    desk.clock.now = EVENING
+    ahead = await desk.open()
+    desk.clock.advance(days=30)
+    await desk.do("CommentTicket", ahead.name)
+    desk.clock.now = OPENS - timedelta(minutes=1)
+    other = await desk.open()
+    desk.clock.now = OPENS
+    assert await give_out(desk) == [ahead.name, other.name]
+    times = [(await desk.get(name)).update_time.ToDatetime(UTC) for name in (ahead.name, other.name)]
+    assert times == [EVENING + timedelta(days=30), OPENS]
+
+
 async def test_what_runs_out_first_is_given_out_first_and_the_next_shift_gets_what_is_left(desk: Desk) -> None:
     targets = "targets:\n  - {id: urgent, response: 30m, resolution: 2h, when: 'ticket.priority == \"P1\"'}\n"
     await enact(desk, SHIFTS_YAML.replace("targets:\n", targets))
