@@ -8,7 +8,8 @@ clocks count on.
 
 - `model`: the tables, the states, the allowed transitions.
 - `clocks`: a package of its own: promises, what is due on them, how they were kept, and how they are repaired.
-- `commands`: what the desk may do. `reclassifying`, `suspending`: the two that change what is promised.
+- `commands`: what the desk may do. `reclassifying`, `suspending`: the two that change what is promised;
+  `resuming`: work that waited goes on, at the cap by itself.
 - `engagements`: the same for engagements. `peers`: what the home unit offers while headquarters is out of reach.
 - `holding`: who holds a ticket; what has happened to it is told there, once its clocks have followed. `agreed`: what a
   provider has promised for an engagement.

@@ -20,10 +20,10 @@ from hanse_services.ticket.engagements import withdraw_seeking
 from hanse_services.ticket.holding import answered, asked, assign_by_rule, begin_clock, end_wait, stop_clocks, tell_step
 from hanse_services.ticket.loading import check_agent, kept, own_ticket
 from hanse_services.ticket.messages import opened_ticket_to_proto, summary_of
-from hanse_services.ticket.model import Customer, Ticket
+from hanse_services.ticket.model import WAITING_FOR, Customer, Ticket
+from hanse_services.ticket.resuming import is_capped, resume
 from hanse_services.ticket.teams import assigned, choose
 
-WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")
 FOR_CUSTOMER, VENDOR = "customer", "vendor"
 
 
@@ -222,18 +222,12 @@ def resume_ticket(work: Work, request: rpc.ResumeTicketRequest) -> pb.Ticket:
     return kept(work, ticket)
 
 
-def resume(work: Work, ticket: Ticket, *, at_cap: bool = False) -> None:
-    """Go on with a ticket; `at_cap` where nobody did, and the policy's cap for suspended work is reached."""
-    ticket.move("ResumeTicket")
-    stop_clocks(work, ticket, pb.Clock.REVIEW)
-    end_wait(ticket, work.now)
-    tell_step(work, ticket, lambda after: told.TicketResumed(ticket=after, at_cap=at_cap))
-
-
 def resolve_ticket(work: Work, request: rpc.ResolveTicketRequest) -> pb.Ticket:
     """Say the solution: the clocks stop. Raises IllegalTransition while a provider works on the ticket."""
     ticket = own_ticket(work, request.name, request.etag)
     withdraw_seeking(work, ticket)
+    if is_capped(work, ticket):
+        resume(work, ticket)
     end_wait(ticket, work.now)
     ticket.move("ResolveTicket")
     ticket.solution, ticket.resolve_time = request.solution, work.now

@@ -219,7 +219,7 @@ def _hand_over(work: Work, engagement: Engagement, unit: str, fact: Fact) -> Non
     is_late = fact.occur_time < ticket.update_time
     hand_over(work, ticket, unit, engagement.name, fact.occur_time)
     if is_late:
-        repair_after(work, ticket, fact)
+        repair_after(work, ticket, fact.event.event_id)
 
 
 # What the three have in common.

@@ -29,12 +29,22 @@ def settle_clocks(work: Work, ticket: Ticket, at: datetime) -> None:
         _tell(work, ticket, Ruling(standards, ticket, at).settle(), at)
 
 
-def tell_step(work: Work, ticket: Ticket, step: Callable[[pb.TicketSummary], Message], *, text: str = "") -> None:
-    """Tell a step that changed a ticket. Its clocks follow it first: the event says where they stand after it."""
-    standards = standards_of(work, ticket)
-    applied = Ruling(standards, ticket, work.now).settle() if standards else []
-    work.tell(ticket.name, step(summary_of(ticket)), text=text)
-    _tell(work, ticket, applied, work.now)
+def tell_step(
+    work: Work,
+    ticket: Ticket,
+    step: Callable[[pb.TicketSummary], Message],
+    *,
+    text: str = "",
+    at: datetime | None = None,
+) -> None:
+    """Tell a step that changed a ticket, now or at an instant that is past.
+
+    Its clocks follow it first: the event says where they stand after it.
+    """
+    standards, at = standards_of(work, ticket), at or work.now
+    applied = Ruling(standards, ticket, at).settle() if standards else []
+    work.tell(ticket.name, step(summary_of(ticket)), occur_time=at, text=text)
+    _tell(work, ticket, applied, at)
 
 
 def answered(work: Work, ticket: Ticket) -> None:
@@ -72,8 +82,8 @@ def _tell(work: Work, ticket: Ticket, ruled: Iterable[Ruled], at: datetime) -> N
         work.tell(ticket.name, rule, occur_time=at)
 
 
-def stop_clocks(work: Work, ticket: Ticket, *kinds: pb.Clock.Kind.ValueType) -> None:
-    """Stop clocks, now: those of some kinds, or all. One that has run out breaches first.
+def stop_clocks(work: Work, ticket: Ticket, *kinds: pb.Clock.Kind.ValueType, at: datetime | None = None) -> None:
+    """Stop clocks, now or at an instant that is past: those of some kinds, or all. One that has run out breaches first.
 
     Nobody may have asked since it ran out, but it was too late. The review of suspended work may be open also where
     nothing is promised any more.
@@ -81,11 +91,11 @@ def stop_clocks(work: Work, ticket: Ticket, *kinds: pb.Clock.Kind.ValueType) -> 
     running = [row for row in ticket.clocks if row.stop_time is None and (not kinds or row.kind in kinds)]
     if not running:
         return
-    standards = work.standards_of(ticket.policy_version, ticket.policy_override)
+    standards, at = work.standards_of(ticket.policy_version, ticket.policy_override), at or work.now
     for row in running:
-        if late := overrun(row, work.now):
+        if late := overrun(row, at):
             breach(work, ticket, row, late)
-        stop_clock(standards, ticket, row, work.now)
+        stop_clock(standards, ticket, row, at)
 
 
 def breach(work: Work, ticket: Ticket, clock: Clock, at: datetime) -> None:

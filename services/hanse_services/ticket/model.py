@@ -67,6 +67,9 @@ ENGAGEMENT_TRANSITIONS: dict[str, dict[pb.EngagementState.ValueType, pb.Engageme
 HEADQUARTERS_STEPS = frozenset({"OfferEngagement", "ExpireOffer", "WithdrawOffer", "ReleaseProvider"})
 """The steps that headquarters takes: a desk has no such verb."""
 
+WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")
+"""Whom a ticket can wait for."""
+
 OPEN = frozenset({pb.NEW, pb.IN_PROGRESS, pb.WAITING})
 """The states in which a ticket's clocks can run."""
 

@@ -20,10 +20,8 @@ from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.rows import start_clock, stop_clock
 from hanse_services.ticket.clocks.rules import current_of
-from hanse_services.ticket.commands import resume
 from hanse_services.ticket.holding import end_wait, standards_of, tell_step
 from hanse_services.ticket.loading import kept, own_ticket
-from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import Ticket
 
 
@@ -110,15 +108,3 @@ def _watch(standards: Standards, ticket: Ticket, at: datetime, until: datetime) 
             stop_clock(standards, ticket, row, at)
     review = Promise(kind=pb.Clock.REVIEW, id="soft", duration=until - at, elapsed=True, warn_percents=())
     start_clock(standards, ticket, review, at)
-
-
-def do_review(work: Work, standards: Standards, ticket: Ticket) -> bool:
-    """Say that a review is due; at the cap, go on with the ticket. Return whether it was suspended at all."""
-    if ticket.cap_time is None:
-        return False
-    if work.now >= ticket.cap_time:
-        resume(work, ticket, at_cap=True)
-        return True
-    review_passed(standards, ticket, work.now)
-    work.tell(ticket.name, told.TicketReviewDue(ticket=summary_of(ticket), cap_time=timestamp(ticket.cap_time)))
-    return True

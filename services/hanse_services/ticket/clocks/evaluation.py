@@ -24,7 +24,7 @@ from hanse_services.ticket.holding import breach, settle_clocks
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
-from hanse_services.ticket.suspending import do_review
+from hanse_services.ticket.resuming import do_review
 
 
 def evaluate_clocks(work: Work, request: rpc.EvaluateClocksRequest) -> rpc.EvaluateClocksResponse:

@@ -44,10 +44,9 @@ from hanse_protos.ticket.v1 import ticket_pb2 as nouns
 from hanse_services.ticket.clocks.choosing import check_choice
 from hanse_services.ticket.clocks.replaying import KEY, Replayed, carry_over_steps, key_of, replay
 from hanse_services.ticket.clocks.rows import summaries_of
-from hanse_services.ticket.commands import WAITING_FOR
 from hanse_services.ticket.loading import own_ticket, own_time
 from hanse_services.ticket.messages import summary_of
-from hanse_services.ticket.model import SCHEMA, Clock, ClockSegment, Ticket
+from hanse_services.ticket.model import SCHEMA, WAITING_FOR, Clock, ClockSegment, Ticket
 
 logger = structlog.get_logger(__name__)
 
@@ -201,7 +200,7 @@ def repair_under(
     return repaired
 
 
-def repair_after(work: Work, ticket: Ticket, fact: Fact) -> None:
+def repair_after(work: Work, ticket: Ticket, late_event_id: str) -> None:
     """Repair a ticket's clocks after a fact that was heard of late: they had counted otherwise by then.
 
     Where they can't be computed they stay, and `ExplainClocks` shows that a repair would change them: the fact itself
@@ -210,7 +209,7 @@ def repair_after(work: Work, ticket: Ticket, fact: Fact) -> None:
     try:
         history = history_of(work.session, ticket.name, told=work.not_yet_in_the_log)
         standards = standards_for(work.session, work.policies, ticket, history, 0)
-        repair_under(work, standards, ticket, history, fact.event.event_id)
+        repair_under(work, standards, ticket, history, late_event_id)
     except HanseError as error:
         logger.warning("clocks were not repaired after a late fact", ticket=ticket.name, error=str(error))
 

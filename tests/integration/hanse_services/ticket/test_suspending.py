@@ -9,8 +9,10 @@ import pytest
 from hanse.times import timestamp
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from tests.integration.hanse_services.ticket.desk import MONDAY, Desk, refused
+from tests.integration.hanse_services.ticket.test_clocks import resolution, response, used
+from tests.integration.hanse_services.ticket.test_repair import explain
 
-CAP = timedelta(days=60)
+CAP, HOUR = timedelta(days=60), timedelta(hours=1)
 
 
 async def suspended(desk: Desk, until: datetime) -> pb.Ticket:
@@ -69,6 +71,37 @@ async def test_at_the_cap_a_ticket_goes_on_by_itself(desk: Desk) -> None:
     with refused() as refusal:
         await desk.do("SuspendTicket", name, review_time=timestamp(MONDAY + CAP + timedelta(days=1)))
     assert refusal.reason == "ILLEGAL_TRANSITION"
+
+
+async def test_after_a_downtime_over_the_cap_the_clocks_have_run_since_it(desk: Desk) -> None:
+    name = (await suspended(desk, MONDAY + timedelta(days=7))).name
+    desk.clock.now = MONDAY + CAP + timedelta(hours=100)
+    await desk.evaluate(name)
+    ticket = await desk.get(name)
+    late = [each.breach_time.ToDatetime(MONDAY.tzinfo) for each in (response(ticket), resolution(ticket))]
+    assert late == [MONDAY + CAP + HOUR, MONDAY + CAP + 10 * HOUR]
+    assert (await explain(desk, name)).agrees
+
+
+@pytest.mark.parametrize("verb", ["ResumeTicket", "ResolveTicket"])
+async def test_whoever_goes_on_with_it_after_the_cap_has_had_the_time_since(desk: Desk, verb: str) -> None:
+    name = (await suspended(desk, MONDAY + timedelta(days=7))).name
+    desk.clock.now = MONDAY + CAP + 4 * HOUR
+    assert used(resolution(await desk.do(verb, name))) == 4 * HOUR
+    await desk.evaluate(name)
+    assert (await explain(desk, name)).agrees
+
+
+async def test_what_happened_after_a_cap_that_nobody_had_noticed_is_repaired(desk: Desk) -> None:
+    name = (await suspended(desk, MONDAY + timedelta(days=7))).name
+    desk.clock.now = MONDAY + CAP + 2 * HOUR
+    answered = await desk.do("CommentTicket", name, public=True)
+    desk.clock.advance(hours=2)
+    await desk.evaluate(name)
+    after = await desk.get(name)
+    assert [response(ticket).state for ticket in (answered, after)] == [pb.Clock.MET, pb.Clock.BREACHED]
+    assert response(after).breach_time.ToDatetime(MONDAY.tzinfo) == MONDAY + CAP + HOUR
+    assert (await explain(desk, name)).agrees
 
 
 async def test_the_cap_counts_all_suspensions_of_a_ticket(desk: Desk) -> None:
