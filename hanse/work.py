@@ -35,7 +35,7 @@ from hanse.clock import Clock, utc_now
 from hanse.database import DATABASE_ERRORS, Database, as_hanse_error
 from hanse.errors import RequestIdMissing, RequestIdReused, Unavailable
 from hanse.log.append import Entry, append
-from hanse.log.events import Origin, new_event
+from hanse.log.events import Fact, Origin, new_event
 from hanse.names import stream_name
 from hanse.policy.standards import Standards
 from hanse.policy.store import PolicyStore
@@ -102,6 +102,10 @@ class Work:
         Raises PolicyMissing for what this unit has never had in force.
         """
         return self.policies.version(self.session, version, override)
+
+    def time_of(self, fact: Fact) -> datetime:
+        """Return when something happened that others told: now at the latest, since their clocks may be ahead."""
+        return min(fact.occur_time, self.now)
 
     def insert(self, row: DeclarativeBase) -> None:
         """Insert a new row that is only made here (see `hanse.session`); those of a group are written together."""

@@ -51,7 +51,7 @@ def engagement_requested(work: Work, fact: Fact) -> None:
 def engagement_confirmed(work: Work, fact: Fact) -> None:
     """The home unit took the solution."""
     if engagement := _from_home(work, fact, "ConfirmEngagement"):
-        engagement.confirm_time = fact.occur_time
+        engagement.confirm_time = work.time_of(fact)
 
 
 def engagement_rejected(work: Work, fact: Fact) -> None:
@@ -182,7 +182,7 @@ def _from_its_maker(work: Work, fact: Fact, verb: str) -> Engagement | None:
 def engagement_accepted(work: Work, fact: Fact) -> None:
     """The provider works on it: the ticket and its clocks go over to the provider."""
     if engagement := _from_provider(work, fact, "AcceptEngagement"):
-        engagement.accept_time = fact.occur_time
+        engagement.accept_time = work.time_of(fact)
         engagement.assignee = fact.payload.assignee  # type: ignore[attr-defined]
         _hand_over(work, engagement, engagement.provider, fact)
     elif _summary(fact).peer and home_of(_summary(fact).name) == work.unit:
@@ -197,7 +197,7 @@ def engagement_declined(work: Work, fact: Fact) -> None:
 def engagement_delivered(work: Work, fact: Fact) -> None:
     """The provider has a solution: the ticket and its clocks come back, at the time of the delivery."""
     if engagement := _from_provider(work, fact, "DeliverEngagement"):
-        engagement.deliver_time = fact.occur_time
+        engagement.deliver_time = work.time_of(fact)
         engagement.solution = fact.texts.get("text", "")
         _hand_over(work, engagement, work.unit, fact)
 
@@ -216,8 +216,9 @@ def _from_provider(work: Work, fact: Fact, verb: str) -> Engagement | None:
 def _hand_over(work: Work, engagement: Engagement, unit: str, fact: Fact) -> None:
     """Hand the ticket over when it happened. What happened to it since has counted otherwise, and is repaired."""
     ticket = own_ticket(work, engagement.ticket)
-    is_late = fact.occur_time < ticket.update_time
-    hand_over(work, ticket, unit, engagement.name, fact.occur_time)
+    at = work.time_of(fact)
+    is_late = at < ticket.update_time
+    hand_over(work, ticket, unit, engagement.name, at)
     if is_late:
         repair_after(work, ticket, fact.event.event_id)
 

@@ -119,7 +119,8 @@ def escalation_seen(work: Work, fact: Fact) -> None:
         return
     escalation = work.session.get(Escalation, seen.name, with_for_update=True)
     if escalation and escalation.level == HierarchyStep.HEADQUARTERS and escalation.acknowledge_time is None:
-        _acknowledge(work, escalation, seen.acknowledger, instant(seen.acknowledge_time))
+        at = min(instant(seen.acknowledge_time), work.time_of(fact))
+        _acknowledge(work, escalation, seen.acknowledger, at)
 
 
 def _acknowledge(work: Work, escalation: Escalation, by: str, at: datetime) -> None:

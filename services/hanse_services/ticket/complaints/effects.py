@@ -30,7 +30,7 @@ def complaint_seen(work: Work, fact: Fact) -> None:
     complaint = _at_headquarters(work, fact)
     if complaint and complaint.state == pb.COMPLAINT_OPEN:
         complaint.move("AcknowledgeComplaint")
-        acknowledged(work, complaint, fact.event.actor, fact.occur_time)
+        acknowledged(work, complaint, fact.event.actor, work.time_of(fact))
         kept(work, complaint)
 
 
@@ -43,7 +43,7 @@ def complaint_decided(work: Work, fact: Fact) -> None:
     if complaint.state == pb.COMPLAINT_ACKNOWLEDGED:
         complaint.move("AnswerComplaint")
         payload: Any = fact.payload
-        answered(work, complaint, fact.event.actor, payload.complaint.outcome, fact.occur_time)
+        answered(work, complaint, fact.event.actor, payload.complaint.outcome, work.time_of(fact))
         kept(work, complaint)
 
 

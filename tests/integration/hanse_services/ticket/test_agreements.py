@@ -76,7 +76,7 @@ async def test_what_was_agreed_alone_breaks_no_promise_to_the_customer(agreed: D
 async def test_a_provider_s_clock_runs_from_acceptance_to_delivery_and_goes_on_after_a_rejection(agreed: Desk) -> None:
     engaged = await engaged_at(agreed, pb.OFFERED)
     await agreed.is_told(engaged.accepted(at=MONDAY))
-    await agreed.is_told(engaged.delivered(at=MONDAY + timedelta(hours=1)))
+    await agreed.is_told(engaged.delivered(at=agreed.clock.advance(hours=1)))
     agreed.clock.now = MONDAY + timedelta(hours=3)
     await agreed.engage("RejectEngagement", engaged.name)
     agreed.clock.advance(hours=2)

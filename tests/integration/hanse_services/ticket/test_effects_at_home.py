@@ -20,6 +20,7 @@ from tests.integration.hanse_services.ticket.desk import (
 )
 from tests.integration.hanse_services.ticket.engaged import Engaged, engaged_at
 from tests.integration.hanse_services.ticket.test_clocks import resolution, used
+from tests.integration.hanse_services.ticket.test_repair import explain
 
 OSLO = "units/oslo"
 
@@ -161,6 +162,24 @@ async def test_the_clocks_run_on_the_provider_s_calendar_from_acceptance_to_deli
     # 14:00 to 15:00 here; 15:00 to 16:00 and 08:00 to 10:00 there; 10:00 to 12:00 here.
     assert [part.ToTimedelta() / timedelta(hours=1) for *_, part in stretches] == [1, 3, 2]
     assert used(clock) == timedelta(hours=6)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=400), timedelta(days=365 * 200)], ids=["a year", "two centuries"])
+async def test_a_provider_whose_clock_is_ahead_has_the_ticket_from_when_the_home_unit_heard_of_it(
+    desk: Desk, ahead: timedelta
+) -> None:
+    engaged = await engaged_at(desk, pb.OFFERED)
+    desk.clock.advance(hours=1)
+    await desk.is_told(engaged.accepted(at=desk.clock.now + ahead))
+    desk.clock.advance(hours=2)
+    await desk.is_told(engaged.delivered(at=desk.clock.now + ahead))
+    clock = resolution(await desk.do("CommentTicket", engaged.ticket))
+    starts = [(segment.unit, segment.start_time.ToDatetime(MONDAY.tzinfo) - MONDAY) for segment in clock.segments]
+    assert starts == [(SHANGHAI, timedelta(0)), (MUNICH, timedelta(hours=1)), (SHANGHAI, timedelta(hours=3))]
+    engagement = await desk.engagement(engaged.name)
+    assert engagement.deliver_time.ToDatetime(MONDAY.tzinfo) == desk.clock.now
+    await desk.evaluate(engaged.ticket)
+    assert (await explain(desk, engaged.ticket)).agrees
 
 
 async def test_what_is_heard_of_after_a_pause_counts_from_before_it(desk: Desk) -> None:

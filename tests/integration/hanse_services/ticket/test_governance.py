@@ -8,8 +8,8 @@ import pytest
 
 from hanse.policy import load_override_yaml
 from hanse.policy.store import PolicyStore
-from hanse.times import timestamp
-from hanse_protos.log.v1.log_pb2 import LogRecord
+from hanse.times import instant, timestamp
+from hanse_protos.log.v1.log_pb2 import Event, LogRecord
 from hanse_protos.policy.v1.tuning_pb2 import PolicyOverride
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_services.ticket.model import SCHEMA
@@ -64,8 +64,8 @@ async def test_while_a_provider_works_the_minute_is_the_providers_and_the_policy
     requested = await desk.engage("RequestEngagement", (await desk.open()).name)
     engaged = Engaged(requested.name)
     await desk.is_told(engaged.offered(at=start))
-    await desk.is_told(engaged.accepted(at=start + timedelta(minutes=10)))
-    await desk.is_told(engaged.delivered(at=start + timedelta(minutes=60)))
+    await desk.is_told(engaged.accepted(at=desk.clock.advance(minutes=10)))
+    await desk.is_told(engaged.delivered(at=desk.clock.advance(minutes=50)))
     desk.clock.now = start + timedelta(hours=2)
     found = [await governance(desk, engaged.ticket, start + timedelta(minutes=minute)) for minute in (5, 30, 90)]
     assert [(each.holder, each.calendar, each.engagement) for each in found] == [
@@ -118,6 +118,8 @@ class Story:
 
     async def is_told(self, *records: LogRecord) -> None:
         for record in records:
+            occur_time = instant(Event.FromString(record.event).occur_time)
+            self.desk.clock.now = max(self.desk.clock.now, occur_time)
             assert await self.desk.is_told(record)
 
     async def by_minute(self, ticket: str, *minutes: int) -> dict[int, tuple[str, str, str]]:

@@ -24,12 +24,11 @@ async def timeline(desk: Desk, ticket: str) -> list[pb.TimelineEntry]:
 async def solved_in_munich(desk: Desk) -> Engaged:
     """Have Munich work on a ticket of Shanghai's; each step takes a minute."""
     engaged = await engaged_at(desk, pb.REQUESTED)
-    at = iter(MONDAY + timedelta(minutes=minute) for minute in range(1, 6))
-    await desk.is_told(engaged.offered(at=next(at)))
-    await desk.is_told(engaged.accepted(at=next(at)))
-    await desk.is_told(engaged.work_noted("Ordered a board", at=next(at)))
-    await desk.is_told(engaged.delivered(at=next(at)))
-    desk.clock.now = next(at)
+    await desk.is_told(engaged.offered(at=desk.clock.advance(minutes=1)))
+    await desk.is_told(engaged.accepted(at=desk.clock.advance(minutes=1)))
+    await desk.is_told(engaged.work_noted("Ordered a board", at=desk.clock.advance(minutes=1)))
+    await desk.is_told(engaged.delivered(at=desk.clock.advance(minutes=1)))
+    desk.clock.advance(minutes=1)
     await desk.engage("ConfirmEngagement", engaged.name)
     return engaged
 
