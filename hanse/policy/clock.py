@@ -4,7 +4,8 @@ A segment is one stretch of a clock: one unit, one calendar, running or standing
 resumes or changes hands, and only the last one may be open. Nothing else about a clock is stored: what is used up and
 when it runs out follow from the segments, so a clock can be computed again from the events at any time, anywhere.
 
-How instants are read: a segment holds from its start until just before its end, and nothing after `now` counts.
+How instants are read: a segment holds from its start until just before its end, and nothing after `now` counts. A clock
+that is used up has run out: what is done at the very instant at which it is due is too late, on complaints' clocks too.
 """
 
 from __future__ import annotations

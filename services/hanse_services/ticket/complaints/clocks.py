@@ -102,8 +102,9 @@ def meet_clock(complaint: Complaint, kind: pb.ComplaintClock.Kind.ValueType, at:
     row = next((clock for clock in complaint.running() if clock.kind == kind), None)
     if row is None:
         return None
-    unnoticed = at > row.due_time and row.breach_time is None
-    row.breach_time = row.due_time if at > row.due_time else None
+    is_late = at >= row.due_time
+    unnoticed = is_late and row.breach_time is None
+    row.breach_time = row.due_time if is_late else None
     row.stop_time = at
     return row if unnoticed else None
 

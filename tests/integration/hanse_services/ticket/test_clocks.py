@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from tests.integration.hanse_services.ticket.desk import MONDAY, Desk
 
@@ -23,6 +25,17 @@ def resolution(ticket: pb.Ticket) -> pb.Clock:
 
 def used(clock: pb.Clock) -> timedelta:
     return clock.used_duration.ToTimedelta()
+
+
+@pytest.mark.parametrize(
+    ("early", "state"), [(timedelta(0), pb.Clock.BREACHED), (timedelta(microseconds=1), pb.Clock.MET)]
+)
+async def test_at_the_very_instant_at_which_it_is_due_a_solution_is_late(
+    desk: Desk, early: timedelta, state: pb.Clock.State.ValueType
+) -> None:
+    name = (await desk.open()).name
+    desk.clock.now = MONDAY + timedelta(hours=10) - early
+    assert resolution(await desk.do("ResolveTicket", name)).state == state
 
 
 async def test_both_clocks_of_the_target_start_with_the_ticket(desk: Desk) -> None:

@@ -87,6 +87,14 @@ async def test_an_answer_that_comes_late_is_late_also_where_nobody_noticed(
     assert "ComplaintOverdue" in await desk.told_types()
 
 
+@pytest.mark.parametrize(("early", "state"), [(timedelta(0), Clock.BREACHED), (timedelta(microseconds=1), Clock.MET)])
+async def test_at_the_very_instant_at_which_it_is_due_it_is_late(
+    desk: Desk, complaints: Complaints, name: str, early: timedelta, state: Clock.State.ValueType
+) -> None:
+    desk.clock.now = MONDAY + timedelta(hours=2) - early
+    assert (await complaints.do("AcknowledgeComplaint", name)).summary.clocks[0].state == state
+
+
 async def test_a_step_that_is_skipped_is_never_done(desk: Desk, complaints: Complaints, name: str) -> None:
     stub: Any = complaints.stub(Role.SYSTEM, "services/waiting")
     request = pb.SkipComplaintStepRequest(name=name, reason="Agreed", requester="wang", request_id=new_request_id())
