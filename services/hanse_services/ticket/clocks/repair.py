@@ -171,10 +171,13 @@ def chosen_for(
 
 
 def replay_beside(standards: Standards | None, ticket: Ticket, history: TicketHistory, now: datetime) -> Replayed:
-    """Play a history through, and let its steps count as done that the ticket's own clocks have done."""
+    """Play a history through, and let its steps count as done that the ticket's own clocks have done.
+
+    What is open stands as it does now, or at the ticket's own time, where that lies ahead.
+    """
     if standards is None:
         return Replayed(Ticket(name=ticket.name, clocks=[], segments=[]), [], ticket.waiting_duration, None)
-    replayed = replay(standards, history, now)
+    replayed = replay(standards, history, max(now, ticket.update_time))
     carry_over_steps(ticket, replayed.ticket)
     return replayed
 

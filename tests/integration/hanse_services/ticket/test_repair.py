@@ -101,7 +101,10 @@ async def one_ahead(desk: Desk) -> list[str]:
 
 async def test_a_ticket_whose_time_lies_ahead_takes_no_other_along(desk: Desk) -> None:
     names = await one_ahead(desk)
-    answer = await repair(desk, *names, version=await enact(desk, 12))
+    version = await enact(desk, 12)
+    preview = await repair(desk, *names, version=version, preview=True)
+    answer = await repair(desk, *names, version=version)
+    assert [list(each.after) for each in preview.tickets] == [list(each.after) for each in answer.tickets]
     assert [len([clock for clock in each.after if clock.breach_time.seconds]) for each in answer.tickets] == [2, 1, 1]
     assert [resolution(await desk.get(name)).state for name in names[1:]] == [pb.Clock.RUNNING] * 2
 
