@@ -15,6 +15,7 @@ from hanse.cli.connection import At, command
 from hanse.cli.desk import Desk
 from hanse.cli.policy_draft import read_document
 from hanse.policy import diff, dump_yaml, lint
+from hanse.policy.diff import dropped
 from hanse.times import put_time
 from hanse_protos.federation.v1.group_pb2 import ListUnitsRequest, ListUnitsResponse
 from hanse_protos.policy.v1 import policy_pb2 as pb
@@ -48,8 +49,9 @@ def show_difference(
     before: Annotated[str, typer.Argument(help="A file, a version such as 3, or current.")],
     after: Annotated[str, typer.Argument(help="Likewise.")],
 ) -> None:
-    """Show what differs between two documents, place by place."""
-    differences = diff(_document(at, before), _document(at, after))
+    """Show what differs between two documents, place by place; warn of what tickets under way may need."""
+    old, new = _document(at, before), _document(at, after)
+    differences = diff(old, new)
     if at.as_json:
         output.print_json({"differences": [asdict(difference) for difference in differences]})
     elif differences:
@@ -57,6 +59,8 @@ def show_difference(
         output.table(f"From {before} to {after}", ["place", "before", "after"], rows)
     else:
         output.console.print(f"{before} and {after} say the same")
+    for warning in dropped(old, new):
+        output.print_warning(warning.message, warning.path)
 
 
 def _document(at: At, named: str) -> pb.PolicyDocument:
@@ -113,13 +117,13 @@ def show_status(at: At) -> None:
     )
     columns = ["unit", "acknowledged", "has it", "reachable", "has tuned"]
     output.table(f"Version {newest} is published", columns, rows)
-    dropped = (
+    tuned = (
         (output.unit(unit.unit), problem.path, problem.message)
         for unit in group.units
         for problem in unit.override.dropped
     )
     if any(unit.override.dropped for unit in group.units):
-        output.table("Dropped of what units have tuned", ["unit", "place", "why"], dropped)
+        output.table("Dropped of what units have tuned", ["unit", "place", "why"], tuned)
 
 
 @command(app, "what-if", unit="hq")

@@ -200,7 +200,10 @@ def _show_routing(routing: RoutingExplained) -> None:
     output.console.print(_NOT_KNOWN, style="dim")
 
 
-_NOBODY = "Nobody can be asked for an engagement: the policy in force lists no other unit, or not the ticket's category"
+_NOBODY = (
+    "Who would be asked for an engagement does not follow from the policy in force: it lists no other unit, or not the "
+    "ticket's category"
+)
 _NOT_KNOWN = (
     "By the policy in force. Only headquarters knows how much each unit has to do, what the others have tuned for "
     "themselves, and who has left the group."

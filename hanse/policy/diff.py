@@ -7,7 +7,7 @@ an id, such as rungs of the ladder, are told apart by what they say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from hanse.policy.document import as_plain
-from hanse_protos.policy.v1.policy_pb2 import PolicyDocument
+from hanse_protos.policy.v1.policy_pb2 import PolicyDocument, PolicyProblem
 
 Plain: TypeAlias = Any
 
@@ -24,6 +24,14 @@ KEYS = ("id", "unit", "date")
 ORDERED = ("targets", "rates", "services", "complaints")
 """The lists of which the first that holds applies."""
 LINE_CHARACTERS = 1_000
+CATEGORY_DROPPED = (
+    "tickets of it may be under way: no team is given them any more, and who is asked for their engagements follows "
+    "from an older version. Keep the category until they are closed"
+)
+UNIT_DROPPED = (
+    "tickets of it may be under way: headquarters refuses its link from then on, and nobody asks it any more. Keep the "
+    "unit until they are closed"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,21 @@ class Difference:
 def diff(before: PolicyDocument, after: PolicyDocument) -> list[Difference]:
     """List what differs between two documents, in the order of the contract; empty where they say the same."""
     return list(_mappings(as_plain(before), as_plain(after), ""))
+
+
+def dropped(before: PolicyDocument, after: PolicyDocument) -> list[PolicyProblem]:
+    """List the categories and units that `after` has no more: tickets of theirs may be under way."""
+    categories = _gone((each.id for each in before.categories), (each.id for each in after.categories))
+    units = _gone((each.unit for each in before.units), (each.unit for each in after.units))
+    return [
+        *(PolicyProblem(path=f"categories[{name}]", message=CATEGORY_DROPPED) for name in categories),
+        *(PolicyProblem(path=f"units[{name}]", message=UNIT_DROPPED) for name in units),
+    ]
+
+
+def _gone(before: Iterable[str], after: Iterable[str]) -> list[str]:
+    kept = set(after)
+    return [name for name in before if name not in kept]
 
 
 def _mappings(before: Mapping[str, Plain], after: Mapping[str, Plain], path: str) -> Iterator[Difference]:

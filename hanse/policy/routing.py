@@ -6,18 +6,25 @@ one rule says who has the skill, the language, the hours and the room. Who had t
 the policy says so, and a ticket that has returned too often is not passed around any further. When the rounds are gone
 through, or nobody is left to ask, the final owner gets the last offer, which it can't decline.
 
+A version of the policy may drop a category, or a unit, while tickets of it are under way. Then who is asked follows
+from the version that the engagement was asked for under, among the units that the group still has; where that version
+is not here, the final owner is asked at once. Routing never stops for it.
+
 Headquarters asks this for each offer, a home unit for the offers that it makes to its peers, what-if for who would have
 been asked, and `hanse policy explain` to say why. They know different things of the group, and say which: `Known`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from hanse.errors import PolicyMissing
 from hanse.names import HEADQUARTERS
+from hanse.policy.errors import CategoryUnknown, UnitUnknown
+from hanse.policy.facts import Described, facts_of
 from hanse.policy.standards import Standards
 from hanse_protos.policy.v1.policy_pb2 import SharedDesk, TicketFacts
 
@@ -61,16 +68,48 @@ class Known:
     former_holders: Collection[str] = ()
     """The units that have had the ticket and gave it away."""
     gone: Collection[str] = ()
-    """The units that have left the group."""
+    """The units that have left the group, or that the policy in force does not list any more."""
     offers: Sequence[Offered] = ()
     """The offers of the engagement so far."""
 
 
+class Knowing(NamedTuple):
+    """A version of the policy that knows a ticket, and what it knows of it."""
+
+    standards: Standards
+    facts: TicketFacts
+    dropped: frozenset[str]
+    """The units that this version lists and the one in force does not: nobody asks them any more."""
+
+
+def knowing(in_force: Standards, asked_under: Callable[[], Standards], ticket: Described, home: str) -> Knowing | None:
+    """Return the version that routing goes by: the one in force, where it knows the ticket's category and home.
+
+    Otherwise it is the one that the engagement was asked for under. None where that one is not here, or does not know
+    the ticket either: then nobody can be chosen, and the final owner is asked.
+    """
+    units = {profile.unit for profile in in_force.document.units}
+    versions: tuple[Callable[[], Standards], ...] = (lambda: in_force, asked_under)
+    for version in versions:
+        try:
+            standards = version()
+            facts = facts_of(standards, ticket, home)
+        except (PolicyMissing, CategoryUnknown, UnitUnknown):
+            continue
+        return Knowing(standards, facts, frozenset(each.unit for each in standards.document.units) - units)
+    return None
+
+
+def last_resort(standards: Standards, known: Known) -> Candidate:
+    """Return who is asked when nobody else is left: the final owner, or headquarters where that has left the group."""
+    rule = standards.document.routing
+    unit = HEADQUARTERS if rule.final_owner in known.gone else rule.final_owner
+    return Candidate((unit,), rule.rounds + 1, final=True)
+
+
 def next_candidate(standards: Standards, facts: TicketFacts, known: Known, at: datetime) -> Candidate:
     """Return who is asked next at an instant. Raises `UnitUnknown` and `HorizonExceeded`."""
-    rule = standards.document.routing
-    last_resort = HEADQUARTERS if rule.final_owner in known.gone else rule.final_owner
-    last = Candidate((last_resort,), rule.rounds + 1, final=True)
+    rule, last = standards.document.routing, last_resort(standards, known)
     if standards.is_stopped(facts.returns):
         return last
     desks = standards.desks_for(facts)

@@ -75,7 +75,8 @@ def explain_routing(
     """Explain who would be asked for a ticket at an instant, under what is in force then, nobody being busy.
 
     The ticket's clocks may follow another version, under which its facts are known. None where this one lists no unit
-    beside the ticket's home, or does not have its category: then no offer can be made.
+    beside the ticket's home, so that nobody can be asked, or does not have its category: then routing goes by the
+    version that the engagement was asked for under (`hanse.policy.routing.knowing`).
 
     Raises `UnitUnknown` and `HorizonExceeded`.
     """

@@ -8,15 +8,14 @@ A decision is appended to headquarters' own stream and, in the same transaction,
 concerns (`forwarding`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from hanse.errors import IllegalTransition, NothingToSkip, ResourceNotFound
 from hanse.offers import next_offer_number
-from hanse.policy.facts import facts_of
-from hanse.policy.routing import Known, next_candidate
+from hanse.policy.routing import Candidate, Known, knowing, last_resort, next_candidate
 from hanse.policy.standards import Standards
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.times import timestamp
@@ -27,7 +26,6 @@ from hanse_federation.headquarters.overrides import routing_standards
 from hanse_federation.membership.register import units_that_left
 from hanse_federation.model import SEEKING, GroupEngagement, GroupTicket, HandOver, Offer
 from hanse_protos.federation.v1 import group_pb2 as group
-from hanse_protos.policy.v1.policy_pb2 import TicketFacts
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
 from hanse_protos.ticket.v1.ticket_pb2 import TicketSummary
@@ -48,8 +46,7 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
     if request_of(work.session, engagement.name) is None:
         # A peer of the home unit told of it first; the home unit's request starts the search anew.
         return group.OfferEngagementResponse(settled=True)
-    facts = _facts(work.session, standards, engagement)
-    candidate = next_candidate(standards, facts, _known(work.session, engagement, offers), work.now)
+    candidate = _candidate(work, standards, engagement, offers)
     offer = Offer(
         engagement=engagement.name,
         number=_next_number(offers),
@@ -88,18 +85,32 @@ def _next_number(offers: list[Offer]) -> int:
     return next_offer_number(last.number if last else 0, own=last is None or not last.peer)
 
 
-def _facts(session: Session, standards: Standards, engagement: GroupEngagement) -> TicketFacts:
-    """Return what conditions see of a ticket: as its engagement tells, and how often it has returned by now."""
-    facts = facts_of(standards, summary_of(engagement).ticket, engagement.home)
+def _candidate(work: Work, in_force: Standards, engagement: GroupEngagement, offers: Sequence[Offer]) -> Candidate:
+    """Return who is asked next, also where the policy in force does not know the ticket's category any more."""
+    summary = summary_of(engagement)
+
+    def asked_under() -> Standards:
+        return routing_standards(work.session, work.standards_of(summary.policy_version), engagement.home)
+
+    version = knowing(in_force, asked_under, summary.ticket, engagement.home)
+    known = _known(work.session, engagement, offers, version.dropped if version else ())
+    if version is None:
+        return last_resort(in_force, known)
+    version.facts.returns = _returns(work.session, engagement)
+    return next_candidate(version.standards, version.facts, known, work.now)
+
+
+def _returns(session: Session, engagement: GroupEngagement) -> int:
+    """Return how often the ticket has returned by now: its engagement tells of it as it was asked for."""
     known = session.get(GroupTicket, engagement.ticket)
-    facts.returns = TicketSummary.FromString(known.summary).returns if known else 0
-    return facts
+    return TicketSummary.FromString(known.summary).returns if known else 0
 
 
-def _known(session: Session, engagement: GroupEngagement, offers: Sequence[Offer]) -> Known:
+def _known(session: Session, engagement: GroupEngagement, offers: Sequence[Offer], dropped: Collection[str]) -> Known:
     """Return what headquarters knows when it chooses: all that there is to know."""
     former_holders = select(HandOver.from_unit).where(HandOver.ticket == engagement.ticket).distinct()
-    return Known(_loads(session), session.scalars(former_holders).all(), units_that_left(session), offers)
+    gone = units_that_left(session).union(dropped)
+    return Known(_loads(session), session.scalars(former_holders).all(), gone, offers)
 
 
 def _loads(session: Session) -> dict[str, int]:

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from sqlalchemy import func, select
 
 from hanse.offers import next_offer_number
-from hanse.policy.facts import facts_of
-from hanse.policy.routing import Known, next_peer
+from hanse.policy.routing import Known, knowing, next_peer
 from hanse.times import timestamp
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
@@ -54,11 +53,17 @@ def _expire(work: Work, engagement: Engagement) -> bool:
 
 
 def _next_peer(work: Work, engagement: Engagement, reachable: Iterable[str]) -> str | None:
-    """Return the best of the peers that can be reached and have not been asked; none once the ticket is stopped."""
-    standards, ticket = work.standards, own_ticket(work, engagement.ticket)
-    possible = standards.peers_of(work.unit).intersection(reachable).difference(engagement.peers_asked)
-    facts, known = facts_of(standards, ticket, work.unit), Known(_loads(work), ticket.left_units)
-    return next_peer(standards, facts, known, work.now, possible)
+    """Return the best of the peers that can be reached and have not been asked; none once the ticket is stopped.
+
+    None either where no version is here that knows the ticket: the final owner is headquarters' to ask.
+    """
+    in_force, ticket = work.standards, own_ticket(work, engagement.ticket)
+    possible = in_force.peers_of(work.unit).intersection(reachable).difference(engagement.peers_asked)
+    version = knowing(in_force, lambda: work.standards_of(engagement.policy_version), ticket, work.unit)
+    if version is None:
+        return None
+    known = Known(_loads(work), ticket.left_units, version.dropped)
+    return next_peer(version.standards, version.facts, known, work.now, possible)
 
 
 def _loads(work: Work) -> dict[str, int]:

@@ -352,6 +352,41 @@ async def test_a_home_unit_that_asks_for_another_provider_gets_another_one(
     assert (await state(group)).engagement.state == ticket.OFFERED
 
 
+def policy_without(*dropped: str) -> Policy:
+    """Return a second version that has renamed the only category, and does not list some units any more."""
+    document = load_yaml(POLICY_YAML.replace("id: display", "id: screens"))
+    kept = [profile for profile in document.units if profile.unit not in dropped]
+    del document.units[:]
+    document.units.extend(kept)
+    return Policy(name="policies/2", version=2, document=document)
+
+
+async def test_a_category_that_the_policy_has_dropped_is_routed_by_the_version_that_it_was_asked_for_under(
+    group: Group, requested: str, munich: Unit, shanghai: Unit
+) -> None:
+    await group.enact(policy_without())
+    made = [await offer(group)]
+    await munich.caught_up()
+    await answer(munich, told.EngagementAccepted, 1, ticket.ACCEPTED)
+    made.append(await reassign(group))
+    assert [(each.provider, each.final) for each in made] == [("units/munich", False), ("units/hq", False)]
+
+
+async def test_a_unit_that_the_policy_has_dropped_is_not_asked_by_an_older_version(
+    group: Group, requested: str
+) -> None:
+    await group.enact(policy_without("units/munich"))
+    assert (await offer(group)).provider == "units/hq"
+
+
+async def test_the_final_owner_is_asked_at_once_where_no_version_knows_the_ticket(group: Group, shanghai: Unit) -> None:
+    await group.enact(policy_without("units/shanghai"))
+    await shanghai.tell((NAME, told.EngagementRequested(engagement=engagement_summary(NAME))))
+    await shanghai.caught_up()
+    made = await offer(group)
+    assert (made.provider, made.final) == ("units/hq", True)
+
+
 async def test_only_seeking_engagements_are_open(group: Group, requested: str, munich: Unit) -> None:
     async def open_names() -> list[str]:
         request = pb.ListOpenEngagementsRequest()

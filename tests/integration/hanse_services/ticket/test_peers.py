@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from tests.integration.hanse_services.ticket.desk import HEADQUARTERS, MUNICH, SHANGHAI, Desk, StartDesk
+from tests.integration.hanse_services.ticket.desk import (
+    HEADQUARTERS,
+    MUNICH,
+    POLICY_YAML,
+    SHANGHAI,
+    Desk,
+    StartDesk,
+)
 from tests.integration.hanse_services.ticket.engaged import OFFER_LASTS, Engaged, engaged_at
+from tests.integration.hanse_services.ticket.test_shifts import enact
 
 VIENNA = "units/vienna"
 FIRST = 10_001
@@ -34,6 +43,20 @@ async def test_nobody_else_is_asked(desk: Desk, reachable: tuple[str, ...]) -> N
     engaged = await engaged_at(desk, pb.REQUESTED)
     before = await desk.engagement(engaged.name)
     assert await desk.offer_to_peers(engaged.name, *reachable) == before
+
+
+async def test_a_peer_is_asked_also_for_a_category_that_the_policy_has_dropped(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.REQUESTED)
+    await enact(desk, POLICY_YAML.replace("id: display,", "id: screens,"))
+    assert (await desk.offer_to_peers(engaged.name, MUNICH)).provider == MUNICH
+
+
+async def test_nobody_is_asked_where_no_version_knows_the_category(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.REQUESTED)
+    await enact(desk, POLICY_YAML.replace("id: display,", "id: screens,"))
+    with psycopg.connect(desk.runtime.settings.database_url) as connection:
+        connection.execute("UPDATE ticket.engagement SET policy_version = 7")
+    assert (await desk.offer_to_peers(engaged.name, MUNICH)).state == pb.REQUESTED
 
 
 async def test_while_an_offer_stands_no_other_is_made(desk: Desk) -> None:

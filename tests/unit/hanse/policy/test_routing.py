@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from hanse.errors import PolicyMissing
 from hanse.policy import Standards, load_yaml
-from hanse.policy.routing import Candidate, Known, next_candidate, next_peer
+from hanse.policy.routing import Candidate, Known, knowing, last_resort, next_candidate, next_peer
 from hanse_protos.policy.v1.policy_pb2 import TicketFacts
+from hanse_protos.ticket.v1.ticket_pb2 import P2, TicketSummary
 from tests.support import OCCUR_TIME, POLICY_YAML
 
 
@@ -201,3 +203,35 @@ def test_a_unit_of_a_desk_that_had_the_ticket_before_is_left_out_and_a_desk_with
         Candidate(("units/hq",), 1, desk="displays"),
         Candidate(("units/hq",), 3, final=True),
     ]
+
+
+TICKET = TicketSummary(priority=P2, category="display", language="zh", tier=2)
+RENAMED = POLICY_YAML.replace("id: display", "id: screens").replace("unit: units/munich", "unit: units/oslo")
+
+
+def test_the_version_in_force_decides_on_what_it_knows(standards: Standards) -> None:
+    newer = Standards(2, load_yaml(POLICY_YAML))
+    version = knowing(newer, lambda: standards, TICKET, "units/shanghai")
+    assert version and (version.standards, version.dropped) == (newer, frozenset())
+
+
+@pytest.mark.parametrize(
+    "text", [RENAMED, POLICY_YAML.replace("unit: units/shanghai", "unit: units/oslo")], ids=["category", "home"]
+)
+def test_what_the_version_in_force_has_dropped_is_decided_by_the_one_that_it_was_asked_for_under(
+    standards: Standards, text: str
+) -> None:
+    newer = Standards(2, load_yaml(text))
+    version = knowing(newer, lambda: standards, TICKET, "units/shanghai")
+    kept = {profile.unit for profile in newer.document.units}
+    dropped = frozenset(profile.unit for profile in standards.document.units) - kept
+    assert version and (version.standards, version.facts.skill, version.dropped) == (standards, "display", dropped)
+
+
+def test_where_no_version_knows_the_ticket_nobody_is_chosen_but_the_final_owner(standards: Standards) -> None:
+    def missing() -> Standards:
+        raise PolicyMissing(version="1")
+
+    newer = Standards(2, load_yaml(RENAMED))
+    assert knowing(newer, missing, TICKET, "units/shanghai") is None
+    assert last_resort(newer, Known()) == Candidate(("units/hq",), 3, final=True)
