@@ -23,7 +23,7 @@ from hanse_protos.ticket.v1 import team_pb2 as rpc
 from hanse_services.ticket.holding import give
 from hanse_services.ticket.loading import own_time
 from hanse_services.ticket.model import OPEN, Clock, Ticket
-from hanse_services.ticket.teams import Choice, Roster, teams_of
+from hanse_services.ticket.teams import Choice, Roster, take_turns, teams_of
 
 MAX_ASSIGNED = 100
 """How many tickets one transaction gives out at most, so that other commands wait for it for less than a second."""
@@ -60,6 +60,7 @@ def assign_waiting_tickets(work: Work, request: rpc.AssignWaitingTicketsRequest)
     _check_unit(request.parent, work.unit)
     response = rpc.AssignWaitingTicketsResponse()
     if teams := teams_of(work.session):
+        take_turns(work, teams)
         roster = Roster(work.session, work.unit, teams, work.standards, work.now)
         for ticket in _in_order(work.session, work.unit, _due_kinds(work.session, work.unit, roster)):
             # Those in front may have taken the last room.
@@ -101,7 +102,10 @@ def _due_kinds(session: Session, unit: str, roster: Roster) -> list[tuple[str, i
 
 
 def _in_order(session: Session, unit: str, kinds: Sequence[tuple[str, int, str]]) -> Sequence[Ticket]:
-    """Load and lock tickets of these kinds that wait, the one that runs out first in front, as in the queue."""
+    """Load and lock tickets of these kinds that wait, the one that runs out first in front, as in the queue.
+
+    One that a command is about to change is left for the next time: that command may wait for its turn to choose.
+    """
     if not kinds:
         return []
     breach_time = select(func.min(Clock.due_time)).where(Clock.ticket == Ticket.name, Clock.stop_time.is_(None))
@@ -111,6 +115,6 @@ def _in_order(session: Session, unit: str, kinds: Sequence[tuple[str, int, str]]
         .order_by(breach_time.scalar_subquery().nulls_last(), Ticket.open_time, Ticket.name)
         .limit(MAX_ASSIGNED)
         .options(selectinload(Ticket.clocks), selectinload(Ticket.segments))
-        .with_for_update(of=Ticket)
+        .with_for_update(of=Ticket, skip_locked=True)
     )
     return session.scalars(query.execution_options(populate_existing=True)).all()

@@ -7,6 +7,9 @@ before comes first, then who speaks the language, then who has the least to do. 
 team has it, and no agent yet: it waits until somebody is (`shifts`). Whoever is given a ticket has not begun: its state
 stays as it is.
 
+Several servers of a unit choose at once, and each counts what is committed. So that no two of them fill the same place,
+one chooses at a time, from the choice to the commit, wherever an agent has a capacity (`take_turns`).
+
 A unit without teams pays for one small query in each transaction, and everything is assigned by people.
 """
 
@@ -15,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, cast
 
-from sqlalchemy import ARRAY, Text, any_, bindparam, func, select
+from sqlalchemy import ARRAY, Text, any_, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
 from hanse.policy.errors import CategoryUnknown, UnitUnknown
@@ -29,6 +32,9 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.model import OPEN, TeamRow, Ticket
 
 _TEAMS = "teams of the desk"
+_LOCK_CLASS = 0x5465
+"""The first half of the advisory lock of the teams; the second is the unit's. It only has to differ from others'."""
+_TAKE_TURNS = text("SELECT pg_advisory_xact_lock(:class, hashtext(:unit))")
 
 
 class Choice(NamedTuple):
@@ -57,7 +63,21 @@ def assigned(ticket: Ticket, after: pb.TicketSummary) -> told.TicketAssigned:
 def choose(work: Work, standards: Standards, ticket: Described, before: str = "") -> Choice:
     """Choose who gets a ticket; `before` is the agent who had it last."""
     teams = teams_of(work.session)
-    return Roster(work.session, work.unit, teams, standards, work.now).choose(ticket, before) if teams else NOBODY
+    if not teams:
+        return NOBODY
+    take_turns(work, teams)
+    return Roster(work.session, work.unit, teams, standards, work.now).choose(ticket, before)
+
+
+def take_turns(work: Work, teams: Sequence[rpc.Team]) -> None:
+    """Let nobody else choose until the transaction ends, where an agent has a capacity: call it before counting loads.
+
+    The log's head is locked after it, as the last thing of every transaction, so the two are never waited for in turn.
+    A command that has locked a ticket may wait here for one that goes on to that ticket; PostgreSQL ends one of the
+    two, which is then run again.
+    """
+    if any(member.capacity for team in teams for member in team.members):
+        work.session.execute(_TAKE_TURNS, {"class": _LOCK_CLASS, "unit": work.unit})
 
 
 def teams_of(session: Session) -> Sequence[rpc.Team]:

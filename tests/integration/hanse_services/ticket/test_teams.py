@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -9,10 +12,13 @@ import pytest
 from hanse.identity import Role
 from hanse.policy import load_yaml
 from hanse.policy.store import PolicyStore
+from hanse.work import Cause, CommandExecutor
 from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import team_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_protos.ticket.v1.service_pb2 import CreateTicketRequest
 from hanse_protos.ticket.v1.team_pb2_grpc import TeamServiceStub
+from hanse_services.ticket.commands import create_ticket
 from hanse_services.ticket.model import SCHEMA
 from tests.integration.hanse_services.ticket.desk import POLICY_YAML, SHANGHAI, Desk, new_request_id, refused
 from tests.integration.hanse_services.ticket.engaged import Engaged, engaged_at
@@ -50,6 +56,23 @@ async def test_whoever_has_the_least_to_do_is_given_the_next_ticket_up_to_the_ca
     tickets = [given(await desk.open()) for _ in range(4)]
     assert tickets == [("displays", "li"), ("displays", "wang"), ("displays", "wang"), ("displays", "")]
     assert (await desk.told_types()).count("TicketAssigned") == 4
+
+
+async def test_servers_that_choose_at_once_give_nobody_more_than_the_capacity(desk: Desk) -> None:
+    await set_team(desk, "displays", "li=1", "wang=1")
+    async with AsyncExitStack() as stack:
+        servers = [CommandExecutor(desk.runtime.database, SCHEMA, desk.unit, clock=desk.clock) for _ in range(4)]
+        for server in servers:
+            stack.push_async_callback(server.close)
+        opened = await asyncio.gather(*(_open_at(server, desk.unit) for server in servers * 2))
+    agents = Counter(given(ticket)[1] for ticket in opened)
+    assert agents == {"li": 1, "wang": 1, "": 6}
+
+
+async def _open_at(server: CommandExecutor, unit: str) -> pb.Ticket:
+    ticket = pb.Ticket(title="Screen is dark", category="display", priority=pb.P2)
+    request = CreateTicketRequest(parent=unit, ticket=ticket, request_id=new_request_id())
+    return await server.execute(create_ticket, request, Cause(f"{unit}/agents/li", request.request_id), pb.Ticket)
 
 
 async def test_tickets_that_are_solved_make_room(desk: Desk) -> None:
