@@ -112,8 +112,8 @@ class Ticket(Base):
         Index("ticket_by_customer", "customer", postgresql_where="customer IS NOT NULL"),
         # For the load of the agents: few tickets are assigned and open at a time.
         Index("ticket_by_assignee", "assignee", postgresql_where="assignee <> '' AND close_time IS NULL"),
-        # For what waits for an agent: a team has it, and nobody of the team was there.
-        Index("ticket_waiting", "name", postgresql_where="team <> '' AND assignee = '' AND close_time IS NULL"),
+        # For what waits for an agent: nobody was there when it came, or no team suited it.
+        Index("ticket_without_agent", "name", postgresql_where="assignee = '' AND close_time IS NULL"),
         Index("ticket_by_partner", "partner", "open_time", postgresql_where="partner <> ''"),
     )
 

@@ -1,17 +1,18 @@
 """When a shift begins: tickets that wait for an agent are given out.
 
-A ticket *waits* where a team has it and none of its agents: nobody was on shift, or nobody had room, when it came. Its
-row says so, and nothing else does. It is given out by the rules by which it would be if it came now, those that run out
-first in front; who has been given it has it, so asking again gives out what is left. Asking late, since nobody was
-there to ask when the shift began, gives out the same tickets late.
+A ticket *waits* where it has no agent: when it came nobody was on shift, or nobody had room, or no team suited it, as
+one may since. Its row says so, and nothing else does. It is given out by the rules by which it would be if it came now,
+those that run out first in front; who has been given it has it, so asking again gives out what is left. Asking late,
+since nobody was there to ask when the shift began, gives out the same tickets late.
 
-A team of nobody is a queue that people take tickets from: what it has waits for them.
+A team of nobody is a queue that people take tickets from: what it has waits for them. What was imported is part of
+another desk's past and waits for nobody, unless a team has been given it here.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select, tuple_
+from sqlalchemy import ColumnElement, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, selectinload
 
@@ -87,8 +88,9 @@ def _check_unit(asked: str, unit: str) -> None:
 def _waits(unit: str) -> Sequence[ColumnElement[bool]]:
     """Return the conditions that a ticket waits for an agent of this unit."""
     return (
-        Ticket.team != "",
         Ticket.assignee == "",
+        # A ticket that was imported has no target.
+        or_(Ticket.team != "", Ticket.target != ""),
         Ticket.close_time.is_(None),
         Ticket.state.in_(OPEN),
         Ticket.holder == unit,

@@ -4,8 +4,8 @@ A ticket is given to a team and one of its members when it is opened, when it cl
 another unit. Of the teams that have the skill and work for the tier, one that speaks the customer's language comes
 first, then one with somebody on shift who has room, then by name. Of its members on shift with room, who had the ticket
 before comes first, then who speaks the language, then who has the least to do. Where nobody of the team is there the
-team has it, and no agent yet: it waits until somebody is (`shifts`). Whoever is given a ticket has not begun: its state
-stays as it is.
+team has it, and no agent yet; where no team suits it, nobody has. Both wait until somebody is there (`shifts`). Whoever
+is given a ticket has not begun: its state stays as it is.
 
 Several servers of a unit choose at once, and each counts what is committed. So that no two of them fill the same place,
 one chooses at a time, from the choice to the commit, wherever an agent has a capacity (`take_turns`).

@@ -11,6 +11,8 @@ from hanse.times import timestamp
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from tests.integration.hanse_services.ticket.desk import HEADQUARTERS, MONDAY, MUNICH, SHANGHAI, Desk, refused
+from tests.integration.hanse_services.ticket.test_shifts import give_out, next_assignment
+from tests.integration.hanse_services.ticket.test_teams import set_team
 
 LONG_AGO = MONDAY - timedelta(days=5_000)
 
@@ -156,3 +158,9 @@ async def test_a_change_without_a_time_is_refused_by_its_place(desk: Desk) -> No
         await desk.import_tickets(historic(change(0, pb.NEW)), historic(change(0, pb.NEW), broken, external_id="b"))
     assert refusal.error is not None
     assert refusal.error.metadata["fields"] == "tickets[1].changes[1].occur_time"
+
+
+async def test_an_imported_ticket_that_no_team_has_is_given_to_nobody(desk: Desk) -> None:
+    await imported(desk, change(0, pb.IN_PROGRESS))
+    await set_team(desk, "displays", "li")
+    assert ((await next_assignment(desk))[0], await give_out(desk)) == (False, [])

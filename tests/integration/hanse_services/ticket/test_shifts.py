@@ -192,6 +192,16 @@ async def test_another_team_that_is_there_first_takes_it(desk: Desk) -> None:
     assert (await give_out(desk), given(await desk.get(ticket.name))) == ([ticket.name], ("b", "wang"))
 
 
+async def test_what_no_team_suited_is_given_out_once_one_does(desk: Desk) -> None:
+    await set_team(desk, "networks", "li", skills=["network-engineering"])
+    ticket = await desk.open()
+    assert (given(ticket), await give_out(desk)) == (("", ""), [])
+    await set_team(desk, "displays", "wang", skills=["display"])
+    assert (await next_assignment(desk))[0]
+    assert await give_out(desk) == [ticket.name]
+    assert given(await desk.get(ticket.name)) == ("displays", "wang")
+
+
 async def test_what_is_at_another_unit_or_solved_or_taken_by_a_person_does_not_wait(desk: Desk) -> None:
     await set_team(desk, "office", calendar="office")
     away = await engaged_at(desk, pb.ACCEPTED)
