@@ -98,6 +98,17 @@ def stop_clocks(work: Work, ticket: Ticket, *kinds: pb.Clock.Kind.ValueType, at:
         stop_clock(standards, ticket, row, at)
 
 
+def note_overruns(work: Work, ticket: Ticket) -> None:
+    """Breach the clocks that have run out by now, where nobody has asked since: what comes next moves their deadlines.
+
+    It comes before any change of the ticket, which would be told with the breach as if it had been so then.
+    """
+    for row in ticket.clocks:
+        late = overrun(row, work.now) if row.stop_time is None else None
+        if late:
+            breach(work, ticket, row, late)
+
+
 def breach(work: Work, ticket: Ticket, clock: Clock, at: datetime) -> None:
     """Note that a clock ran out, and tell it. It is a breach of the ticket where the customer was promised it."""
     clock.breach_time = at

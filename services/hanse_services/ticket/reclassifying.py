@@ -2,7 +2,7 @@
 
 What is promised is chosen anew under the policy that the ticket was opened under, and as if it had been so from the
 opening: each clock that is still open counts from where it started. What was done on it stays done, a breach stays a
-breach, and clocks that have stopped are judged by what was promised then.
+breach, also one that nobody has noticed yet, and clocks that have stopped are judged by what was promised then.
 
 Where nothing is promised any more the open clocks are cancelled. A ticket that nothing is promised for gets its clocks
 from its history once something is, as a repair would give them: new ones count from its opening, and those that were
@@ -23,7 +23,7 @@ from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.repair import history_of, repair_under
 from hanse_services.ticket.clocks.rules import retarget
-from hanse_services.ticket.holding import tell_step
+from hanse_services.ticket.holding import note_overruns, tell_step
 from hanse_services.ticket.loading import kept, own_ticket
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import Ticket
@@ -38,6 +38,7 @@ def reclassify_ticket(work: Work, request: rpc.ReclassifyTicketRequest) -> pb.Ti
         raise ValidationFailed("nothing is to be changed", hint="Name a priority or a category.", fields="priority")
     ticket = own_ticket(work, request.name, request.etag)
     ticket.move("ReclassifyTicket")
+    note_overruns(work, ticket)
     was = (ticket.priority, ticket.category, ticket.target)
     standards = work.standards_of(ticket.policy_version, ticket.policy_override)
     ticket.priority = request.priority or ticket.priority

@@ -70,6 +70,8 @@ def put_under(standards: Standards, ticket: Ticket, row: Clock, promise: Promise
 
 def overrun(row: Clock, at: datetime) -> datetime | None:
     """Note that a clock has run out by an instant, where nobody has noticed; return when it did."""
+    if row.breach_time is not None:
+        return None
     steps = row.open_steps()
     for step in steps:
         if step.action == StepAction.BREACH and step.is_due(at):

@@ -45,7 +45,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Overrun:
-    """That a clock that ends now had run out before, and nobody had noticed."""
+    """That a clock that ends or begins anew now had run out before, and nobody had noticed."""
 
     clock: Clock
     at: datetime
@@ -111,15 +111,19 @@ class Ruling:
             elif rules.reset:
                 held, row.reset_holds = row.reset_holds, self._holds(rules.reset)
                 if row.reset_holds and not held:
+                    yield from self._overrun(row)
                     reset_clock(self._standards, self._ticket, row, self._at)
                     yield Applied(row, told.ClockRuleApplied.RESET, rules.reset.path)
 
     def _promise_of(self, row: Clock) -> Promise | None:
         return self._standards.agreement(row.target) if row.kind in AGREED else self._promises.get(row.kind)
 
-    def _end(self, row: Clock, *, cancelled: bool = False) -> Iterator[Ruled]:
+    def _overrun(self, row: Clock) -> Iterator[Overrun]:
         if late := overrun(row, self._at):
             yield Overrun(row, late)
+
+    def _end(self, row: Clock, *, cancelled: bool = False) -> Iterator[Ruled]:
+        yield from self._overrun(row)
         stop_clock(self._standards, self._ticket, row, self._at, cancelled=cancelled)
 
     def _started(self) -> Iterator[Ruled]:
@@ -200,7 +204,10 @@ class Ruling:
 
 
 def retarget(standards: Standards, ticket: Ticket, at: datetime) -> None:
-    """Choose the target of a ticket anew, and put its open clocks under it. Raises CategoryUnknown."""
+    """Choose the target of a ticket anew, and put its open clocks under it. Raises CategoryUnknown.
+
+    What has run out by then is noted before: the deadlines are others afterwards.
+    """
     facts = facts_of(standards, ticket, home_of(ticket.name))
     found = standards.target_for(facts)
     ticket.target = found.id if found else ""

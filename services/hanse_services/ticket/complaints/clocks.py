@@ -102,9 +102,8 @@ def meet_clock(complaint: Complaint, kind: pb.ComplaintClock.Kind.ValueType, at:
     row = next((clock for clock in complaint.running() if clock.kind == kind), None)
     if row is None:
         return None
-    is_late = at >= row.due_time
-    unnoticed = is_late and row.breach_time is None
-    row.breach_time = row.due_time if is_late else None
+    unnoticed = _has_run_out(row, at) and row.breach_time is None
+    row.breach_time = row.due_time if _has_run_out(row, at) else None
     row.stop_time = at
     return row if unnoticed else None
 
@@ -115,10 +114,24 @@ def end_clocks(complaint: Complaint, at: datetime) -> None:
         row.stop_time = at
 
 
-def cancel_clocks(complaint: Complaint, at: datetime) -> None:
-    """Stop the clocks that run: the complaint leaves this level, or is over."""
-    for row in complaint.running():
+def cancel_clocks(complaint: Complaint, at: datetime) -> list[ComplaintClock]:
+    """Stop the clocks that run: the complaint leaves this level, or is over.
+
+    Return those that had run out before, where nobody has noticed. The customer's time to reject an answer is a promise
+    to the customer, not of the level: it is just over.
+    """
+    running = complaint.running()
+    promised = [row for row in running if row.kind != pb.ComplaintClock.REPLY and row.breach_time is None]
+    unnoticed = [row for row in promised if _has_run_out(row, at)]
+    for row in unnoticed:
+        row.breach_time = row.due_time
+    for row in running:
         row.stop_time, row.cancelled = at, row.breach_time is None
+    return unnoticed
+
+
+def _has_run_out(row: ComplaintClock, at: datetime) -> bool:
+    return at >= row.due_time
 
 
 def state_of(row: ComplaintClock) -> Clock.State.ValueType:

@@ -14,6 +14,7 @@ from hanse.policy.complaints import CLOSE_AFTER, LEVELS, close_after_of, levels_
 from hanse.policy.errors import CategoryUnknown
 from hanse.policy.facts import facts_of
 from hanse.policy.standards import Standards
+from hanse.times import timestamp
 from hanse.work import Work
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, TicketFacts
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
@@ -28,7 +29,7 @@ from hanse_services.ticket.complaints.clocks import (
 )
 from hanse_services.ticket.complaints.handlers import check_handler, check_not_involved, check_reply_heard, involved_in
 from hanse_services.ticket.complaints.messages import complaint_to_proto, summary_of
-from hanse_services.ticket.complaints.model import Complaint
+from hanse_services.ticket.complaints.model import Complaint, ComplaintClock
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.model import SCHEMA, Ticket, etag_of
 
@@ -126,9 +127,19 @@ def acknowledged(work: Work, complaint: Complaint, handler: str, at: datetime) -
 
 def _meet(work: Work, complaint: Complaint, kind: pb.ComplaintClock.Kind.ValueType, at: datetime) -> None:
     if late := meet_clock(complaint, kind, at):
-        overdue = told.ComplaintOverdue(complaint=summary_of(complaint), kind=kind)
-        overdue.due_time.FromDatetime(late.due_time)
-        work.tell(complaint.name, overdue)
+        tell_overdue(work, complaint, late)
+
+
+def _cancel(work: Work, complaint: Complaint) -> None:
+    for late in cancel_clocks(complaint, work.now):
+        tell_overdue(work, complaint, late)
+
+
+def tell_overdue(work: Work, complaint: Complaint, clock: ComplaintClock) -> None:
+    """Tell that the time of a clock has run out."""
+    due_time = timestamp(clock.due_time)
+    overdue = told.ComplaintOverdue(complaint=summary_of(complaint), kind=clock.kind, due_time=due_time)
+    work.tell(complaint.name, overdue)
 
 
 def note_complaint(work: Work, request: pb.NoteComplaintRequest) -> pb.Complaint:
@@ -207,7 +218,7 @@ def take_further(work: Work, complaint: Complaint, verb: str, cause: Cause, text
             resource=complaint.name,
             verb=verb,
         )
-    cancel_clocks(complaint, work.now)
+    _cancel(work, complaint)
     complaint.state, complaint.level, complaint.stage = pb.COMPLAINT_OPEN, level, complaint.stage + 1
     complaint.level_time, complaint.handler = work.now, ""
     complaint.outcome = pb.COMPLAINT_OUTCOME_UNSPECIFIED
@@ -263,8 +274,8 @@ def withdraw_complaint(work: Work, request: pb.WithdrawComplaintRequest) -> pb.C
     _act_for(work, request.partner)
     check_not_involved(complaint.name, work.cause.actor, involved_in(work, complaint.ticket))
     check_reply_heard(work, complaint)
+    _cancel(work, complaint)
     complaint.move("WithdrawComplaint")
-    cancel_clocks(complaint, work.now)
     complaint.outcome, complaint.close_time = pb.TAKEN_BACK, work.now
     closed = told.ComplaintClosed(complaint=summary_of(complaint))
     work.tell(complaint.name, closed, text=request.text)

@@ -12,7 +12,14 @@ from hanse.work import Work
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_services.ticket.complaints.clocks import next_due_time, next_step
-from hanse_services.ticket.complaints.commands import closed, kept, next_level, own_complaint, take_further
+from hanse_services.ticket.complaints.commands import (
+    closed,
+    kept,
+    next_level,
+    own_complaint,
+    take_further,
+    tell_overdue,
+)
 from hanse_services.ticket.complaints.messages import summary_of
 from hanse_services.ticket.complaints.model import Complaint, ComplaintClock
 from hanse_services.ticket.model import Step, StepAction
@@ -60,10 +67,7 @@ def _warn(work: Work, complaint: Complaint, clock: ComplaintClock, step: Step) -
 def _overdue(work: Work, complaint: Complaint, clock: ComplaintClock) -> None:
     """Note that a time ran out, and take the complaint to the next level; at the top it stays, overdue."""
     clock.breach_time = clock.due_time
-    overdue = told.ComplaintOverdue(
-        complaint=summary_of(complaint), kind=clock.kind, due_time=timestamp(clock.due_time)
-    )
-    work.tell(complaint.name, overdue)
+    tell_overdue(work, complaint, clock)
     if next_level(work, complaint) is not None:
         take_further(work, complaint, "EscalateComplaint", told.ComplaintEscalated.OVERDUE, "")
 

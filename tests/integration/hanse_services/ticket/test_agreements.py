@@ -8,13 +8,15 @@ import pytest
 
 from hanse.policy import load_yaml
 from hanse.policy.store import PolicyStore
+from hanse.times import instant
 from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.model import SCHEMA
 from tests.integration.hanse_services.ticket.desk import MONDAY, MUNICH, POLICY_YAML, SHANGHAI, Desk, StartDesk, refused
 from tests.integration.hanse_services.ticket.engaged import Engaged, engaged_at
-from tests.integration.hanse_services.ticket.test_repair import repaired
+from tests.integration.hanse_services.ticket.test_clocks import resolution
+from tests.integration.hanse_services.ticket.test_repair import explain, repaired
 
 AGREED = POLICY_YAML.replace(
     "targets:\n",
@@ -28,9 +30,9 @@ targets:
 )
 
 
-async def agree(desk: Desk) -> Desk:
+async def agree(desk: Desk, text: str = AGREED, version: int = 103) -> Desk:
     # A desk keeps what it has compiled of a version, so no other test has this one.
-    policy = Policy(name="policies/103", version=103, document=load_yaml(AGREED))
+    policy = Policy(name=f"policies/{version}", version=version, document=load_yaml(text))
     await desk.runtime.database.write(PolicyStore(SCHEMA).enact, policy)
     return desk
 
@@ -132,6 +134,20 @@ async def test_a_reclassified_ticket_is_promised_anew_from_its_opening(agreed: D
     reclassified = next(record for record in await agreed.records() if "Reclassified" in record.type)
     fact = told.TicketReclassified.FromString(reclassified.decoded().payload)
     assert (fact.from_priority, fact.ticket.priority, fact.from_target, fact.target) == (pb.P3, pb.P1, "every", "p1")
+
+
+async def test_what_had_run_out_before_a_ticket_was_reclassified_stays_late_though_nobody_had_noticed(
+    agreed: Desk,
+) -> None:
+    name = (await agreed.open(priority=pb.P1)).name
+    await agreed.do("CommentTicket", name, public=True)
+    agreed.clock.advance(hours=4, minutes=30)
+    ticket = await agreed.do("ReclassifyTicket", name, priority=pb.P3)
+    clock = resolution(ticket)
+    assert (clock.state, instant(clock.breach_time)) == (pb.Clock.BREACHED, MONDAY + timedelta(hours=4))
+    types = await agreed.told_types()
+    assert types.index("SlaBreached") < types.index("TicketReclassified")
+    assert (await explain(agreed, name)).agrees
 
 
 async def test_a_ticket_is_not_reclassified_into_a_category_that_the_policy_does_not_have(agreed: Desk) -> None:

@@ -10,12 +10,18 @@ from hanse.further_clocks import further_clocks
 from hanse.log.events import payload_of
 from hanse.policy import load_yaml
 from hanse.policy.store import PolicyStore
+from hanse.times import instant
 from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.model import SCHEMA
 from tests.integration.hanse_services.ticket.desk import MONDAY, POLICY_YAML, Desk
+from tests.integration.hanse_services.ticket.test_clocks import resolution
+from tests.integration.hanse_services.ticket.test_repair import explain
 
+RESETTING = POLICY_YAML.replace(
+    "warn_percents: [50]}", "warn_percents: [50], clocks: {resolution: {reset: current.assigned}}}"
+)
 PARTNER = "partners/acme"
 FURTHER = """
     next_reply: 2h
@@ -115,3 +121,22 @@ async def test_a_condition_counts_in_the_command_that_makes_it_true_and_is_told_
     ]  # fmt: skip
     applied = told.ClockRuleApplied.FromString((await desk.records())[-1].decoded().payload)
     assert (applied.effect, applied.rule) == (told.ClockRuleApplied.CANCELLED, "targets[0].clocks.resolution.cancel")
+
+
+@pytest.mark.parametrize("is_noticed", [True, False])
+async def test_a_clock_that_begins_anew_stays_late_whether_or_not_anybody_had_noticed(
+    desk: Desk, *, is_noticed: bool
+) -> None:
+    resetting = Policy(name="policies/106", version=106, document=load_yaml(RESETTING))
+    await desk.runtime.database.write(PolicyStore(SCHEMA).enact, resetting)
+    name = (await desk.open()).name
+    await desk.do("CommentTicket", name, public=True)
+    desk.clock.advance(hours=11)
+    if is_noticed:
+        await desk.evaluate(name)
+    ticket = await desk.do("AssignTicket", name)
+    clock = resolution(ticket)
+    assert (clock.state, instant(clock.breach_time)) == (pb.Clock.BREACHED, MONDAY + timedelta(hours=10))
+    assert instant(clock.start_time) == MONDAY + timedelta(hours=11)
+    assert (await desk.told_types()).count("SlaBreached") == 1
+    assert (await explain(desk, name)).agrees

@@ -95,6 +95,16 @@ async def test_at_the_very_instant_at_which_it_is_due_it_is_late(
     assert (await complaints.do("AcknowledgeComplaint", name)).summary.clocks[0].state == state
 
 
+@pytest.mark.parametrize("verb", ["EscalateComplaint", "WithdrawComplaint"])
+async def test_what_ran_out_before_it_was_taken_further_or_back_is_late_also_where_nobody_noticed(
+    desk: Desk, complaints: Complaints, name: str, verb: str
+) -> None:
+    desk.clock.advance(hours=11)
+    summary = (await complaints.do(verb, name)).summary
+    assert [clock.state for clock in summary.clocks[:2]] == [Clock.BREACHED, Clock.BREACHED]
+    assert (await desk.told_types()).count("ComplaintOverdue") == 2
+
+
 async def test_a_step_that_is_skipped_is_never_done(desk: Desk, complaints: Complaints, name: str) -> None:
     stub: Any = complaints.stub(Role.SYSTEM, "services/waiting")
     request = pb.SkipComplaintStepRequest(name=name, reason="Agreed", requester="wang", request_id=new_request_id())
