@@ -89,11 +89,15 @@ def stop_clock(standards: Standards, ticket: Ticket, row: Clock, at: datetime, *
 
 
 def reset_clock(standards: Standards, ticket: Ticket, row: Clock, at: datetime) -> None:
-    """Let a clock begin anew at an instant, with all that is due on it. What it has breached stays breached."""
+    """Let a clock begin anew at an instant, with all that is due on it. What it has breached stays breached.
+
+    Who was told of it and has not answered is not told again, so the next level is told of that silence all the same.
+    """
     row.start_time = at
-    steps = [step for step in row.open_steps() if not step.fixed]
+    steps = row.open_steps()
     for step in steps:
-        if step.action != StepAction.BREACH or row.breach_time is None:
+        is_breach = step.action == StepAction.BREACH and row.breach_time is not None
+        if not step.fixed and not is_breach:
             step.done_time = None
     row.keep_steps(steps)
     schedule_clock(standards, ticket, row)

@@ -10,7 +10,7 @@ import pytest
 from hanse.identity import Role
 from hanse.policy import load_yaml
 from hanse.policy.store import PolicyStore
-from hanse.times import timestamp
+from hanse.times import instant, timestamp
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, Policy
 from hanse_protos.ticket.v1 import escalation_pb2 as rpc
 from hanse_protos.ticket.v1 import events_pb2 as told
@@ -27,6 +27,8 @@ from tests.integration.hanse_services.ticket.desk import (
     new_request_id,
     refused,
 )
+from tests.integration.hanse_services.ticket.test_clocks import resolution
+from tests.integration.hanse_services.ticket.test_further_clocks import RESETTING
 from tests.integration.hanse_services.ticket.test_restoring import lose_and_restore
 from tests.support import record_of
 
@@ -39,15 +41,19 @@ hierarchy:
 LEAD, MANAGER, TOP = HierarchyStep.DESK_LEAD, HierarchyStep.UNIT_MANAGER, HierarchyStep.HEADQUARTERS
 
 
+async def lead(desk: Desk, text: str, version: int = 2) -> Desk:
+    """Put a desk under a policy with the hierarchy, and without a ladder."""
+    document = load_yaml(text + HIERARCHY)
+    del document.ladder[:]
+    policy = Policy(name=f"policies/{version}", version=version, document=document)
+    await desk.runtime.database.write(PolicyStore(SCHEMA).enact, policy)
+    return desk
+
+
 @pytest.fixture
 async def led(desk: Desk) -> Desk:
     """Shanghai's desk under a policy with a hierarchy; it works around the clock, and a solution has ten hours."""
-    document = load_yaml(POLICY_YAML + HIERARCHY)
-    del document.ladder[:]
-    await desk.runtime.database.write(
-        PolicyStore(SCHEMA).enact, Policy(name="policies/2", version=2, document=document)
-    )
-    return desk
+    return await lead(desk, POLICY_YAML)
 
 
 async def escalations(desk: Desk, **fields: Any) -> list[rpc.Escalation]:
@@ -117,6 +123,17 @@ async def test_nobody_is_told_of_what_is_solved(led: Desk) -> None:
     await after(led, name, hours=12)
     await led.do("ResolveTicket", name)
     assert await after(led, name, days=9) == [(LEAD, False)]
+
+
+async def test_who_was_silent_before_the_clock_began_anew_has_the_next_level_told(desk: Desk) -> None:
+    await lead(desk, RESETTING, version=107)
+    name = (await desk.open()).name
+    await after(desk, name, hours=12)
+    desk.clock.advance(minutes=10)
+    ticket = await desk.do("AssignTicket", name)
+    assert instant(resolution(ticket).start_time) == desk.clock.now
+    assert await after(desk, name, minutes=19) == [(LEAD, False)]
+    assert await after(desk, name, minutes=1) == [(LEAD, False), (MANAGER, True)]
 
 
 async def test_a_step_is_for_its_kind_of_clock_and_its_tickets(led: Desk) -> None:
