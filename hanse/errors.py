@@ -570,7 +570,7 @@ class ProcessNotNeeded(FailedPrecondition):
 class NothingToSkip(FailedPrecondition):
     reason = "NOTHING_TO_SKIP"
     message = "The process waits for no step that could be skipped."
-    hint = "`hanse workflow show` says what it waits for; the final owner's offer can't be skipped."
+    hint = "`hanse workflow show` says what it waits for; a breach and the final owner's offer can't be skipped."
 
 
 class NothingToDecide(FailedPrecondition):

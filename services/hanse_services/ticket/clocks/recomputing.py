@@ -207,7 +207,7 @@ class Recomputation:
         if breach_time is None and not any(step["done_time"] or step.get("fixed") for step in row.steps):
             as_json = schedule.undone(due_times)
         else:
-            steps, breach_time = carried_over(row, schedule.steps(due_times), breach_time)
+            steps = carried_over(row, schedule.steps(due_times), breach_time)
             as_json = json.dumps([step.as_json() for step in steps])
         values = {
             "target": promise.id,

@@ -263,19 +263,15 @@ class Run:
 def carry_over_steps(before: Ticket, replayed: Ticket) -> None:
     """Let the steps of replayed clocks count as done that were done, as far as they would have been due.
 
-    What a ladder did stays done, whatever its time is now: a ticket that has climbed does not climb down. A breach that
-    a person had skipped stays skipped.
+    What a ladder did stays done, whatever its time is now: a ticket that has climbed does not climb down.
     """
     known = {key_of(clock): clock for clock in before.clocks}
     for clock in replayed.clocks:
-        steps, clock.breach_time = carried_over(known.get(key_of(clock)), clock.open_steps(), clock.breach_time)
-        clock.keep_steps(steps)
+        clock.keep_steps(carried_over(known.get(key_of(clock)), clock.open_steps(), clock.breach_time))
 
 
-def carried_over(
-    own: Clock | None, steps: list[Step], breach_time: datetime | None
-) -> tuple[list[Step], datetime | None]:
-    """Return the steps of a clock that was computed anew, with what was done on it before, and when it ran out.
+def carried_over(own: Clock | None, steps: list[Step], breach_time: datetime | None) -> list[Step]:
+    """Return the steps of a clock that was computed anew and ran out then, with what was done on it before.
 
     A step that is due at an instant of its own, since somebody has not answered by then, is kept as it is.
     """
@@ -284,10 +280,7 @@ def carried_over(
     for step in steps:
         was_done = done.get((step.action, step.percent))
         if step.action == StepAction.BREACH:
-            if own and was_done and own.breach_time is None:
-                breach_time, step.done_time = None, was_done
-            else:
-                step.done_time = breach_time.isoformat() if breach_time else None
+            step.done_time = breach_time.isoformat() if breach_time else None
         elif was_done and (step.action != StepAction.WARN or step.is_due(datetime.fromisoformat(was_done))):
             step.done_time = was_done
-    return [*steps, *(step for step in before if step.fixed)], breach_time
+    return [*steps, *(step for step in before if step.fixed)]

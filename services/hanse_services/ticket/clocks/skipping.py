@@ -1,6 +1,7 @@
-"""Skipping a step of a clock: a person has decided that a warning, a climb or a breach that is due is not done.
+"""Skipping a step of a clock: a person has decided that a warning or a climb that is due is not done.
 
 The deadline itself stays what was promised. A skipped step counts as done, so it is done by nobody, and never later.
+That a clock runs out is nothing that anybody decides: whether a promise was kept is a matter of the time used.
 """
 
 from hanse.errors import NothingToSkip
@@ -11,13 +12,17 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.rows import next_step
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
+from hanse_services.ticket.model import StepAction
 
 
 def skip_clock_step(work: Work, request: rpc.SkipClockStepRequest) -> rpc.SkipClockStepResponse:
-    """Mark the step that is due next as done without doing it. Raises ResourceNotFound, and NothingToSkip."""
+    """Mark the step that is due next as done without doing it.
+
+    Raises ResourceNotFound, and NothingToSkip where nothing is due, or next it is noted that the clock has run out.
+    """
     ticket = own_ticket(work, request.name)
     found = next_step(ticket.clocks)
-    if found is None:
+    if found is None or found[2].action == StepAction.BREACH:
         raise NothingToSkip(resource=ticket.name)
     clock, steps, step = found
     step.done_time = work.now.isoformat()

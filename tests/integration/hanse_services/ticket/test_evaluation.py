@@ -11,6 +11,7 @@ from hanse.times import timestamp
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_protos.ticket.v1.events_pb2 import SlaStepSkipped, SlaWarned
 from tests.integration.hanse_services.ticket.desk import MONDAY, Desk, refused
+from tests.integration.hanse_services.ticket.test_clocks import response
 
 RESPONSE = 10
 """Percent of the resolution target that are the response target."""
@@ -196,6 +197,17 @@ async def test_a_skipped_step_is_told_with_its_reason_sealed(desk: Desk) -> None
     skipped = SlaStepSkipped.FromString((await desk.records())[-1].decoded().payload)
     assert (skipped.step, skipped.requester) == ("WARN on RESPONSE at 50 %", "units/shanghai/agents/li")
     assert {field.field: field.value for field in (await desk.fact(SlaStepSkipped)).sealed} == {"reason": "Agreed"}
+
+
+async def test_nobody_skips_that_a_target_was_missed(desk: Desk) -> None:
+    name = (await desk.open()).name
+    assert await at(desk, name, 5) == ["WARN on RESPONSE at 50 %"]
+    with refused() as refusal:
+        await desk.skip_step(name)
+    assert refusal.reason == "NOTHING_TO_SKIP"
+    desk.clock.advance(hours=1)
+    ticket = await desk.do("ResolveTicket", name)
+    assert response(ticket).state == pb.Clock.BREACHED
 
 
 async def test_nothing_is_skipped_while_the_clocks_stand(desk: Desk) -> None:
