@@ -242,7 +242,7 @@ def reopen_ticket(work: Work, request: rpc.ReopenTicketRequest) -> pb.Ticket:
     ticket = own_ticket(work, request.name, request.etag)
     ticket.move("ReopenTicket")
     ticket.resolve_time = None
-    restart_clock(ticket, pb.Clock.RESOLUTION)
+    restart_clock(ticket, pb.Clock.RESOLUTION, work.now)
     begin_clock(work, ticket, pb.Clock.PERIODIC_UPDATE)
     tell_step(work, ticket, lambda after: told.TicketReopened(ticket=after), text=request.reason)
     return kept(work, ticket)

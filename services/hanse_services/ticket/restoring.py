@@ -228,7 +228,7 @@ def _resolved(work: Work, ticket: Ticket, fact: Fact) -> None:
 
 
 def _reopened(work: Work, ticket: Ticket, fact: Fact) -> None:
-    restart_clock(ticket, pb.Clock.RESOLUTION)
+    restart_clock(ticket, pb.Clock.RESOLUTION, fact.occur_time)
     _begin(work, ticket, pb.Clock.PERIODIC_UPDATE, fact.occur_time)
 
 

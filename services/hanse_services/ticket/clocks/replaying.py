@@ -214,7 +214,7 @@ class Run:
                 self._stop(at, None)
                 ticket.respond_time = ticket.respond_time or at
             case Happening.REOPENED:
-                restart_clock(ticket, pb.Clock.RESOLUTION)
+                restart_clock(ticket, pb.Clock.RESOLUTION, at)
                 self._begin(at, pb.Clock.PERIODIC_UPDATE)
             case what if what in SEEN_BY_CONDITIONS and not self._standards.is_conditional(ticket.target):
                 return

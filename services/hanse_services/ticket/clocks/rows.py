@@ -147,16 +147,29 @@ def _step_percents(standards: Standards, promise: Promise) -> Sequence[tuple[Ste
     return sorted([*warnings, *ladder, *above, (at_the_end, FULL_PERCENT)], key=lambda step: step[1])
 
 
-def restart_clock(ticket: Ticket, kind: int) -> None:
-    """Let a clock that was met go on; one that a condition cancelled stays so."""
+def restart_clock(ticket: Ticket, kind: int, at: datetime) -> None:
+    """Let a clock that was met go on from an instant; one that a condition cancelled stays so."""
     for row in ticket.clocks:
         if row.kind == kind and not row.cancelled:
-            go_on(row)
+            go_on(row, at)
 
 
-def go_on(row: Clock) -> None:
-    """Let a clock go on as if it had not stopped. It has no deadline until it is scheduled."""
+def go_on(row: Clock, at: datetime) -> None:
+    """Let a clock go on from an instant as if it had not stopped. It has no deadline until it is scheduled.
+
+    What is due on it at an instant of its own is put off for as long as it had stopped: nobody had to answer meanwhile.
+    """
+    if row.stop_time is not None:
+        _put_off(row, max(at - row.stop_time, timedelta(0)))
     row.stop_time = row.used_duration = row.stop_tier = None
+
+
+def _put_off(row: Clock, length: timedelta) -> None:
+    steps = row.open_steps()
+    for step in steps:
+        if step.fixed and step.done_time is None and step.due_time:
+            step.due_time = (datetime.fromisoformat(step.due_time) + length).isoformat()
+    row.keep_steps(steps)
 
 
 def schedule(standards: Standards, ticket: Ticket) -> None:

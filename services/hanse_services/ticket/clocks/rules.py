@@ -165,7 +165,7 @@ class Ruling:
         if kind == pb.Clock.SUPPLIER_WORK and began is not None and last.start_time < began:
             return False
         if not last.cancelled:
-            go_on(last)
+            go_on(last, self._at)
         return True
 
     def _first_agreed(self, kind: pb.Clock.Kind.ValueType, party: str) -> Promise | None:

@@ -136,6 +136,20 @@ async def test_who_was_silent_before_the_clock_began_anew_has_the_next_level_tol
     assert await after(desk, name, minutes=1) == [(LEAD, False), (MANAGER, True)]
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_nobody_has_to_answer_while_the_ticket_is_solved(led: Desk, *, is_lost: bool) -> None:
+    name = (await led.open()).name
+    await after(led, name, hours=12)
+    led.clock.advance(minutes=10)
+    await led.do("ResolveTicket", name)
+    led.clock.advance(days=3)
+    await led.do("ReopenTicket", name)
+    if is_lost:
+        await lose_and_restore(led)
+    assert await after(led, name, minutes=19) == [(LEAD, False)]
+    assert await after(led, name, minutes=1) == [(LEAD, False), (MANAGER, True)]
+
+
 async def test_a_step_is_for_its_kind_of_clock_and_its_tickets(led: Desk) -> None:
     urgent, other = await led.open(priority=pb.P1), await led.open()
     assert await after(led, urgent.name, minutes=30) == await after(led, other.name) == [(LEAD, False)]
