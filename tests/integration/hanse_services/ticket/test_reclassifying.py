@@ -113,16 +113,21 @@ async def test_a_lost_ticket_comes_back_with_the_clocks_that_it_got_again(lenien
 
 
 @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(history=st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 40), st.integers(1, 4)), max_size=10))
+@given(
+    history=st.lists(
+        st.tuples(st.integers(0, 20_000), st.integers(0, 40), st.integers(1, 4), st.booleans()), max_size=10
+    )
+)
 async def test_however_often_it_turns_out_to_be_something_else_rows_and_history_say_the_same(
-    desk: Desk, history: list[tuple[int, int, int]]
+    desk: Desk, history: list[tuple[int, int, int, bool]]
 ) -> None:
     desk.clock = desk.executor.clock = FakeClock()
     await without_p4(desk)
     name = (await desk.open(priority=pb.P4)).name
-    for seconds, choice, priority in history:
+    for seconds, choice, priority, is_watched in history:
         desk.clock.advance(seconds=seconds)
-        await desk.evaluate(name)
+        if is_watched:
+            await desk.evaluate(name)
         ticket = await desk.get(name)
         possible = [verb for verb in FURTHER_VERBS if ticket.state in TICKET_TRANSITIONS[verb]]
         possible = [verb for verb in possible if verb not in ("EscalateTicket", "SuspendTicket")]

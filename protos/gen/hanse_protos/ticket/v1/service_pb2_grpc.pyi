@@ -69,7 +69,9 @@ class TicketServiceStub:
     EvaluateClocks: _grpc.UnaryUnaryMultiCallable[_service_pb2.EvaluateClocksRequest, _service_pb2.EvaluateClocksResponse]
     """Does what is due on the clocks of a ticket now (warn, breach, climb, ask for an engagement), and says when to ask again. Doing it twice is doing it once."""
     SkipClockStep: _grpc.UnaryUnaryMultiCallable[_service_pb2.SkipClockStepRequest, _service_pb2.SkipClockStepResponse]
-    """Marks the step that is due next on a ticket's clocks as skipped: it is never done, and the clocks go on."""
+    """Marks the step that is due next on a ticket's clocks as skipped: it is never done, and the clocks go on.
+    That a clock has run out can't be skipped.
+    """
     ListOpenClocks: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListOpenClocksRequest, _service_pb2.ListOpenClocksResponse]
     """Lists the tickets whose clocks have not ended, with the time at which something is due next: so a waiting process
     begins no earlier than it has something to do, and a lost one can be started again.
@@ -117,7 +119,9 @@ class TicketServiceAsyncStub(TicketServiceStub):
     EvaluateClocks: _aio.UnaryUnaryMultiCallable[_service_pb2.EvaluateClocksRequest, _service_pb2.EvaluateClocksResponse]  # type: ignore[assignment]
     """Does what is due on the clocks of a ticket now (warn, breach, climb, ask for an engagement), and says when to ask again. Doing it twice is doing it once."""
     SkipClockStep: _aio.UnaryUnaryMultiCallable[_service_pb2.SkipClockStepRequest, _service_pb2.SkipClockStepResponse]  # type: ignore[assignment]
-    """Marks the step that is due next on a ticket's clocks as skipped: it is never done, and the clocks go on."""
+    """Marks the step that is due next on a ticket's clocks as skipped: it is never done, and the clocks go on.
+    That a clock has run out can't be skipped.
+    """
     ListOpenClocks: _aio.UnaryUnaryMultiCallable[_service_pb2.ListOpenClocksRequest, _service_pb2.ListOpenClocksResponse]  # type: ignore[assignment]
     """Lists the tickets whose clocks have not ended, with the time at which something is due next: so a waiting process
     begins no earlier than it has something to do, and a lost one can be started again.
@@ -270,7 +274,9 @@ class TicketServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _service_pb2.SkipClockStepRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.SkipClockStepResponse, _abc.Awaitable[_service_pb2.SkipClockStepResponse]]:
-        """Marks the step that is due next on a ticket's clocks as skipped: it is never done, and the clocks go on."""
+        """Marks the step that is due next on a ticket's clocks as skipped: it is never done, and the clocks go on.
+        That a clock has run out can't be skipped.
+        """
 
     @_abc_1.abstractmethod
     def ListOpenClocks(
