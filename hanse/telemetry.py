@@ -7,8 +7,8 @@ from there into reactions, workflows and the other unit. Exporting is off until 
 trace ids are in the events all the same.
 
 Metrics are observed by the parts that know them (`hanse_federation.link.metrics`, `hanse.telling.metrics`,
-`hanse.policy.unanswered`). They are
-exported every few seconds where an endpoint is configured; without one nothing is counted.
+`hanse.policy.unanswered`). They are exported every few seconds where an endpoint is configured; without one nothing is
+counted.
 """
 
 from collections.abc import Iterator

@@ -14,7 +14,7 @@ NAME_CHARACTERS = 19
 
 def clock_name(clock: pb.Clock) -> str:
     """Return a clock's name for people: "response", "next reply 2"."""
-    kind = str(name_of(pb.Clock.Kind, clock.kind)).lower().replace("_", " ")
+    kind = name_of(pb.Clock.Kind, clock.kind).lower().replace("_", " ")
     return kind if clock.kind in ONE_OF_A_KIND else f"{kind} {clock.number}"
 
 

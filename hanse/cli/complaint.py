@@ -27,7 +27,7 @@ PAGE_SIZE = 200
 
 def _word(enum: Any, value: int, prefix: str = "") -> str:
     """Return the value of an enum for people."""
-    return str(name_of(enum, value)).removeprefix(prefix).lower().replace("_", " ")
+    return name_of(enum, value).removeprefix(prefix).lower().replace("_", " ")
 
 
 def _state(summary: pb.ComplaintSummary) -> str:

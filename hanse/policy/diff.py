@@ -29,8 +29,8 @@ CATEGORY_DROPPED = (
     "from an older version. Keep the category until they are closed"
 )
 UNIT_DROPPED = (
-    "tickets of it may be under way: headquarters refuses its link from then on, and nobody asks it any more. Keep the "
-    "unit until they are closed"
+    "tickets of it may be under way: from then on its desk can open none, and nobody asks it any more. Keep the unit "
+    "until they are closed"
 )
 
 

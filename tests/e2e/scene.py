@@ -25,10 +25,61 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
 PATIENCE_SECONDS = 90.0
 
+STANDARDS = """
+title: Standards of three units
+categories:
+  - {id: display, titles: {en: Displays}, skill: display}
+calendars:
+  - {id: always, time_zone: Etc/UTC, shifts: [{days: MON-SUN, start: "00:00", end: "24:00"}]}
+units:
+  - {unit: units/hq, title: Headquarters, calendar: always, languages: [en], skills: [display]}
+  - {unit: units/munich, title: Munich, calendar: always, languages: [de], skills: [display]}
+  - {unit: units/shanghai, title: Shanghai, calendar: always, languages: [zh]}
+targets:
+  - {id: every, response: 1h, resolution: 8h}
+routing:
+  eligible: ticket.skill in provider.skills
+  score: 0 - load
+  offer_timeout: 15m
+  rounds: 1
+  final_owner: units/hq
+sharing:
+  - {events: [EngagementRequested, EngagementDelivered, EngagementWorkNoted], fields: ["*"], audience: COUNTERPART}
+rates:
+  - {id: every, amount: 120 EUR}
+"""
+"""What the policies of the modes have in common; each adds what makes its mode."""
+
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
     """Wait until a condition holds."""
     await eventually(condition, what, PATIENCE_SECONDS, StoryFailed)
+
+
+async def publish(desk: Desk, policy: str) -> policy_pb2.Policy:
+    """Publish a policy that is written as YAML."""
+    request = policy_pb2.PublishPolicyRequest(document=load_yaml(policy), request_id=str(uuid4()))
+    return await desk.policies.PublishPolicy(request)
+
+
+async def open_ticket(desk: Desk, *, title: str, language: str) -> str:
+    """Open a ticket of a desk's unit as soon as the desk has been told the policy; return its name."""
+    asked = pb.Ticket(title=title, category="display", priority=pb.P2, language=language)
+    request = rpc.CreateTicketRequest(parent=desk.unit, ticket=asked, request_id=str(uuid4()))
+    name = ""
+
+    async def opened() -> bool:
+        nonlocal name
+        try:
+            name = (await desk.tickets.CreateTicket(request)).name
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+                return False
+            raise
+        return True
+
+    await until(opened, f"the desk of {desk.unit} has the policy")
+    return name
 
 
 class Scene:
@@ -56,8 +107,7 @@ class Scene:
         ]
 
     async def publish(self, policy: str) -> None:
-        request = policy_pb2.PublishPolicyRequest(document=load_yaml(policy), request_id=str(uuid4()))
-        await self.hq.policies.PublishPolicy(request)
+        await publish(self.hq, policy)
 
         async def acknowledged() -> bool:
             reply = await self.hq.group.ListUnits(group_pb2.ListUnitsRequest())
@@ -65,25 +115,10 @@ class Scene:
 
         await until(acknowledged, "every unit acknowledges the policy")
         # The desk of Munich has it too once it can open a ticket.
-        await self.open_ticket(self.huber, MUNICH)
+        await self.open_ticket(self.huber)
 
-    async def open_ticket(self, desk: Desk, unit: str) -> str:
-        asked = pb.Ticket(title="显示屏黑屏", category="display", priority=pb.P2, language="zh")
-        request = rpc.CreateTicketRequest(parent=unit, ticket=asked, request_id=str(uuid4()))
-        name = ""
-
-        async def opened() -> bool:
-            nonlocal name
-            try:
-                name = (await desk.tickets.CreateTicket(request)).name
-            except grpc.aio.AioRpcError as error:
-                if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
-                    return False
-                raise
-            return True
-
-        await until(opened, f"the desk of {unit} has the policy")
-        return name
+    async def open_ticket(self, desk: Desk) -> str:
+        return await open_ticket(desk, title="显示屏黑屏", language="zh")
 
     async def request_engagement(self, ticket: str, reason: str) -> str:
         """Let Shanghai ask for a provider; return the engagement's name."""

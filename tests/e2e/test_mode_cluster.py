@@ -8,38 +8,17 @@ from uuid import uuid4
 
 import pytest
 
-from hanse.cli.stage import HQ, MUNICH, SHANGHAI
+from hanse.cli.stage import HQ, MUNICH
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from tests.e2e.scene import Scene, until
+from tests.e2e.scene import STANDARDS, Scene, until
 
 DESK = "displays"
 
-POLICY = """
-title: Cluster
-categories:
-  - {id: display, titles: {en: Displays}, skill: display}
-calendars:
-  - {id: always, time_zone: Etc/UTC, shifts: [{days: MON-SUN, start: "00:00", end: "24:00"}]}
-units:
-  - {unit: units/hq, title: Headquarters, calendar: always, languages: [en], skills: [display]}
-  - {unit: units/munich, title: Munich, calendar: always, languages: [de], skills: [display]}
-  - {unit: units/shanghai, title: Shanghai, calendar: always, languages: [zh]}
+POLICY = f"""{STANDARDS}
 desks:
   - {id: displays, title: Displays, units: [units/munich, units/hq], when: ticket.category == "display"}
-targets:
-  - {id: every, response: 1h, resolution: 8h}
-routing:
-  eligible: ticket.skill in provider.skills
-  score: 0 - load
-  offer_timeout: 15m
-  rounds: 1
-  final_owner: units/hq
-sharing:
-  - {events: [EngagementRequested, EngagementDelivered], fields: ["*"], audience: COUNTERPART}
-rates:
-  - {id: every, amount: 120 EUR}
 """
 
 
@@ -50,7 +29,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 
 async def test_the_units_of_a_shared_desk_serve_one_queue_and_the_first_gets_the_engagement(scene: Scene) -> None:
-    ticket = await scene.open_ticket(scene.wang, SHANGHAI)
+    ticket = await scene.open_ticket(scene.wang)
     name = await scene.request_engagement(ticket, "无备件")
     for desk in (scene.huber, scene.hq):
         await scene.is_in(desk, name, pb.OFFERED)

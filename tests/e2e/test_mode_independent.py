@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import uuid4
 
-import grpc
 import pytest
 
 from hanse.cli.connection import settings_of
 from hanse.cli.desk import Desk
 from hanse.cli.health import gather
-from hanse.cli.patience import eventually
 from hanse.cli.schemas import migrate_all
-from hanse.cli.stage import StoryFailed
 from hanse.config import Mode
 from hanse.local.group import Group
 from hanse.names import HEADQUARTERS
-from hanse.policy import load_yaml
 from hanse.rpc.client import RemoteError, remote_errors
 from hanse_protos.federation.v1 import group_pb2
-from hanse_protos.policy.v1 import policy_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from tests.e2e.scene import open_ticket, publish, until
 
 OSLO = "units/oslo"
-PATIENCE_SECONDS = 60.0
 
 STANDARDS = """
 title: Standards of seconds
@@ -51,35 +45,6 @@ HQ_PROFILE = "- {unit: units/hq, title: Headquarters, calendar: always, language
 GROUPS = STANDARDS.format(others=HQ_PROFILE, owner=HEADQUARTERS)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    await eventually(condition, what, PATIENCE_SECONDS, StoryFailed)
-
-
-async def publish(desk: Desk, document: str) -> policy_pb2.Policy:
-    request = policy_pb2.PublishPolicyRequest(document=load_yaml(document), request_id=str(uuid4()))
-    return await desk.policies.PublishPolicy(request)
-
-
-async def open_ticket(desk: Desk) -> str:
-    """Open a ticket as soon as the desk has been told the policy."""
-    asked = pb.Ticket(title="Skjermen flimrer", category="display", priority=pb.P2, language="nb")
-    request = rpc.CreateTicketRequest(parent=OSLO, ticket=asked, request_id=str(uuid4()))
-    name = ""
-
-    async def opened() -> bool:
-        nonlocal name
-        try:
-            name = (await desk.tickets.CreateTicket(request)).name
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
-                return False
-            raise
-        return True
-
-    await until(opened, "the desk has the policy")
-    return name
-
-
 async def steps(desk: Desk, name: str) -> list[str]:
     request = rpc.ListTimelineEntriesRequest(parent=name, page_size=100)
     return [entry.type for entry in (await desk.tickets.ListTimelineEntries(request)).entries]
@@ -89,7 +54,7 @@ async def work_alone(folder: Path) -> str:
     """Live through a ticket's ladder without a link; return the ticket."""
     async with Desk(settings_of(folder, OSLO), "hansen") as desk:
         assert (await publish(desk, OWN)).name == "policies/own-1"
-        name = await open_ticket(desk)
+        name = await open_ticket(desk, title="Skjermen flimrer", language="nb")
 
         async def climbed_twice() -> bool:
             return (await steps(desk, name)).count("TicketEscalated") == 2

@@ -16,34 +16,13 @@ from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.settlement.v1 import settlement_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from tests.e2e.scene import Scene, until
+from tests.e2e.scene import STANDARDS, Scene, until
 
 SOLUTION = "Netzteil tauschen."
 
-POLICY = """
-title: Peers
-categories:
-  - {id: display, titles: {en: Displays}, skill: display}
-calendars:
-  - {id: always, time_zone: Etc/UTC, shifts: [{days: MON-SUN, start: "00:00", end: "24:00"}]}
-units:
-  - {unit: units/hq, title: Headquarters, calendar: always, languages: [en], skills: [display]}
-  - {unit: units/munich, title: Munich, calendar: always, languages: [de], skills: [display]}
-  - {unit: units/shanghai, title: Shanghai, calendar: always, languages: [zh]}
-targets:
-  - {id: every, response: 1h, resolution: 8h}
-routing:
-  eligible: ticket.skill in provider.skills
-  score: 0 - load
-  offer_timeout: 15m
-  rounds: 1
-  final_owner: units/hq
+POLICY = f"""{STANDARDS}
 peers:
   - units: [units/shanghai, units/munich]
-sharing:
-  - {events: [EngagementRequested, EngagementDelivered, EngagementWorkNoted], fields: ["*"], audience: COUNTERPART}
-rates:
-  - {id: every, amount: 120 EUR}
 """
 
 
@@ -107,7 +86,7 @@ async def posted(scene: Peers) -> None:
 
 async def test_peers_exchange_an_engagement_directly_and_report_it_afterwards(scene: Peers) -> None:
     await scene.cut_off()
-    ticket = await scene.open_ticket(scene.wang, SHANGHAI)
+    ticket = await scene.open_ticket(scene.wang)
     name = await exchange(scene, ticket)
     await posted(scene)
     before = await scene.steps(ticket)
@@ -138,7 +117,7 @@ async def test_peers_exchange_an_engagement_directly_and_report_it_afterwards(sc
 
 
 async def test_with_headquarters_in_reach_nothing_is_offered_directly(scene: Peers) -> None:
-    ticket = await scene.open_ticket(scene.wang, SHANGHAI)
+    ticket = await scene.open_ticket(scene.wang)
     name = await scene.request_engagement(ticket, "无备件")
     await scene.is_in(scene.wang, name, pb.OFFERED)
     assert not (await scene.engagement(scene.wang, name)).peer

@@ -42,7 +42,7 @@ BETWEEN_UNITS = [payload.DESCRIPTOR.full_name for payload in PASSED_ON | BEGINNI
 _ASKED = told.EngagementRequested.DESCRIPTOR.full_name
 
 _record = LOG.record.c
-_keep = (
+_KEEP = (
     update(LOG.record)
     .where(
         _record.stream == bindparam("of_stream"),
@@ -70,7 +70,7 @@ class Passing:
 
     def _keep(self, rows: Sequence[dict[str, Any]]) -> None:
         if rows:
-            self._session.connection().execute(_keep, rows)
+            self._session.connection().execute(_KEEP, rows)
 
     def _of_facts(self, facts: Iterable[Arrival]) -> Iterable[dict[str, Any]]:
         for fact in facts:

@@ -166,7 +166,7 @@ class Agent:
             opening=self._opening,
             store=self._store,
             takes=lambda stream: stream == self._downstream,
-            on_fork=self._quarantine,
+            on_problem=self._quarantine,
             own_heads=lambda session: read_heads(session, sources),
             still_welcome=partial(self._still_quarantined, begun),
             received={} if self._downstream in {row.stream for row in quarantined} else {self._downstream: received},

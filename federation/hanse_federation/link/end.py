@@ -67,7 +67,7 @@ class LinkEnd(Generic[Frame]):
     """Stores batches in one transaction; they are acknowledged when this returns."""
     takes: Callable[[str], bool]
     """Says whether this end takes a stream: what the other end says about any other is not listened to."""
-    on_fork: Callable[[str, StreamProblem], Awaitable[None]]
+    on_problem: Callable[[str, StreamProblem], Awaitable[None]]
     """Is told of a stream that may be neither taken nor sent; the link ends with that, and begins without it."""
     own_heads: Callable[[Session], Mapping[str, Head]]
     """Returns where the streams end that this end sends."""
@@ -111,7 +111,7 @@ class LinkEnd(Generic[Frame]):
             try:
                 self.sender.window.acknowledge(stream, head)
             except LogFork as fork:
-                await self.on_fork(stream, fork)
+                await self.on_problem(stream, fork)
 
     async def _hear_batch(self, batch: RecordBatch) -> None:
         self._not_acknowledged += len(batch.events)
@@ -120,7 +120,7 @@ class LinkEnd(Generic[Frame]):
         try:
             opened = await in_turns(self.opening(batch))
         except (LogFork, FactUnreadable) as problem:
-            await self.on_fork(batch.stream, problem)
+            await self.on_problem(batch.stream, problem)
         else:
             await self._opened.put(opened)
 
@@ -130,7 +130,7 @@ class LinkEnd(Generic[Frame]):
             try:
                 check_not_behind(stream, self._known[stream], self.received[stream])
             except LogFork as fork:
-                await self.on_fork(stream, fork)
+                await self.on_problem(stream, fork)
 
     async def _take(self) -> None:
         """Store what was heard, in order, and acknowledge it after COMMIT. What waits already shares a transaction."""
@@ -139,7 +139,7 @@ class LinkEnd(Generic[Frame]):
             try:
                 await self.store(batches)
             except STREAM_PROBLEMS as problem:
-                await self.on_fork(problem.metadata["stream"], problem)
+                await self.on_problem(problem.metadata["stream"], problem)
             else:
                 self._opened.stored(batches)
                 self._not_acknowledged -= sum(batch.end.sequence - batch.first_sequence + 1 for batch in batches)
@@ -151,7 +151,7 @@ class LinkEnd(Generic[Frame]):
             async for batch in self.sender.batches(self.wakeup):
                 self.outgoing.put(self.wrap(batch=batch))
         except LogGap as gap:
-            await self.on_fork(gap.metadata["stream"], gap)
+            await self.on_problem(gap.metadata["stream"], gap)
 
     async def _beat(self) -> None:
         while True:

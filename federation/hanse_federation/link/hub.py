@@ -271,7 +271,7 @@ class UnitLink:
             opening=partial(opening_from_unit, self.unit),
             store=self.intake.store,
             takes=lambda stream: stream.startswith(f"{self.unit}/streams/"),
-            on_fork=self._quarantine,
+            on_problem=self._quarantine,
             own_heads=lambda session: read_heads(session, sources),
             still_welcome=partial(self._still_welcome, begun),
             received={stream: head for stream, head in received.items() if stream not in waiting},

@@ -142,7 +142,7 @@ def _offer_ended(payload: Any) -> str:
 
 
 def _clock(payload: Any) -> str:
-    return str(name_of(pb.Clock.Kind, payload.kind)).lower().replace("_", " ")
+    return name_of(pb.Clock.Kind, payload.kind).lower().replace("_", " ")
 
 
 def _utc(time: Timestamp) -> str:

@@ -80,6 +80,18 @@ async def proposed(runtime: Runtime, stream: str) -> None:
     await eventually(known)
 
 
+async def lose_and_begin_anew(unit: Unit, records: int) -> None:
+    """Let a unit lose the last records of its tickets, go on in a new epoch, and let headquarters accept that."""
+    await unit.stop()
+    await lose_tail(unit, records)
+    unit.start()
+    await alarmed(unit, TICKETS)
+    await compared(unit.runtime, TICKETS)
+    await start_epoch(unit.runtime, TICKETS)
+    await proposed(unit.hq, TICKETS)
+    await accept_epoch(unit.hq, TICKETS)
+
+
 async def healed(unit: Unit, stream: str) -> None:
     """Wait until both ends are out of quarantine and have the same."""
 
@@ -154,14 +166,7 @@ async def test_a_ticket_that_lost_its_last_steps_is_shown_as_it_was_before_them(
         (name, told.TicketClosed(ticket=summary(name, state=ticket.CLOSED))),
     )
     await munich.caught_up()
-    await munich.stop()
-    await lose_tail(munich, 3)
-    munich.start()
-    await alarmed(munich, TICKETS)
-    await compared(munich.runtime, TICKETS)
-    await start_epoch(munich.runtime, TICKETS)
-    await proposed(munich.hq, TICKETS)
-    await accept_epoch(munich.hq, TICKETS)
+    await lose_and_begin_anew(munich, 3)
     request = group_pb.ListGroupTicketsRequest(parent="units/munich")
     answer = await munich.hq.database.read(list_group_tickets, request)
     assert {each.ticket.name: each.ticket.state for each in answer.tickets}[name] == ticket.NEW
@@ -174,14 +179,7 @@ async def test_what_a_unit_has_lost_about_others_takes_nothing_from_their_views(
     await munich.open_tickets(1)
     await munich.tell((name, told.TicketClosed(ticket=summary(name, state=ticket.CLOSED))))
     await munich.caught_up()
-    await munich.stop()
-    await lose_tail(munich, 1)
-    munich.start()
-    await alarmed(munich, TICKETS)
-    await compared(munich.runtime, TICKETS)
-    await start_epoch(munich.runtime, TICKETS)
-    await proposed(munich.hq, TICKETS)
-    await accept_epoch(munich.hq, TICKETS)
+    await lose_and_begin_anew(munich, 1)
     assert await shown(shanghai) == {"t1"}
 
 

@@ -12,9 +12,9 @@ down_revision = "0019"
 def upgrade() -> None:
     """Create the index."""
     op.create_index(
-        "ticket_waiting",
+        "ticket_without_agent",
         "ticket",
         ["name"],
         schema="ticket",
-        postgresql_where=sa.text("team <> '' AND assignee = '' AND close_time IS NULL"),
+        postgresql_where=sa.text("assignee = '' AND close_time IS NULL"),
     )
