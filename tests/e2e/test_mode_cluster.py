@@ -18,7 +18,10 @@ DESK = "displays"
 
 POLICY = f"""{STANDARDS}
 desks:
-  - {id: displays, title: Displays, units: [units/munich, units/hq], when: ticket.category == "display"}
+  - id: displays
+    title: Displays
+    units: [units/munich, units/hq]
+    when: ticket.category == "display"
 """
 
 
