@@ -428,6 +428,14 @@ class PolicyNotYetInForce(FailedPrecondition):
     hint = "Wait until it is in force; `hanse ticket explain --policy` shows what it would make of a ticket."
 
 
+class PolicyVersionWaits(FailedPrecondition):
+    """Raise with `policies`, which would be superseded, and `effective_time`, the first one's."""
+
+    reason = "POLICY_VERSION_WAITS"
+    message = "A version that waits for its time would never be in force: the greatest version whose time has come is."
+    hint = "Name a later time than that version's, or say `supersede` and publish what it was to bring once more."
+
+
 class PolicyOverrideInvalid(InvalidArgument):
     """Raise with `paths`, the places in the override that do not hold."""
 

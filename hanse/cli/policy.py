@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -14,9 +15,10 @@ from hanse.cli import output, policy_draft, policy_explain, policy_tuning, polic
 from hanse.cli.connection import At, command
 from hanse.cli.desk import Desk
 from hanse.cli.policy_draft import read_document
+from hanse.clock import utc_now
 from hanse.policy import diff, dump_yaml, lint
 from hanse.policy.diff import dropped
-from hanse.times import put_time
+from hanse.times import instant, put_time
 from hanse_protos.federation.v1.group_pb2 import ListUnitsRequest, ListUnitsResponse
 from hanse_protos.policy.v1 import policy_pb2 as pb
 from hanse_protos.policy.v1.tuning_pb2 import TunePolicyRequest
@@ -116,7 +118,7 @@ def show_status(at: At) -> None:
         for unit in group.units
     )
     columns = ["unit", "acknowledged", "has it", "reachable", "has tuned"]
-    output.table(f"Version {newest} is published", columns, rows)
+    output.table(f"Version {newest} is published{_in_force_from(policies.policies)}", columns, rows)
     tuned = (
         (output.unit(unit.unit), problem.path, problem.message)
         for unit in group.units
@@ -124,6 +126,12 @@ def show_status(at: At) -> None:
     )
     if any(unit.override.dropped for unit in group.units):
         output.table("Dropped of what units have tuned", ["unit", "place", "why"], tuned)
+
+
+def _in_force_from(newest: Sequence[pb.Policy]) -> str:
+    """Say from when on the newest version is in force, where its time has yet to come."""
+    times = [policy.effective_time for policy in newest if policy.HasField("effective_time")]
+    return "".join(f", in force from {output.when(time)} UTC" for time in times if instant(time) > utc_now())
 
 
 @command(app, "what-if", unit="hq")
@@ -144,12 +152,17 @@ def what_if(
 
 
 @command(app, "publish", unit="hq")
-def publish(at: At, file: FileArgument, effective: policy_draft.FromOption = None) -> None:
+def publish(
+    at: At,
+    file: FileArgument,
+    effective: policy_draft.FromOption = None,
+    supersede: policy_draft.SupersedeOption = False,
+) -> None:
     """Publish the first version from headquarters to every unit, or the next one where it needs no review.
 
     Whether it does is said by the version before it (reviews_required): hanse policy draft --help.
     """
-    request = pb.PublishPolicyRequest(document=read_document(file), request_id=str(uuid4()))
+    request = pb.PublishPolicyRequest(document=read_document(file), request_id=str(uuid4()), supersede=supersede)
     put_time(request.effective_time, policy_draft.in_utc(effective))
     policy = at.ask(lambda desk: desk.policies.PublishPolicy(request))
     if at.as_json:

@@ -36,6 +36,11 @@ FromOption = Annotated[
 ]
 
 
+SupersedeOption = Annotated[
+    bool, typer.Option("--supersede", help="Also where a version that waits for its time would never be in force then.")
+]
+
+
 def in_utc(time: datetime | None) -> datetime | None:
     """Return a time that was given on the command line, which is in UTC."""
     return time.replace(tzinfo=UTC) if time else None
@@ -112,9 +117,9 @@ def return_draft(
 
 
 @command(app, "publish", unit="hq")
-def publish(at: At, draft: DraftArgument, effective: FromOption = None) -> None:
+def publish(at: At, draft: DraftArgument, effective: FromOption = None, supersede: SupersedeOption = False) -> None:
     """Publish an approved draft as the next version."""
-    request = pb.PublishPolicyDraftRequest(name=_name(draft), request_id=str(uuid4()))
+    request = pb.PublishPolicyDraftRequest(name=_name(draft), request_id=str(uuid4()), supersede=supersede)
     put_time(request.effective_time, in_utc(effective))
     _tell(at, lambda desk: desk.policy_drafts.PublishPolicyDraft(request), "is published")
 

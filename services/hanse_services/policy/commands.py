@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import cast
+from typing import TypeAlias, cast
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
@@ -25,7 +25,11 @@ from hanse_protos.policy.v1.policy_pb2 import (
 )
 from hanse_services.policy.model import PublishedPolicy
 from hanse_services.policy.problems import named, quoted
+from hanse_services.policy.scheduled import check_supersedes_none
 from hanse_services.policy.tuning import tell_curtailed
+
+Publication: TypeAlias = PublishPolicyRequest | PublishPolicyDraftRequest
+"""A request to publish a version: it says from when it is in force, and whether it may supersede one that waits."""
 
 DEFAULT_REVIEWS = 1
 """How many people approve of the next version where the newest one does not say. What governs the whole group, with its
@@ -36,17 +40,17 @@ def publish_policy(work: Work, request: PublishPolicyRequest) -> Policy:
     """Publish the next version, unreviewed.
 
     Raises HeadquartersOnly in other units; PolicyInvalid, which names every place that does not hold together;
-    ValidationFailed for a time that is past; PolicyReviewRequired where a second person has to approve of the next
-    version, which the newest one says, or does not say otherwise.
+    PolicyReviewRequired where a second person has to approve of the next version, which the newest one says, or does
+    not say otherwise; and what `publish` raises.
     """
     if work.unit != HEADQUARTERS:
         raise HeadquartersOnly(unit=work.unit)
     check_document(request.document)
     _check_needs_no_review(work.session)
-    return publish(work, request.document, effective_time_of(work, request))
+    return publish(work, request, request.document)
 
 
-def effective_time_of(work: Work, request: PublishPolicyRequest | PublishPolicyDraftRequest) -> datetime | None:
+def _effective_time_of(work: Work, request: Publication) -> datetime | None:
     """Return from when a version is to be in force, None for at once. Raises ValidationFailed for what is past."""
     if not request.HasField("effective_time"):
         return None
@@ -60,9 +64,12 @@ def effective_time_of(work: Work, request: PublishPolicyRequest | PublishPolicyD
     return effective_time
 
 
-def publish(work: Work, document: PolicyDocument, effective_time: datetime | None) -> Policy:
-    """Publish a document that was checked as the group's next version, in force from an instant on, and tell it."""
-    policy = _keep_next_version(work, document, effective_time, after=0)
+def publish(work: Work, request: Publication, document: PolicyDocument) -> Policy:
+    """Publish a document that was checked as the group's next version, as a request says, and tell it.
+
+    Raises ValidationFailed for a time that is past; PolicyVersionWaits where one that waits would never be in force.
+    """
+    policy = _keep_next_version(work, request, document, after=0)
     work.tell(policy.name, PolicyPublished(policy=policy))
     return policy
 
@@ -91,14 +98,14 @@ def publish_own_policy(work: Work, request: PublishPolicyRequest) -> Policy:
     """Publish the next version of an independent unit's own policy, and put it in force at once.
 
     Nobody else is told, so nothing goes round; the unit's services hear of it as of any other version. Raises
-    PolicyInvalid, also where the document lists another unit, which could not be asked for anything; and
-    GroupPolicyInForce in a unit that has been part of the group.
+    PolicyInvalid, also where the document lists another unit, which could not be asked for anything;
+    GroupPolicyInForce in a unit that has been part of the group; ValidationFailed and PolicyVersionWaits as `publish`.
     """
     check_document(request.document)
     _check_alone(work.unit, request.document)
     if work.policies.current_version(work.session) > 0:
         raise GroupPolicyInForce(unit=work.unit)
-    policy = _keep_next_version(work, request.document, effective_time_of(work, request), after=OWN_POLICIES)
+    policy = _keep_next_version(work, request, request.document, after=OWN_POLICIES)
     _enact(work, policy)
     return policy
 
@@ -113,9 +120,12 @@ def _check_alone(unit: str, document: PolicyDocument) -> None:
         raise _policy_invalid(problems)
 
 
-def _keep_next_version(work: Work, document: PolicyDocument, effective_time: datetime | None, *, after: int) -> Policy:
+def _keep_next_version(work: Work, request: Publication, document: PolicyDocument, *, after: int) -> Policy:
     """Number a document and keep it; the first version of all follows `after`."""
+    effective_time = _effective_time_of(work, request)
     version = _newest_version(work.session, after) + 1
+    if not request.supersede:
+        check_supersedes_none(work, effective_time)
     policy = Policy(name=policy_name(version), version=version, document=document, publisher=work.cause.actor)
     policy.publish_time.FromDatetime(work.now)
     put_time(policy.effective_time, effective_time)

@@ -8,7 +8,7 @@ from hanse.names import HEADQUARTERS, new_id
 from hanse.work import Work
 from hanse_protos.policy.v1 import draft_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import PolicyDocument
-from hanse_services.policy.commands import check_document, effective_time_of, newest_version, publish
+from hanse_services.policy.commands import check_document, newest_version, publish
 from hanse_services.policy.messages import draft_summary_of, draft_to_proto
 from hanse_services.policy.model import Draft
 
@@ -84,13 +84,14 @@ def publish_policy_draft(work: Work, request: pb.PublishPolicyDraftRequest) -> p
     """Publish an approved draft as the next version.
 
     Raises PolicyDraftOutdated where another version was published since the draft was written: what was reviewed would
-    undo it unseen. Raises ValidationFailed for a time that is past; ResourceNotFound, EtagMismatch, IllegalTransition.
+    undo it unseen. Raises ValidationFailed for a time that is past; PolicyVersionWaits where a version that waits would
+    never be in force; ResourceNotFound, EtagMismatch, IllegalTransition.
     """
     draft = _moved(work, request.name, request.etag, "PublishPolicyDraft")
     newest = newest_version(work.session)
     if draft.base_version != newest:
         raise PolicyDraftOutdated(resource=draft.name, base_version=str(draft.base_version), newest=str(newest))
-    policy = publish(work, PolicyDocument.FromString(draft.document), effective_time_of(work, request))
+    policy = publish(work, request, PolicyDocument.FromString(draft.document))
     draft.policy = policy.name
     work.tell(draft.name, pb.PolicyDraftPublished(draft=draft_summary_of(draft), policy=policy.name))
     return draft_to_proto(draft)

@@ -130,7 +130,9 @@ async def goes_on(standards: Standards, name: str) -> None:
     assert load_yaml(shown[1]) == load_yaml(FILES["next"])
     assert current[1].startswith("# policies/1, published ")
     assert load_yaml(current[1]) == load_yaml(FIRST)
-    assert re.search(r"Version 2 is published.*\nmunich +1 +not yet +yes", status[1], re.DOTALL)
+    assert re.search(
+        r"Version 2 is published, in force from 2999-01-01.*\nmunich +1 +not yet +yes", status[1], re.DOTALL
+    )
     assert json.loads(program[1]) == {"published": 2, "acknowledged": {MUNICH: 1}, "overrides": {}}
 
 

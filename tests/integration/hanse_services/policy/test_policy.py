@@ -261,6 +261,46 @@ async def test_a_time_that_is_past_is_refused(serve_policy: ServePolicy) -> None
     assert await told(runtime, SCHEMA) == []
 
 
+@pytest.mark.parametrize(
+    ("days", "superseded"),
+    [(None, "policies/2, policies/3"), (1, "policies/2, policies/3"), (5, "policies/3"), (6, "")],
+)
+async def test_a_version_that_waits_for_its_time_is_not_superseded_unseen(
+    days: int | None, superseded: str, serve_policy: ServePolicy
+) -> None:
+    runtime, caller = await serve_policy(HEADQUARTERS)
+    service = PolicyServiceStub(caller.channel(Role.STANDARDS))
+    now = utc_now()
+
+    def after(days: int | None, *, supersede: bool = False) -> PublishPolicyRequest:
+        request = publication()
+        request.supersede = supersede
+        if days is not None:
+            request.effective_time.FromDatetime(now + timedelta(days=days))
+        return request
+
+    for waiting in (None, 1, 5):
+        await service.PublishPolicy(after(waiting))
+    if superseded:
+        error = await refusal(service.PublishPolicy(after(days)))
+        assert (error.code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "POLICY_VERSION_WAITS")
+        assert error.metadata["policies"] == superseded
+        assert len(await told(runtime, SCHEMA)) == 3
+    assert (await service.PublishPolicy(after(days, supersede=bool(superseded)))).version == 4
+
+
+async def test_a_version_that_was_superseded_waits_no_more(serve_policy: ServePolicy) -> None:
+    _, caller = await serve_policy(HEADQUARTERS)
+    service = PolicyServiceStub(caller.channel(Role.STANDARDS))
+    waiting = publication()
+    waiting.effective_time.FromDatetime(utc_now() + timedelta(days=1))
+    await service.PublishPolicy(waiting)
+    mended = publication()
+    mended.supersede = True
+    await service.PublishPolicy(mended)
+    assert (await service.PublishPolicy(publication())).version == 3
+
+
 async def test_a_version_stays_in_force_when_the_clock_jumps_back(serve_policy: ServePolicy) -> None:
     runtime, _ = await serve_policy(SHANGHAI)
     await receive(runtime, small_policy())

@@ -302,12 +302,15 @@ class PublishPolicyDraftRequest(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    SUPERSEDE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The draft's name, "policyDrafts/3k9m2x-4t7qzd"."""
     etag: _builtins.str
     """The etag of the draft as the caller saw it; empty takes any."""
     request_id: _builtins.str
     """The request's id, a UUID: a repeat returns the first answer."""
+    supersede: _builtins.bool
+    """Publish it also where a version that waits for its time would then never be in force; otherwise that is refused."""
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
         """From when it is to be in force, which lets every unit have it before; unset for at once. It can't lie in the past."""
@@ -319,10 +322,11 @@ class PublishPolicyDraftRequest(_message.Message):
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
         effective_time: _timestamp_pb2.Timestamp | None = ...,
+        supersede: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "etag", b"etag", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "etag", b"etag", "name", b"name", "request_id", b"request_id", "supersede", b"supersede"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1619,8 +1619,11 @@ class PublishPolicyRequest(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    SUPERSEDE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request's id, a UUID: a repeat returns the first answer."""
+    supersede: _builtins.bool
+    """Publish it also where a version that waits for its time would then never be in force; otherwise that is refused."""
     @_builtins.property
     def document(self) -> Global___PolicyDocument:
         """The document. Its own rules are checked by linting it, so that every problem is named at its place."""
@@ -1635,10 +1638,11 @@ class PublishPolicyRequest(_message.Message):
         document: Global___PolicyDocument | None = ...,
         request_id: _builtins.str = ...,
         effective_time: _timestamp_pb2.Timestamp | None = ...,
+        supersede: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "effective_time", b"effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "effective_time", b"effective_time", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "effective_time", b"effective_time", "request_id", b"request_id", "supersede", b"supersede"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
