@@ -178,6 +178,12 @@ class TicketHistory:
         """When it was opened."""
         return self.opening.at
 
+    @property
+    def hold_time(self) -> datetime:
+        """Since when its holder has had it: since it last changed hands, or was opened."""
+        hand_overs = (change.at for change in self.changes() if change.what == Happening.HANDED_OVER)
+        return max(hand_overs, default=self.open_time)
+
     def correct(self, corrections: Iterable[Correction], event_id: str, actor: str, said: datetime) -> None:
         """Take corrections that were said at an instant. Later ones on the same step replace earlier ones."""
         for correction in corrections:

@@ -24,5 +24,6 @@ clocks count on.
 Each fact has one writer: the home unit writes the ticket, the provider writes its work, headquarters writes offers. So
 the two units' copies of an engagement never conflict; one may only be behind the other. What comes late is applied at
 the time at which it happened, and nothing later than when it is heard of: who tells it may have a clock that is ahead.
-What comes twice is applied once (`hanse.telling.inbox`).
+Nor does a ticket change hands before it last did: that clock may be behind. What comes twice is applied once
+(`hanse.telling.inbox`).
 """

@@ -4,6 +4,7 @@ Each effect runs once per fact, in the transaction that records it. Facts on one
 they were written, but a fact may be overtaken by what happened here meanwhile; what no longer applies changes nothing.
 """
 
+from datetime import datetime
 from typing import Any
 
 from hanse.log.events import Fact
@@ -15,14 +16,14 @@ from hanse_protos.policy.v1.policy_pb2 import PolicyAcknowledged
 from hanse_protos.policy.v1.tuning_pb2 import PolicyTuned
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.clocks.repair import repair_after
+from hanse_services.ticket.clocks.repair import hold_time_of, repair_after
 from hanse_services.ticket.complaints import effects as complaints
 from hanse_services.ticket.erasing import ticket_erased
 from hanse_services.ticket.hierarchy import escalation_seen
 from hanse_services.ticket.holding import hand_over
 from hanse_services.ticket.loading import find_engagement, mirror_of, own_ticket
 from hanse_services.ticket.messages import engagement_summary_of
-from hanse_services.ticket.model import ENGAGEMENT_TRANSITIONS, Engagement
+from hanse_services.ticket.model import ENGAGEMENT_TRANSITIONS, Engagement, Ticket
 from hanse_services.ticket.peers import withdraw_from_peer
 
 
@@ -182,9 +183,8 @@ def _from_its_maker(work: Work, fact: Fact, verb: str) -> Engagement | None:
 def engagement_accepted(work: Work, fact: Fact) -> None:
     """The provider works on it: the ticket and its clocks go over to the provider."""
     if engagement := _from_provider(work, fact, "AcceptEngagement"):
-        engagement.accept_time = work.time_of(fact)
         engagement.assignee = fact.payload.assignee  # type: ignore[attr-defined]
-        _hand_over(work, engagement, engagement.provider, fact)
+        engagement.accept_time = _hand_over(work, engagement, engagement.provider, fact)
     elif _summary(fact).peer and home_of(_summary(fact).name) == work.unit:
         withdraw_from_peer(work, _summary(fact))
 
@@ -197,9 +197,8 @@ def engagement_declined(work: Work, fact: Fact) -> None:
 def engagement_delivered(work: Work, fact: Fact) -> None:
     """The provider has a solution: the ticket and its clocks come back, at the time of the delivery."""
     if engagement := _from_provider(work, fact, "DeliverEngagement"):
-        engagement.deliver_time = work.time_of(fact)
         engagement.solution = fact.texts.get("text", "")
-        _hand_over(work, engagement, work.unit, fact)
+        engagement.deliver_time = _hand_over(work, engagement, work.unit, fact)
 
 
 def _from_provider(work: Work, fact: Fact, verb: str) -> Engagement | None:
@@ -213,14 +212,26 @@ def _from_provider(work: Work, fact: Fact, verb: str) -> Engagement | None:
     return _step(work, summary.name, verb)
 
 
-def _hand_over(work: Work, engagement: Engagement, unit: str, fact: Fact) -> None:
-    """Hand the ticket over when it happened. What happened to it since has counted otherwise, and is repaired."""
+def _hand_over(work: Work, engagement: Engagement, unit: str, fact: Fact) -> datetime:
+    """Hand the ticket over when it happened, and return when that was. What counted otherwise since is repaired."""
     ticket = own_ticket(work, engagement.ticket)
-    at = work.time_of(fact)
+    at = _time_of_hand_over(work, ticket, engagement, fact)
     is_late = at < ticket.update_time
     hand_over(work, ticket, unit, engagement.name, at)
     if is_late:
         repair_after(work, ticket, fact.event.event_id)
+    return at
+
+
+def _time_of_hand_over(work: Work, ticket: Ticket, engagement: Engagement, fact: Fact) -> datetime:
+    """Return when the ticket changed hands: never before it last did, nor before the engagement was asked for.
+
+    The clock of who tells it may be behind, or may have gone back. The order in which it was told is the right one.
+    """
+    at = work.time_of(fact)
+    if at >= ticket.update_time:
+        return at
+    return max(at, engagement.request_time, hold_time_of(work, ticket))
 
 
 # What the three have in common.

@@ -217,6 +217,14 @@ def repair_after(work: Work, ticket: Ticket, late_event_id: str) -> None:
         logger.warning("clocks were not repaired after a late fact", ticket=ticket.name, error=str(error))
 
 
+def hold_time_of(work: Work, ticket: Ticket) -> datetime:
+    """Return since when the holder of a ticket has had it, by its history; its opening where there is no history."""
+    try:
+        return history_of(work.session, ticket.name, told=work.not_yet_in_the_log).hold_time
+    except HistoryMissing:
+        return ticket.open_time
+
+
 def tell_repair(work: Work, ticket: Ticket, previous: int, before: Breaches, late_event_id: str = "") -> None:
     """Tell that a ticket's clocks were repaired, the breaches that are new, and those that are none any more."""
     repaired = told.TicketClocksRepaired(

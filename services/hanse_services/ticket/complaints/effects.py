@@ -1,6 +1,7 @@
 """What headquarters told of complaints that came to it, and complaints that come back after a restore."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from google.protobuf.message import Message
@@ -30,7 +31,7 @@ def complaint_seen(work: Work, fact: Fact) -> None:
     complaint = _at_headquarters(work, fact)
     if complaint and complaint.state == pb.COMPLAINT_OPEN:
         complaint.move("AcknowledgeComplaint")
-        acknowledged(work, complaint, fact.event.actor, work.time_of(fact))
+        acknowledged(work, complaint, fact.event.actor, _time_of(work, complaint, fact))
         kept(work, complaint)
 
 
@@ -43,7 +44,7 @@ def complaint_decided(work: Work, fact: Fact) -> None:
     if complaint.state == pb.COMPLAINT_ACKNOWLEDGED:
         complaint.move("AnswerComplaint")
         payload: Any = fact.payload
-        answered(work, complaint, fact.event.actor, payload.complaint.outcome, work.time_of(fact))
+        answered(work, complaint, fact.event.actor, payload.complaint.outcome, _time_of(work, complaint, fact))
         kept(work, complaint)
 
 
@@ -56,6 +57,11 @@ def _at_headquarters(work: Work, fact: Fact) -> Complaint | None:
     complaint = find_complaint(work, name)
     has_it = complaint is not None and complaint.level == HierarchyStep.HEADQUARTERS
     return complaint if has_it else None
+
+
+def _time_of(work: Work, complaint: Complaint, fact: Fact) -> datetime:
+    """Return when headquarters did it: its clock may be behind, but the complaint had come to it by then."""
+    return max(work.time_of(fact), complaint.acknowledge_time or complaint.level_time)
 
 
 def restored(work: Work, fact: Fact) -> None:

@@ -61,6 +61,15 @@ async def test_a_time_that_only_the_cut_line_let_run_out_is_taken_back(desk: Des
     assert (await complaints.get(name)).summary.clocks[0].state == Clock.MET
 
 
+async def test_headquarters_does_nothing_before_the_complaint_came_to_it(desk: Desk, complaints: Complaints) -> None:
+    name = await at_headquarters(complaints)
+    desk.clock.advance(hours=-3)
+    await complaints.headquarters_says(told.ComplaintSeen, name)
+    await complaints.headquarters_says(told.ComplaintDecided, name, outcome=pb.UPHELD)
+    summary = (await complaints.get(name)).summary
+    assert [instant(time) for time in (summary.acknowledge_time, summary.answer_time)] == [MONDAY, MONDAY]
+
+
 async def test_an_answer_to_what_was_taken_back_changes_nothing(desk: Desk, complaints: Complaints) -> None:
     name = await at_headquarters(complaints)
     await complaints.do("WithdrawComplaint", name)
