@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hanse.errors import CertificateInvalid, ResourceAlreadyExists, ResourceNotFound
+from hanse.identity.certificates import alternative_names
 from hanse.identity.names import spiffe_id_for
 from hanse.identity.private_files import PRIVATE_FOLDER_MODE, write_private_file
 from hanse.identity.revocations import sign_revocation_list
@@ -162,7 +163,7 @@ class CertificateAuthority:
 def _read_request(pem: bytes) -> tuple[EllipticCurvePublicKey, list[str]]:
     try:
         request = x509.load_pem_x509_csr(pem)
-        names = _alternative_names(request)
+        names = alternative_names(request)
     except ValueError as error:
         raise CertificateInvalid("The signing request cannot be read.") from error
     key = request.public_key()
@@ -174,13 +175,6 @@ def _read_request(pem: bytes) -> tuple[EllipticCurvePublicKey, list[str]]:
     if len(dns_names) > MAX_DNS_NAMES:
         raise CertificateInvalid(f"The signing request asks for more than {MAX_DNS_NAMES} DNS names.")
     return key, dns_names
-
-
-def _alternative_names(request: x509.CertificateSigningRequest) -> x509.SubjectAlternativeName:
-    try:
-        return request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return x509.SubjectAlternativeName([])
 
 
 def _self_signed(key: EllipticCurvePrivateKey) -> x509.Certificate:

@@ -48,16 +48,17 @@ def read_certificate(pem: bytes) -> UnitCertificate:
 
 def dns_names_of(pem: bytes) -> list[str]:
     """Return the DNS names in a certificate that was read before."""
-    return _alternative_names(x509.load_pem_x509_certificate(pem)).get_values_for_type(x509.DNSName)
+    return alternative_names(x509.load_pem_x509_certificate(pem)).get_values_for_type(x509.DNSName)
 
 
 def _uris_of(certificate: x509.Certificate) -> list[str]:
-    return _alternative_names(certificate).get_values_for_type(x509.UniformResourceIdentifier)
+    return alternative_names(certificate).get_values_for_type(x509.UniformResourceIdentifier)
 
 
-def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
+def alternative_names(signed: x509.Certificate | x509.CertificateSigningRequest) -> x509.SubjectAlternativeName:
+    """Return the names in a certificate, or in a request for one. Raises ValueError where they can't be read."""
     try:
-        return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return signed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return x509.SubjectAlternativeName([])
 
