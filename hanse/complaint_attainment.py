@@ -12,7 +12,7 @@ from sqlalchemy import Row, Select, Text, func, select
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import Session
 
-from hanse.policy.complaints import LEVELS
+from hanse.policy.levels import LEVELS
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import attainment_pb2 as pb
 from hanse_protos.ticket.v1.ticket_pb2 import Clock

@@ -25,6 +25,11 @@ def name_of(enum: Any, number: int) -> str:
     return _names(enum)[number]
 
 
+def in_words(enum: Any, number: int) -> str:
+    """Return the name of an enum's value for people: "unit manager" for UNIT_MANAGER."""
+    return name_of(enum, number).lower().replace("_", " ")
+
+
 def value_of(enum: Any, name: str) -> int:
     """Return the value of what `name_of` returned. Raises ValueError for what is neither a name nor a number."""
     values: Any = enum

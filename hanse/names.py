@@ -10,6 +10,11 @@ _TIME_DIGITS = 6  # 30 bits of seconds: until 2058.
 _RANDOM_DIGITS = 6  # 30 random bits within one second.
 
 HEADQUARTERS = "units/hq"
+ANY_UNIT = "units/-"
+"""The parent of a list that is asked for across units (AIP-159)."""
+ANY_TICKET = f"{ANY_UNIT}/tickets/-"
+PARTNERS = "partners/"
+"""What the name of every partner begins with, "partners/acme"."""
 
 
 def _digits(number: int, count: int) -> str:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -102,6 +102,11 @@ class Work:
         Raises PolicyMissing for what this unit has never had in force.
         """
         return self.policies.version(self.session, version, override)
+
+    def act_for(self, actor: str) -> None:
+        """Let somebody else be who does it, where one is named: the gateway asks on a partner's behalf."""
+        if actor:
+            self.cause = replace(self.cause, actor=actor)
 
     def time_of(self, fact: Fact) -> datetime:
         """Return when something happened that others told: now at the latest, since their clocks may be ahead."""

@@ -438,9 +438,5 @@ class Offer(Base):
         return set(self.units) - set(self.declined)
 
 
-SEEKING = frozenset({ticket_pb2.REQUESTED, ticket_pb2.OFFERED, ticket_pb2.DECLINED, ticket_pb2.EXPIRED})
-"""The states in which an engagement still looks for a provider."""
-WORKED_ON = frozenset({ticket_pb2.ACCEPTED, ticket_pb2.DELIVERED})
-"""The states in which a provider has it."""
 STANDING = frozenset({group_pb2.OPEN, group_pb2.ACCEPTED})
 """The states in which an offer binds its provider: what that provider tells is forwarded, and it is told."""

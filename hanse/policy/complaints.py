@@ -2,21 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeAlias
 
 from google.protobuf.duration_pb2 import Duration
 
 from hanse.names import HEADQUARTERS
 from hanse.policy.calendar import ELAPSED_ID
 from hanse.policy.errors import UnitUnknown
+from hanse.policy.levels import LEVELS, Level
 from hanse.policy.standards import Standards
 from hanse.times import duration
 from hanse_protos.policy.v1.policy_pb2 import ClockRule, ComplaintRule, HierarchyStep
 
-Level: TypeAlias = HierarchyStep.Level.ValueType
-
-LEVELS = (HierarchyStep.DESK_LEAD, HierarchyStep.UNIT_MANAGER, HierarchyStep.HEADQUARTERS)
-"""From the lowest to the highest: a complaint only ever goes up, one level at a time."""
 FIRST_LEVEL = HierarchyStep.UNIT_MANAGER
 """Where it begins unless the policy says otherwise: at the top of the unit."""
 CLOSE_AFTER = timedelta(days=14)

@@ -13,6 +13,9 @@ from hanse.policy.standards import Standards
 from hanse_protos.policy.v1.policy_pb2 import TicketFacts
 from hanse_protos.ticket.v1.ticket_pb2 import ORDINARY, CustomerClass, Priority
 
+WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")
+"""Whom a ticket can wait for."""
+
 
 class Described(Protocol):
     """A ticket, its row, or its summary."""

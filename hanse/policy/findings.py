@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-EVERYTHING = "*"
 MAX_PROBLEMS = 200
 """A document that is wrong everywhere is read from the top; nobody works through more than this."""
 

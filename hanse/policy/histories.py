@@ -22,14 +22,13 @@ from google.protobuf.message import DecodeError, Message
 
 from hanse.authority import may_tell
 from hanse.log.follow import StoredRecord
-from hanse.names import ticket_in
+from hanse.names import PARTNERS, ticket_in
 from hanse.times import instant
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_protos.ticket.v1.repair_pb2 import Correction, MissedStep
 
-PARTNERS = "partners/"
 OTHERS = "other"
 """For whom a ticket waits where nobody said."""
 UNTIL_A_REVIEW = "review"

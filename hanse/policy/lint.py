@@ -22,11 +22,11 @@ from hanse.policy.calendar import exception_date, local_stretch, time_zone
 from hanse.policy.clock_checks import clock_problems
 from hanse.policy.complaints import close_after_in
 from hanse.policy.conditions import is_unconditional, mentions
-from hanse.policy.findings import EVERYTHING, MAX_PROBLEMS, Finding, repeated
+from hanse.policy.findings import MAX_PROBLEMS, Finding, repeated
 from hanse.policy.notation import NANOS_PER_UNIT
 from hanse.policy.public_holidays import unknown_place
 from hanse.policy.rehearsal import climbing_problems, condition_problems, idle_desk_problems
-from hanse.policy.standards import kind_of
+from hanse.policy.standards import EVERYTHING, kind_of
 from hanse.policy.tunable_checks import tunable_problems
 from hanse_protos.knowledge.v1 import knowledge_pb2
 from hanse_protos.policy.v1.policy_pb2 import (

@@ -29,6 +29,7 @@ from hanse.policy.conditions import (
 )
 from hanse.policy.cost import costly
 from hanse.policy.errors import ConditionFailed
+from hanse.policy.facts import WAITING_FOR
 from hanse.policy.findings import Finding
 from hanse.policy.promises import FIELDS, conditions_of
 from hanse_protos.policy.v1.policy_pb2 import ClockSituation, LadderStep, PolicyDocument, TicketFacts, UnitProfile
@@ -56,7 +57,6 @@ PRODUCTS = ("", "X-200", "7", "显" * 200)
 RETURNS = (0, 1, 5)
 SHOWN_CHARACTERS = 20
 STATES = ("NEW", "IN_PROGRESS", "WAITING")
-WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ REMEMBERED_FACTS = 8_192
 REMEMBERED_GRANTS = 4_096
 
 EVERYTHING = "*"
+"""Stands in a rule for every event, every field, every skill."""
 RESOLUTION = "RESOLUTION"
 """The kind of clock that a step of the hierarchy is about where it says none."""
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from google.protobuf.duration_pb2 import Duration
 
-from hanse.policy.findings import EVERYTHING, Finding, repeated
+from hanse.policy.findings import Finding, repeated
 from hanse.policy.promises import FIELDS
+from hanse.policy.standards import EVERYTHING
 from hanse_protos.policy.v1.policy_pb2 import (
     Agreement,
     DurationBounds,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from hanse.policy.complaints import LEVELS
+from hanse.policy.levels import LEVELS
 from hanse.times import instant, put_time
 from hanse_federation.model import ComplaintDecision
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep

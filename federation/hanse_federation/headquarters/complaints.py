@@ -19,11 +19,11 @@ from hanse.complaint_attainment import report
 from hanse.errors import ComplaintHandlerInvolved, IllegalTransition, ResourceNotFound
 from hanse.log.events import readable_payload_of
 from hanse.log.sealing import texts_of
-from hanse.names import home_of, stream_name
+from hanse.names import ANY_UNIT, home_of, stream_name
 from hanse.transitions import next_state
 from hanse.work import Work
 from hanse_federation.headquarters.complaint_states import due_time_of, laid_together
-from hanse_federation.headquarters.views import ANY_UNIT, page_of, unreachable
+from hanse_federation.headquarters.views import page_of, unreachable
 from hanse_federation.model import LOG, ComplaintDecision, GroupComplaint
 from hanse_protos.federation.v1 import complaints_pb2 as group
 from hanse_protos.log.v1.log_pb2 import Event

@@ -37,11 +37,12 @@ from google.protobuf.message import Message
 from sqlalchemy import ARRAY, Text, any_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
+from hanse.engagement_states import OVER, WORKED_ON
 from hanse.log.append import Entry
 from hanse.names import home_of, stream_name, ticket_of
 from hanse.times import instant
 from hanse_federation.link.receiving import Arrival
-from hanse_federation.model import LOG, STANDING, WORKED_ON, GroupEngagement, Offer
+from hanse_federation.model import LOG, STANDING, GroupEngagement, Offer
 from hanse_federation.sharing import counterpart_of
 from hanse_protos.federation.v1 import group_pb2 as group
 from hanse_protos.ticket.v1 import events_pb2 as told
@@ -79,8 +80,6 @@ STEPS = BEGINNINGS | PROVIDER_STEPS.keys() | HOME_STEPS.keys() | PEER_STEPS
 
 TO_PROVIDER_AT_WORK = frozenset[type[Message]]({told.TicketCommented, told.SlaWarned, told.SlaBreached})
 """What a home unit tells of a ticket that may be for the provider that works on it (`sharing.counterpart_of`)."""
-
-OVER: frozenset[int] = frozenset({ticket.CONFIRMED, ticket.WITHDRAWN})
 
 
 class TakenBack(NamedTuple):

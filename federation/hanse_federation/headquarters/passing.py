@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 from sqlalchemy import ARRAY, Text, any_, bindparam, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from hanse.engagement_states import SEEKING
 from hanse.log.append import Head
 from hanse.log.events import short_type
 from hanse.log.follow import read_cursor
@@ -28,7 +29,7 @@ from hanse.policy.store import PolicyStore
 from hanse_federation.headquarters.engagements import BEGINNINGS, STEPS
 from hanse_federation.link.copying import pack_sealed
 from hanse_federation.link.receiving import Arrival
-from hanse_federation.model import LINK_FOLLOWER, LOG, SEEKING, GroupEngagement
+from hanse_federation.model import LINK_FOLLOWER, LOG, GroupEngagement
 from hanse_federation.sharing import COUNTERPART
 from hanse_protos.log.v1.log_pb2 import SealedField, SealedFields
 from hanse_protos.ticket.v1 import events_pb2 as told

@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 from hanse.attainment import report
 from hanse.enums import name_of
 from hanse.errors import ValidationFailed
+from hanse.names import ANY_UNIT
 from hanse.rpc.paging import decode_token, encode_token, page_size
-from hanse_federation.headquarters.views import ANY_UNIT, unreachable
+from hanse_federation.headquarters.views import unreachable
 from hanse_federation.model import GroupClock, GroupTicket
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.ticket.v1 import attainment_pb2, queue_pb2

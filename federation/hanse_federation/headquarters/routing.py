@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
+from hanse.engagement_states import BUSY, SEEKING
 from hanse.errors import IllegalTransition, NothingToSkip, ResourceNotFound
 from hanse.offers import next_offer_number
 from hanse.policy.routing import Candidate, Known, knowing, last_resort, next_candidate
@@ -24,7 +25,7 @@ from hanse_federation.headquarters.engagements import offers_of, release, reques
 from hanse_federation.headquarters.messages import offer_to_proto
 from hanse_federation.headquarters.overrides import routing_standards
 from hanse_federation.membership.register import units_that_left
-from hanse_federation.model import SEEKING, GroupEngagement, GroupTicket, HandOver, Offer
+from hanse_federation.model import GroupEngagement, GroupTicket, HandOver, Offer
 from hanse_protos.federation.v1 import group_pb2 as group
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
@@ -34,7 +35,7 @@ from hanse_protos.ticket.v1.ticket_pb2 import TicketSummary
 def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group.OfferEngagementResponse:
     """Offer an engagement to the next candidate; while an offer stands, return that one.
 
-    Raises ResourceNotFound; PolicyMissing before the first policy; what the policy's conditions raise.
+    Raises ResourceNotFound; PolicyMissing before the first policy; what `next_candidate` raises.
     """
     engagement = _locked(work.session, request.name)
     if engagement.state not in SEEKING:
@@ -118,8 +119,7 @@ def _loads(session: Session) -> dict[str, int]:
 
     Not those that were imported: who has them only their home says, and nobody was asked.
     """
-    busy = (ticket.OFFERED, ticket.ACCEPTED)
-    query = select(GroupEngagement.provider, func.count()).where(GroupEngagement.state.in_(busy))
+    query = select(GroupEngagement.provider, func.count()).where(GroupEngagement.state.in_(BUSY))
     query = query.where(GroupEngagement.offer > 0)
     # A result has keys(), so that dict() would take it for a mapping; its list of rows has not.
     return dict(session.execute(query.group_by(GroupEngagement.provider)).all())

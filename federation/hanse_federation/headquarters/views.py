@@ -9,7 +9,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hanse.clock import utc_now
 from hanse.log.follow import read_cursor, read_head
-from hanse.names import downstream_name
+from hanse.names import ANY_UNIT, downstream_name
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.times import duration
 from hanse_federation.headquarters.engagements import offers_of
@@ -33,7 +33,6 @@ from hanse_federation.model import (
 )
 from hanse_protos.federation.v1 import group_pb2 as pb
 
-ANY_UNIT = "units/-"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from hanse.config import Settings
+from hanse.engagement_states import OVER
 from hanse.errors import InvitationInvalid, LeaveTooEarly, ResourceNotFound, SigningUnavailable
 from hanse.identity import CertificateAuthority, UnitCertificate, dns_names_of, read_certificate
 from hanse.log.append import Head
@@ -22,7 +23,6 @@ from hanse.log.follow import read_cursor, read_head
 from hanse.names import downstream_name, stream_name
 from hanse.times import timestamp
 from hanse.work import Command, Work
-from hanse_federation.headquarters.engagements import OVER
 from hanse_federation.link.frames import heads_by_stream
 from hanse_federation.membership.invitations import digest_of
 from hanse_federation.membership.register import (

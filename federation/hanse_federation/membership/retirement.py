@@ -11,6 +11,7 @@ this one can't mend it. What the unit has told stays at headquarters, where it c
 
 from sqlalchemy import any_, or_, select
 
+from hanse.engagement_states import BUSY, OVER
 from hanse.work import Work
 from hanse_federation.headquarters.routing import offer_engagement, take_from_departed
 from hanse_federation.membership import register as membership
@@ -22,7 +23,6 @@ from hanse_protos.ticket.v1 import ticket_pb2 as ticket
 
 MAX_LISTED_TICKETS = 1_000
 """As many as a page holds; the answer says how many there are."""
-OVER = (ticket.CONFIRMED, ticket.WITHDRAWN)
 
 
 def retire_unit(work: Work, request: pb.RetireUnitRequest) -> pb.RetireUnitResponse:
@@ -52,7 +52,7 @@ def _given_to(work: Work, unit: str) -> list[str]:
     query = (
         select(GroupEngagement.name)
         .join(Offer, (Offer.engagement == GroupEngagement.name) & (Offer.number == GroupEngagement.offer))
-        .where(GroupEngagement.state.in_((ticket.OFFERED, ticket.ACCEPTED)), asked)
+        .where(GroupEngagement.state.in_(BUSY), asked)
     )
     return sorted(work.session.scalars(query))
 

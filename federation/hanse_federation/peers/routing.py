@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from hanse.clock import utc_now
 from hanse.database import DATABASE_ERRORS
+from hanse.engagement_states import SEEKING
 from hanse.log.follow import read_cursor
-from hanse.names import home_of, stream_name
+from hanse.names import ANY_TICKET, home_of, stream_name
 from hanse.runtime import Runtime
 from hanse_federation.link.problems import in_words
 from hanse_federation.link.status import is_up
@@ -29,9 +30,7 @@ from hanse_protos.ticket.v1.service_pb2_grpc import EngagementServiceStub
 if TYPE_CHECKING:
     from hanse_protos.ticket.v1.service_pb2_grpc import EngagementServiceAsyncStub
 
-ANY_TICKET = "units/-/tickets/-"
 PAGE_SIZE = 500
-SEEKING = (pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED)
 REPEAT_SECONDS = 30.0
 """After how long a request that found nobody is tried again though nothing has changed: loads may have."""
 

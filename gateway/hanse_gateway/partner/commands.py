@@ -5,6 +5,7 @@ The key is therefore made outside, and a command is made for its digest: the key
 """
 
 from hanse.errors import ResourceAlreadyExists, ResourceNotFound
+from hanse.names import PARTNERS
 from hanse.times import timestamp
 from hanse.work import Command, Work
 from hanse_gateway.model import Partner
@@ -16,7 +17,7 @@ def admitting(key_digest: bytes) -> Command[pb.CreatePartnerRequest, pb.Partner]
 
     def create_partner(work: Work, request: pb.CreatePartnerRequest) -> pb.Partner:
         """Admit a partner. Raises ResourceAlreadyExists."""
-        name = f"partners/{request.partner_id}"
+        name = f"{PARTNERS}{request.partner_id}"
         if work.session.get(Partner, name, with_for_update=True):
             raise ResourceAlreadyExists(resource=name)
         partner = Partner(

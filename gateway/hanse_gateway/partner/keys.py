@@ -7,6 +7,8 @@ import re
 import secrets
 from hashlib import sha256
 
+from hanse.names import PARTNERS
+
 SECRET_BYTES = 32
 
 _KEY = re.compile(r"hk_(?P<partner>[a-z][a-z0-9-]{0,38})_[A-Za-z0-9_-]{43}")
@@ -25,4 +27,4 @@ def digest_of(key: str) -> bytes:
 def partner_in(key: str) -> str | None:
     """Return the partner that a key claims to be of, "partners/acme"; None for what is no key."""
     match = _KEY.fullmatch(key)
-    return f"partners/{match['partner']}" if match else None
+    return f"{PARTNERS}{match['partner']}" if match else None

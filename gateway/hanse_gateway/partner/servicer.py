@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from hanse.database import Database
+from hanse.names import PARTNERS
 from hanse.rpc.call import cause_of, current_caller
 from hanse.work import CommandExecutor
 from hanse_gateway.partner.authentication import API_KEY, ApiKeys, key_digest
@@ -77,7 +78,7 @@ class PartnerAdminServicer(stubs.PartnerAdminServiceServicer):
         return await self._with_key(key, await self._executor.execute(command, request, cause_of(request), pb.Partner))
 
     async def RotatePartnerKey(self, request: pb.RotatePartnerKeyRequest, context: Context) -> pb.Partner:
-        key = new_key(request.name.removeprefix("partners/"))
+        key = new_key(request.name.removeprefix(PARTNERS))
         command = rotating(digest_of(key))
         return await self._with_key(key, await self._executor.execute(command, request, cause_of(request), pb.Partner))
 

@@ -1,6 +1,5 @@
 """What the desk may do with its tickets. Each command changes the ticket and tells what it did, in one transaction."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +7,7 @@ from sqlalchemy import select
 
 from hanse.errors import IllegalTransition, ResourceNotFound, ValidationFailed
 from hanse.names import TicketName, new_id
+from hanse.policy.facts import WAITING_FOR
 from hanse.policy.standards import TOP_TIER
 from hanse.session import plain
 from hanse.work import Work
@@ -20,7 +20,7 @@ from hanse_services.ticket.engagements import withdraw_seeking
 from hanse_services.ticket.holding import answered, asked, assign_by_rule, begin_clock, end_wait, stop_clocks, tell_step
 from hanse_services.ticket.loading import check_agent, kept, own_ticket
 from hanse_services.ticket.messages import opened_ticket_to_proto, summary_of
-from hanse_services.ticket.model import WAITING_FOR, Customer, Ticket
+from hanse_services.ticket.model import Customer, Ticket
 from hanse_services.ticket.resuming import is_capped, resume
 from hanse_services.ticket.teams import assigned, choose
 
@@ -34,7 +34,7 @@ def create_ticket(work: Work, request: rpc.CreateTicketRequest) -> pb.Ticket:
     """
     if request.parent != work.unit:
         raise ResourceNotFound(resource=request.parent)
-    _act_for(work, request.partner)
+    work.act_for(request.partner)
     standards = work.standards
     name, customer = str(TicketName(work.unit, new_id())), _customer_of(work, request)
     # Nothing here changes the ticket any more, so it does without the ORM, which would cost more than all the rest.
@@ -51,12 +51,6 @@ def create_ticket(work: Work, request: rpc.CreateTicketRequest) -> pb.Ticket:
     if ticket.team:
         work.tell(ticket.name, assigned(ticket, opened.ticket))
     return opened_ticket_to_proto(ticket, started.messages, standards)
-
-
-def _act_for(work: Work, partner: str) -> None:
-    """Let the partner be who did it, where the gateway asks on a partner's behalf."""
-    if partner:
-        work.cause = replace(work.cause, actor=partner)
 
 
 def new_ticket(work: Work, name: str, asked: pb.Ticket, partner: str) -> Ticket:
@@ -132,7 +126,7 @@ def _customer_of(work: Work, request: rpc.CreateTicketRequest) -> Customer | Non
 def comment_ticket(work: Work, request: rpc.CommentTicketRequest) -> pb.Ticket:
     """Comment on a ticket. A public comment by an agent is an answer; one by a customer ends a wait for it."""
     ticket = own_ticket(work, request.name)
-    _act_for(work, request.partner)
+    work.act_for(request.partner)
     by_customer = bool(request.partner)
     if by_customer and ticket.partner != request.partner:
         raise ResourceNotFound(resource=request.name)

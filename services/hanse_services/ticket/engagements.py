@@ -2,6 +2,7 @@
 
 from sqlalchemy import select
 
+from hanse.engagement_states import OVER, SEEKING
 from hanse.enums import name_of
 from hanse.errors import IllegalTransition, NobodyToAsk, TicketReturnedTooOften
 from hanse.work import Work
@@ -11,9 +12,7 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.holding import hand_over, settle_clocks
 from hanse_services.ticket.loading import check_agent, home_engagement, kept_engagement, own_ticket, provided_engagement
 from hanse_services.ticket.messages import engagement_summary_of, engagement_to_proto, summary_of
-from hanse_services.ticket.model import SEEKING, Engagement, Ticket
-
-OVER = frozenset({pb.CONFIRMED, pb.WITHDRAWN})
+from hanse_services.ticket.model import Engagement, Ticket
 
 # As the home unit.
 

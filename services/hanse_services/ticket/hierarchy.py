@@ -16,6 +16,7 @@ from hanse.errors import IllegalTransition, ResourceNotFound
 from hanse.log.events import Fact
 from hanse.names import HEADQUARTERS, home_of
 from hanse.policy.facts import facts_of
+from hanse.policy.levels import Level, level_above
 from hanse.policy.standards import Standards
 from hanse.times import instant, put_time, timestamp
 from hanse.work import Work
@@ -26,20 +27,12 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.levels import check_level
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
-from hanse_services.ticket.model import Clock, Escalation, Step, StepAction, Ticket
-
-LEVELS: dict[StepAction, HierarchyStep.Level.ValueType] = {
-    StepAction.TELL_DESK_LEAD: HierarchyStep.DESK_LEAD,
-    StepAction.TELL_UNIT_MANAGER: HierarchyStep.UNIT_MANAGER,
-    StepAction.TELL_HEADQUARTERS: HierarchyStep.HEADQUARTERS,
-}
-"""Whom each action tells, from the lowest level to the highest."""
+from hanse_services.ticket.model import TELLING, TOLD, Clock, Escalation, Step, StepAction, Ticket
 
 
 def tell_level(work: Work, standards: Standards, ticket: Ticket, clock: Clock, step: Step) -> bool:
     """Tell a level of a clock, unless it was told of it and has not answered yet, or the policy says no (any more)."""
-    action, kind = StepAction(step.action), pb.Clock.Kind.Name(clock.kind)
-    level = LEVELS[action]
+    level, kind = TOLD[StepAction(step.action)], pb.Clock.Kind.Name(clock.kind)
     if not step.fixed and not standards.tells(facts_of(standards, ticket, work.unit), level, kind, step.percent):
         return False
     if _waits_for(work, clock, level):
@@ -58,14 +51,14 @@ def tell_level(work: Work, standards: Standards, ticket: Ticket, clock: Clock, s
         acknowledger="",
     )
     work.session.add(escalation)
-    if escalation.acknowledge_due_time and (above := _above(action)):
+    if escalation.acknowledge_due_time and (above := _telling_above(level)):
         _add_step(clock, Step(above, step.percent, escalation.acknowledge_due_time.isoformat(), fixed=True))
     raised = told.TicketEscalationRaised(ticket=summary_of(ticket), escalation=escalation_to_proto(escalation))
     work.tell(escalation.name, raised)
     return True
 
 
-def _waits_for(work: Work, clock: Clock, level: HierarchyStep.Level.ValueType) -> bool:
+def _waits_for(work: Work, clock: Clock, level: Level) -> bool:
     """Whether a level was told of this very clock and has not answered: silence on another one ended with that."""
     of_clock = (Escalation.ticket == clock.ticket, Escalation.kind == clock.kind, Escalation.number == clock.number)
     query = select(func.count()).where(*of_clock, Escalation.level == level, Escalation.acknowledge_time.is_(None))
@@ -76,9 +69,10 @@ def _count(work: Work, ticket: Ticket) -> int:
     return work.session.scalar(select(func.count()).where(Escalation.ticket == ticket.name)) or 0
 
 
-def _above(action: StepAction) -> StepAction | None:
-    actions = list(LEVELS)
-    return next(iter(actions[actions.index(action) + 1 :]), None)
+def _telling_above(level: Level) -> StepAction | None:
+    """Return the action that tells the level above one; None where nobody is above."""
+    above = level_above(level)
+    return None if above is None else TELLING[above]
 
 
 def _add_step(clock: Clock, step: Step) -> None:
@@ -127,16 +121,12 @@ def _acknowledge(work: Work, escalation: Escalation, by: str, at: datetime) -> N
     """Keep who has seen it; nobody above is told because of it any more."""
     escalation.acknowledge_time, escalation.acknowledger = at, by
     if clock := _clock_of(work, escalation):
-        above = _above_level(escalation.level)
+        above = _telling_above(escalation.level)
         clock.keep_steps([step for step in clock.open_steps() if not _is_for(step, above)])
 
 
 def _clock_of(work: Work, escalation: Escalation) -> Clock | None:
     return work.session.get(Clock, (escalation.ticket, escalation.kind, escalation.number), with_for_update=True)
-
-
-def _above_level(level: HierarchyStep.Level.ValueType) -> StepAction | None:
-    return _above(next(action for action, told_level in LEVELS.items() if told_level == level))
 
 
 def _is_for(step: Step, action: StepAction | None) -> bool:
@@ -189,6 +179,6 @@ def restored(work: Work, ticket: Ticket, fact: Fact) -> None:
 
 def _wait_again(work: Work, row: Escalation) -> None:
     """Put the step back on the clock that tells the next level when this one does not answer."""
-    clock, above = _clock_of(work, row), _above_level(row.level)
+    clock, above = _clock_of(work, row), _telling_above(row.level)
     if clock and above and row.acknowledge_due_time:
         _add_step(clock, Step(above, row.percent, row.acknowledge_due_time.isoformat(), fixed=True))

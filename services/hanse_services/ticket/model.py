@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from hanse.columns import ProtoEnum
 from hanse.log.tables import Time
+from hanse.policy.levels import LEVELS
 from hanse.schema import ServiceSchema
 from hanse.transitions import next_state
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
@@ -67,14 +68,8 @@ ENGAGEMENT_TRANSITIONS: dict[str, dict[pb.EngagementState.ValueType, pb.Engageme
 HEADQUARTERS_STEPS = frozenset({"OfferEngagement", "ExpireOffer", "WithdrawOffer", "ReleaseProvider"})
 """The steps that headquarters takes: a desk has no such verb."""
 
-WAITING_FOR = ("customer", "vendor", "user", "implementation", "other")
-"""Whom a ticket can wait for."""
-
 OPEN = frozenset({pb.NEW, pb.IN_PROGRESS, pb.WAITING})
 """The states in which a ticket's clocks can run."""
-
-SEEKING = frozenset({pb.REQUESTED, pb.OFFERED, pb.DECLINED, pb.EXPIRED})
-"""The engagement looks for a provider."""
 
 
 class Base(DeclarativeBase):
@@ -212,6 +207,15 @@ class StepAction(StrEnum):
     TELL_DESK_LEAD = "TELL_DESK_LEAD"
     TELL_UNIT_MANAGER = "TELL_UNIT_MANAGER"
     TELL_HEADQUARTERS = "TELL_HEADQUARTERS"
+
+
+TOLD = {StepAction(f"TELL_{HierarchyStep.Level.Name(level)}"): level for level in LEVELS}
+"""Whom the actions tell that tell somebody above the desk."""
+TELLING = {level: action for action, level in TOLD.items()}
+"""The action that tells a level."""
+
+FULL_PERCENT = 100
+"""The part of its target at which a clock runs out."""
 
 
 @dataclass(slots=True)

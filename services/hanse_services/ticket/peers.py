@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import func, select
 
+from hanse.engagement_states import BUSY
 from hanse.offers import next_offer_number
 from hanse.policy.routing import Known, knowing, next_peer
 from hanse.times import timestamp
@@ -20,8 +21,6 @@ from hanse_services.ticket.loading import home_engagement, kept_engagement, own_
 from hanse_services.ticket.messages import engagement_summary_of, engagement_to_proto
 from hanse_services.ticket.model import Engagement
 
-BUSY = frozenset({pb.OFFERED, pb.ACCEPTED})
-"""The states in which an engagement counts for the load of its provider, as far as this unit knows it."""
 UNANSWERED = frozenset({pb.REQUESTED, pb.DECLINED, pb.EXPIRED})
 """The states in which an engagement waits for the next offer."""
 
@@ -29,7 +28,7 @@ UNANSWERED = frozenset({pb.REQUESTED, pb.DECLINED, pb.EXPIRED})
 def offer_to_peer(work: Work, request: rpc.OfferToPeerRequest) -> pb.Engagement:
     """Offer an engagement to the next peer, unless headquarters has offered it; end an own offer whose time is up.
 
-    Raises ResourceNotFound; what the policy's conditions raise.
+    Raises ResourceNotFound; PolicyMissing before the first policy; what `next_peer` raises.
     """
     engagement = home_engagement(work, request.name)
     by_headquarters = engagement.offer > 0 and not engagement.peer

@@ -8,7 +8,7 @@ from sqlalchemy import Select, exists, select, tuple_
 from sqlalchemy.orm import Session, selectinload
 
 from hanse.errors import ResourceNotFound
-from hanse.names import home_of
+from hanse.names import ANY_TICKET, home_of
 from hanse.policy.store import PolicyStore
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse.times import instant_in, put_time
@@ -29,8 +29,6 @@ from hanse_services.ticket.messages import (
     ticket_to_proto,
 )
 from hanse_services.ticket.model import Clock, Customer, Engagement, Escalation, TeamRow, Ticket
-
-ANY_TICKET = "units/-/tickets/-"
 
 
 class TicketQueries:

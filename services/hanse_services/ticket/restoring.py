@@ -19,7 +19,7 @@ from sqlalchemy import select
 from hanse.errors import PolicyMissing
 from hanse.log.events import Fact, payload_of
 from hanse.log.sealing import texts_of
-from hanse.names import home_of
+from hanse.names import PARTNERS, home_of
 from hanse.times import instant
 from hanse.work import Work
 from hanse_protos.log.v1.log_pb2 import Event
@@ -35,8 +35,6 @@ from hanse_services.ticket.holding import end_wait, standards_of
 from hanse_services.ticket.loading import find_engagement, find_ticket, mirror_of
 from hanse_services.ticket.model import SCHEMA, Engagement, StepAction, Ticket
 from hanse_services.ticket.suspending import put_off, review_passed
-
-PARTNERS = "partners/"
 
 
 def ticket_opened(work: Work, fact: Fact) -> None:

@@ -16,10 +16,11 @@ from sqlalchemy import Text, cast, literal, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
 from hanse.authority import may_tell
-from hanse.enums import name_of
+from hanse.enums import in_words, name_of
 from hanse.log.events import payload_of, short_type
 from hanse.log.sealing import texts_of
 from hanse.names import HEADQUARTERS, home_of, short_unit
+from hanse.policy.levels import level_in_words
 from hanse.rpc.paging import decode_token, encode_token, page_size
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
@@ -142,7 +143,7 @@ def _offer_ended(payload: Any) -> str:
 
 
 def _clock(payload: Any) -> str:
-    return name_of(pb.Clock.Kind, payload.kind).lower().replace("_", " ")
+    return in_words(pb.Clock.Kind, payload.kind)
 
 
 def _utc(time: Timestamp) -> str:
@@ -193,7 +194,7 @@ def _handed_over(payload: Any) -> str:
 
 
 def _level(payload: Any) -> str:
-    return name_of(HierarchyStep.Level, payload.escalation.level).lower().replace("_", " ")
+    return in_words(HierarchyStep.Level, payload.escalation.level)
 
 
 def _raised(payload: Any) -> str:
@@ -219,12 +220,6 @@ def _withdrawn(payload: Any) -> str:
     return "called the engagement off"
 
 
-def _complaint_level(payload: Any) -> str:
-    level = payload.complaint.level
-    word = name_of(HierarchyStep.Level, level).lower().replace("_", " ")
-    return word if level == HierarchyStep.HEADQUARTERS else f"the {word}"
-
-
 def _complaint_clock(payload: Any) -> str:
     return f"time for the {name_of(ComplaintClock.Kind, payload.kind).lower()} of the complaint"
 
@@ -236,11 +231,11 @@ _CAUSES = {
 
 
 def _taken_further(payload: Any) -> str:
-    return f"complaint went to {_complaint_level(payload)}{_CAUSES.get(payload.cause, '')}"
+    return f"complaint went to {level_in_words(payload.complaint.level)}{_CAUSES.get(payload.cause, '')}"
 
 
 def _complaint_answered(payload: Any) -> str:
-    return f"complaint was answered: {name_of(ComplaintOutcome, payload.complaint.outcome).lower().replace('_', ' ')}"
+    return f"complaint was answered: {in_words(ComplaintOutcome, payload.complaint.outcome)}"
 
 
 def _complaint_closed(payload: Any) -> str:
@@ -251,7 +246,7 @@ def _complaint_closed(payload: Any) -> str:
 
 
 _COMPLAINTS: dict[str, Callable[[Any], str]] = {
-    "ComplaintOpened": lambda payload: f"complaint, with {_complaint_level(payload)}",
+    "ComplaintOpened": lambda payload: f"complaint, with {level_in_words(payload.complaint.level)}",
     "ComplaintAcknowledged": lambda payload: f"complaint was taken up by {payload.complaint.handler}",
     "ComplaintNoted": lambda _payload: "noted something on the complaint",
     "ComplaintAnswered": _complaint_answered,

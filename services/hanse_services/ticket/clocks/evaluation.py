@@ -19,11 +19,11 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.rows import next_due_time, next_step
 from hanse_services.ticket.commands import climb
 from hanse_services.ticket.engagements import active_engagement, ask_for_engagement
-from hanse_services.ticket.hierarchy import LEVELS, tell_level
+from hanse_services.ticket.hierarchy import tell_level
 from hanse_services.ticket.holding import breach, settle_clocks
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
-from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
+from hanse_services.ticket.model import TOLD, Clock, Step, StepAction, Ticket
 from hanse_services.ticket.resuming import do_review
 
 
@@ -129,5 +129,5 @@ _DO: dict[StepAction, Callable[[Work, Standards, Ticket, Clock, Step], bool]] = 
     StepAction.CLIMB: _climb,
     StepAction.REQUEST_ENGAGEMENT: _request_engagement,
     StepAction.REVIEW: _review,
-    **dict.fromkeys(LEVELS, tell_level),
+    **dict.fromkeys(TOLD, tell_level),
 }

@@ -17,6 +17,7 @@ from datetime import datetime
 from hanse.names import home_of
 from hanse.policy.facts import facts_of
 from hanse.policy.histories import Happening, Moment, TicketHistory
+from hanse.policy.levels import Level
 from hanse.policy.routing import Candidate, Known, next_candidate
 from hanse.policy.standards import TOP_TIER
 from hanse.policy.what_if import Regime, Verdict
@@ -25,8 +26,7 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.replaying import Run, example_of
 from hanse_services.ticket.clocks.rows import schedule_those_without
 from hanse_services.ticket.clocks.rules import AGREED
-from hanse_services.ticket.hierarchy import LEVELS
-from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
+from hanse_services.ticket.model import TOLD, Clock, Step, StepAction, Ticket
 
 PEOPLE = "/agents/"
 """What the names of people at a desk have in them; the policy's own steps are done by the unit's workers."""
@@ -127,8 +127,8 @@ class _Judged(Run):
                 clock.breach_time = clock.breach_time or at
             case StepAction.CLIMB | StepAction.REQUEST_ENGAGEMENT:
                 self._take_rung(step, at)
-            case action if action in LEVELS:
-                self._tell(LEVELS[action], clock, step)
+            case action if action in TOLD:
+                self._tell(TOLD[action], clock, step)
 
     def _take_rung(self, step: Step, at: datetime) -> None:
         """Climb, or ask for an engagement, as the desk does: only while it has the ticket, and the rung is for it."""
@@ -160,7 +160,7 @@ class _Judged(Run):
             self.ticket.state = pb.IN_PROGRESS
         self._settle(at)
 
-    def _tell(self, level: HierarchyStep.Level.ValueType, clock: Clock, step: Step) -> None:
+    def _tell(self, level: Level, clock: Clock, step: Step) -> None:
         kind = pb.Clock.Kind.Name(clock.kind)
         if self._standards.tells(self._facts(), level, kind, step.percent):
             self._levels[HierarchyStep.Level.Name(level)] = None

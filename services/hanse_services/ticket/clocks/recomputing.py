@@ -23,10 +23,10 @@ from hanse.policy.standards import Standards
 from hanse.session import plain
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.replaying import carried_over
-from hanse_services.ticket.clocks.rows import FULL_PERCENT, steps_of
+from hanse_services.ticket.clocks.rows import steps_of
 from hanse_services.ticket.clocks.rules import AGREED
 from hanse_services.ticket.clocks.segments import calendar_of, segments_of
-from hanse_services.ticket.model import Clock, Step, Ticket
+from hanse_services.ticket.model import FULL_PERCENT, Clock, Step, Ticket
 
 REMEMBERED_KINDS_OF_TICKETS = 8_192
 """Combinations of facts, which are few; the product is free text, so there has to be an end."""

@@ -32,6 +32,7 @@ from hanse.identity import Role
 from hanse.log.append import Entry
 from hanse.log.events import Fact
 from hanse.names import ticket_in
+from hanse.policy.facts import WAITING_FOR
 from hanse.policy.histories import EVENTS, Histories, TicketHistory
 from hanse.policy.standards import Standards
 from hanse.policy.store import PolicyStore
@@ -46,7 +47,7 @@ from hanse_services.ticket.clocks.replaying import KEY, Replayed, carry_over_ste
 from hanse_services.ticket.clocks.rows import summaries_of
 from hanse_services.ticket.loading import own_ticket, own_time
 from hanse_services.ticket.messages import summary_of
-from hanse_services.ticket.model import SCHEMA, WAITING_FOR, Clock, ClockSegment, Ticket
+from hanse_services.ticket.model import SCHEMA, Clock, ClockSegment, Ticket
 
 logger = structlog.get_logger(__name__)
 

@@ -19,12 +19,10 @@ from hanse.policy.clock import Segment
 from hanse.policy.promises import Promise
 from hanse.policy.standards import Standards, kind_of
 from hanse.times import duration, put_time, timestamp
-from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.segments import segments_of
-from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
+from hanse_services.ticket.model import FULL_PERCENT, TELLING, Clock, Step, StepAction, Ticket
 
-FULL_PERCENT = 100
 REMEMBERED_PROMISES = 256
 """Promises of whose steps the order is remembered: those of a few versions of the policy."""
 
@@ -129,8 +127,8 @@ def _ladder(standards: Standards) -> Iterator[tuple[StepAction, int]]:
 def _hierarchy(standards: Standards, kind: pb.Clock.Kind.ValueType) -> Iterator[tuple[StepAction, int]]:
     """Yield the steps that tell somebody above the desk; those that differ in their conditions alone are one."""
     steps = (step for step in standards.document.hierarchy if kind_of(step) == pb.Clock.Kind.Name(kind))
-    told = dict.fromkeys((HierarchyStep.Level.Name(step.level), step.at_percent) for step in steps)
-    return ((StepAction(f"TELL_{level}"), percent) for level, percent in told)
+    told = dict.fromkeys((step.level, step.at_percent) for step in steps)
+    return ((TELLING[level], percent) for level, percent in told)
 
 
 def steps_of(standards: Standards, promise: Promise) -> list[Step]:

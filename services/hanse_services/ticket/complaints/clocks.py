@@ -12,9 +12,7 @@ from hanse_protos.policy.v1.policy_pb2 import ComplaintRule
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
 from hanse_services.ticket.complaints.model import Complaint, ComplaintClock
-from hanse_services.ticket.model import Step, StepAction
-
-FULL_PERCENT = 100
+from hanse_services.ticket.model import FULL_PERCENT, Step, StepAction
 
 
 def start_clocks(standards: Standards, complaint: Complaint, at: datetime) -> None:

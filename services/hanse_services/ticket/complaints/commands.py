@@ -1,6 +1,5 @@
 """What people may do with complaints. Each command changes one and tells what it did, in one transaction."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -10,9 +9,10 @@ from hanse.erasing import erased_among
 from hanse.errors import IllegalTransition, PolicyMissing, ResourceNotFound
 from hanse.etags import check_etag
 from hanse.names import home_of, new_id
-from hanse.policy.complaints import CLOSE_AFTER, LEVELS, close_after_of, levels_of
+from hanse.policy.complaints import CLOSE_AFTER, close_after_of, levels_of
 from hanse.policy.errors import CategoryUnknown
 from hanse.policy.facts import facts_of
+from hanse.policy.levels import level_above
 from hanse.policy.standards import Standards
 from hanse.times import timestamp
 from hanse.work import Work
@@ -43,7 +43,7 @@ def create_complaint(work: Work, request: pb.CreateComplaintRequest) -> pb.Compl
     PolicyMissing.
     """
     ticket = _open_to_complaints(work, request)
-    _act_for(work, request.partner)
+    work.act_for(request.partner)
     standards = work.standards
     complaint = _filed(work, standards, ticket, request.text)
     work.session.add(complaint)
@@ -93,12 +93,6 @@ def _filed(work: Work, standards: Standards, ticket: Ticket, text: str) -> Compl
         policy_version=standards.version,
         policy_override=standards.override,
     )
-
-
-def _act_for(work: Work, partner: str) -> None:
-    """Let the partner be who did it, where the gateway asks on a partner's behalf."""
-    if partner:
-        work.cause = replace(work.cause, actor=partner)
 
 
 def _facts(standards: Standards, ticket: Ticket) -> TicketFacts | None:
@@ -194,7 +188,7 @@ def _close_after(work: Work, complaint: Complaint) -> timedelta:
 def reject_answer(work: Work, request: pb.RejectComplaintAnswerRequest) -> pb.Complaint:
     """Take a complaint further, since the customer is not content. Raises IllegalTransition where nobody is above."""
     complaint = own_complaint(work, request.name, request.etag, request.partner)
-    _act_for(work, request.partner)
+    work.act_for(request.partner)
     complaint.move("RejectComplaintAnswer")
     take_further(work, complaint, "RejectComplaintAnswer", told.ComplaintEscalated.ANSWER_REJECTED, request.text)
     return kept(work, complaint)
@@ -233,10 +227,10 @@ def take_further(work: Work, complaint: Complaint, verb: str, cause: Cause, text
 
 def next_level(work: Work, complaint: Complaint) -> HierarchyStep.Level.ValueType | None:
     """Return the level above the one that has a complaint; None where there is none for this unit."""
-    above = LEVELS[LEVELS.index(complaint.level) + 1 :]
-    if not above or (above[0] == HierarchyStep.HEADQUARTERS and not work.standards.lists_others(work.unit)):
+    above = level_above(complaint.level)
+    if above == HierarchyStep.HEADQUARTERS and not work.standards.lists_others(work.unit):
         return None
-    return above[0]
+    return above
 
 
 def _tell_headquarters(
@@ -271,7 +265,7 @@ def withdraw_complaint(work: Work, request: pb.WithdrawComplaintRequest) -> pb.C
     Raises ComplaintHandlerInvolved for who worked on the ticket; ComplaintReplyAwaited for who answered it.
     """
     complaint = own_complaint(work, request.name, request.etag, request.partner)
-    _act_for(work, request.partner)
+    work.act_for(request.partner)
     check_not_involved(complaint.name, work.cause.actor, involved_in(work, complaint.ticket))
     check_reply_heard(work, complaint)
     _cancel(work, complaint)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from hanse.engagement_states import SEEKING
 from hanse.errors import IllegalTransition
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.model import (
     ENGAGEMENT_TRANSITIONS,
-    SEEKING,
     TICKET_TRANSITIONS,
     Engagement,
     Step,
