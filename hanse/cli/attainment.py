@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from hanse.cli import output
 from hanse.cli.connection import At, command
-from hanse.enums import name_of
-from hanse.names import HEADQUARTERS
+from hanse.cli.instants import INSTANT_FORMATS, in_utc
+from hanse.enums import in_words, name_of
+from hanse.names import ANY_UNIT, HEADQUARTERS
 from hanse.times import timestamp
 from hanse_protos.federation.v1.complaints_pb2 import GetGroupComplaintAttainmentRequest
 from hanse_protos.federation.v1.group_pb2 import GetGroupAttainmentRequest
@@ -19,9 +20,7 @@ from hanse_protos.policy.v1.policy_pb2 import GetPolicyRequest, HierarchyStep, P
 from hanse_protos.ticket.v1 import attainment_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
-ANY_UNIT = "units/-"
-FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
-Instant = Annotated[datetime | None, typer.Option(formats=FORMATS, help="In UTC.")]
+Instant = Annotated[datetime | None, typer.Option(formats=INSTANT_FORMATS, help="In UTC.")]
 PREFIX = "BY_"
 
 
@@ -71,7 +70,7 @@ def _period(since: datetime | None, until: datetime | None) -> rpc.AttainmentPer
     period = rpc.AttainmentPeriod()
     for field, time in ((period.start_time, since), (period.end_time, until)):
         if time is not None:
-            field.CopyFrom(timestamp(time.replace(tzinfo=UTC)))
+            field.CopyFrom(timestamp(in_utc(time)))
     return period
 
 
@@ -91,14 +90,13 @@ def complaint_attainment(at: At, period: rpc.AttainmentPeriod, everywhere: bool)
     if at.as_json:
         output.print_json(report)
         return
-    rows = [[output.unit(row.unit), _level(row.level), *_complaint_figures(row)] for row in report.rows]
+    rows = [
+        [output.unit(row.unit), in_words(HierarchyStep.Level, row.level), *_complaint_figures(row)]
+        for row in report.rows
+    ]
     rows.append(["all", "", *_complaint_figures(report.total)])
     heads = ["opened", "escalated to it", "acknowledged in time", "answered in time", "answers rejected"]
     output.table("Complaints", ["unit", "level", *heads], rows)
-
-
-def _level(level: HierarchyStep.Level.ValueType) -> str:
-    return name_of(HierarchyStep.Level, level).lower().replace("_", " ")
 
 
 def _complaint_figures(row: rpc.ComplaintAttainmentRow) -> list[str]:
@@ -144,7 +142,7 @@ def _shown(column: str, value: Any, services: Mapping[str, str]) -> str:
         case "unit":
             return output.unit(value)
         case "kind":
-            return name_of(pb.Clock.Kind, value).lower().replace("_", " ")
+            return in_words(pb.Clock.Kind, value)
         case "towards":
             return name_of(pb.Clock.Towards, value).lower()
         case "priority":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hanse.cli import output
-from hanse.enums import name_of
+from hanse.enums import in_words, name_of
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
 ONE_OF_A_KIND = frozenset({pb.Clock.RESPONSE, pb.Clock.RESOLUTION})
@@ -14,7 +14,7 @@ NAME_CHARACTERS = 19
 
 def clock_name(clock: pb.Clock) -> str:
     """Return a clock's name for people: "response", "next reply 2"."""
-    kind = name_of(pb.Clock.Kind, clock.kind).lower().replace("_", " ")
+    kind = in_words(pb.Clock.Kind, clock.kind)
     return kind if clock.kind in ONE_OF_A_KIND else f"{kind} {clock.number}"
 
 

@@ -10,8 +10,9 @@ from rich.text import Text
 
 from hanse.cli import output
 from hanse.cli.connection import At, command, inside
-from hanse.enums import name_of
-from hanse.names import HEADQUARTERS, home_of
+from hanse.enums import in_words
+from hanse.names import ANY_UNIT, HEADQUARTERS, home_of
+from hanse.policy.levels import level_in_words
 from hanse_protos.federation.v1 import complaints_pb2 as group
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
@@ -25,18 +26,8 @@ UNDER_WAY = [pb.COMPLAINT_OPEN, pb.COMPLAINT_ACKNOWLEDGED, pb.COMPLAINT_ANSWERED
 PAGE_SIZE = 200
 
 
-def _word(enum: Any, value: int, prefix: str = "") -> str:
-    """Return the value of an enum for people."""
-    return name_of(enum, value).removeprefix(prefix).lower().replace("_", " ")
-
-
 def _state(summary: pb.ComplaintSummary) -> str:
-    return _word(pb.ComplaintState, summary.state, "COMPLAINT_")
-
-
-def _level(level: HierarchyStep.Level.ValueType) -> str:
-    word = _word(HierarchyStep.Level, level)
-    return word if level == HierarchyStep.HEADQUARTERS else f"the {word}"
+    return in_words(pb.ComplaintState, summary.state).removeprefix("complaint ")
 
 
 def _due(summary: pb.ComplaintSummary) -> str:
@@ -50,19 +41,18 @@ def _due(summary: pb.ComplaintSummary) -> str:
 
 
 def _print(summary: pb.ComplaintSummary) -> None:
-    output.console.print(
-        Text.assemble((summary.name, "bold"), "  ", (_state(summary), "cyan"), f", with {_level(summary.level)}")
-    )
+    level = level_in_words(summary.level)
+    output.console.print(Text.assemble((summary.name, "bold"), "  ", (_state(summary), "cyan"), f", with {level}"))
     if summary.handler:
         output.console.print(f"looked into by {summary.handler}", style="dim", markup=False)
     for clock in summary.clocks:
-        times = f"due {output.when(clock.due_time)} UTC, {_word(Clock.State, clock.state)}"
-        kind = _word(pb.ComplaintClock.Kind, clock.kind)
-        whose = "the customer" if clock.kind == pb.ComplaintClock.REPLY else _level(clock.level)
+        times = f"due {output.when(clock.due_time)} UTC, {in_words(Clock.State, clock.state)}"
+        kind = in_words(pb.ComplaintClock.Kind, clock.kind)
+        whose = "the customer" if clock.kind == pb.ComplaintClock.REPLY else level_in_words(clock.level)
         output.console.print(f"{kind} by {whose}: {times}", markup=False)
     if summary.outcome:
         silently = ", accepted by silence" if summary.accepted_by_silence else ""
-        output.console.print(f"outcome: {_word(pb.ComplaintOutcome, summary.outcome)}{silently}")
+        output.console.print(f"outcome: {in_words(pb.ComplaintOutcome, summary.outcome)}{silently}")
 
 
 def _show(complaint: pb.Complaint, as_json: bool) -> None:
@@ -118,7 +108,7 @@ def list_complaints(
     reply: Any
     if everywhere or at.parent == HEADQUARTERS:
         level = HierarchyStep.LEVEL_UNSPECIFIED if everywhere else HierarchyStep.HEADQUARTERS
-        asked = group.ListGroupComplaintsRequest(parent="units/-", states=states, level=level, page_size=PAGE_SIZE)
+        asked = group.ListGroupComplaintsRequest(parent=ANY_UNIT, states=states, level=level, page_size=PAGE_SIZE)
         headquarters = At(HEADQUARTERS, at.person, at.group, at.as_json)
         reply = headquarters.ask(lambda desk: desk.group_complaints.ListGroupComplaints(asked))
         summaries = [each.complaint for each in reply.complaints]
@@ -130,7 +120,7 @@ def list_complaints(
         output.print_json(reply)
         return
     rows = (
-        (each.name, _state(each), _level(each.level), _due(each), each.handler, output.when(each.open_time))
+        (each.name, _state(each), level_in_words(each.level), _due(each), each.handler, output.when(each.open_time))
         for each in summaries
     )
     where = "everywhere" if everywhere else f"at {at.unit}"

@@ -12,7 +12,7 @@ from hanse.cli import output
 from hanse.cli.clocks import show_clocks
 from hanse.cli.connection import At, command, inside
 from hanse.enums import name_of
-from hanse.names import HEADQUARTERS, home_of
+from hanse.names import ANY_TICKET, HEADQUARTERS, home_of
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
@@ -45,7 +45,7 @@ def _show(engagement: pb.Engagement, as_json: bool) -> None:
 @command(app, "list", unit="munich")
 def list_engagements(at: At) -> None:
     """List the engagements that a unit takes part in."""
-    request = rpc.ListEngagementsRequest(parent="units/-/tickets/-")
+    request = rpc.ListEngagementsRequest(parent=ANY_TICKET)
     reply = at.ask(lambda desk: desk.engagements.ListEngagements(request))
     if at.as_json:
         output.print_json(reply)

@@ -16,12 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from hanse.names import policy_name, short_unit
+from hanse.policy.notation import NANOS_PER_UNIT
 
 # What is printed comes from people and machines, so square brackets in it are square brackets.
 console = Console(highlight=False, markup=False)
 errors = Console(stderr=True, highlight=False, markup=False)
-
-NANOS_PER_UNIT = 1_000_000_000
 
 
 def print_json(*messages: Message | dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from hanse.cli import output
 from hanse.cli.connection import At, command
+from hanse.names import PARTNERS
 from hanse_protos.gateway.v1 import gateway_pb2 as pb
 
 app = typer.Typer(help="Admit partner systems.", no_args_is_help=True)
@@ -32,5 +33,5 @@ def create(at: At, partner_id: str, title: str) -> None:
 @command(app, "rotate-key", unit="shanghai")
 def rotate_key(at: At, partner_id: str) -> None:
     """Make a new API key; the old one is void."""
-    request = pb.RotatePartnerKeyRequest(name=f"partners/{partner_id}", request_id=str(uuid4()))
+    request = pb.RotatePartnerKeyRequest(name=f"{PARTNERS}{partner_id}", request_id=str(uuid4()))
     _show_key(at.ask(lambda desk: desk.partners.RotatePartnerKey(request)), at.as_json)

@@ -14,6 +14,7 @@ import typer
 from hanse.cli import output, policy_draft, policy_explain, policy_tuning, policy_what_if
 from hanse.cli.connection import At, command
 from hanse.cli.desk import Desk
+from hanse.cli.instants import INSTANT_FORMATS, in_utc
 from hanse.cli.policy_draft import read_document
 from hanse.clock import utc_now
 from hanse.policy import diff, dump_yaml, lint
@@ -79,13 +80,11 @@ def explain(
     ticket: Annotated[str, typer.Argument(help="The ticket's name, or its id.")],
     time: Annotated[
         datetime | None,
-        typer.Option(
-            "--at", help="Say what governed it then, UTC; now where left out.", formats=policy_draft.TIME_FORMATS
-        ),
+        typer.Option("--at", help="Say what governed it then, UTC; now where left out.", formats=INSTANT_FORMATS),
     ] = None,
 ) -> None:
     """Explain what governs a ticket: the version, which rules apply, when each clock ran and stood."""
-    answer = policy_explain.explain_ticket(at, ticket, policy_draft.in_utc(time))
+    answer = policy_explain.explain_ticket(at, ticket, in_utc(time))
     if at.as_json:
         output.print_json(policy_explain.as_dict(answer))
     else:
@@ -163,7 +162,7 @@ def publish(
     Whether it does is said by the version before it (reviews_required): hanse policy draft --help.
     """
     request = pb.PublishPolicyRequest(document=read_document(file), request_id=str(uuid4()), supersede=supersede)
-    put_time(request.effective_time, policy_draft.in_utc(effective))
+    put_time(request.effective_time, in_utc(effective))
     policy = at.ask(lambda desk: desk.policies.PublishPolicy(request))
     if at.as_json:
         output.print_json(policy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
@@ -14,6 +14,7 @@ from rich.text import Text
 from hanse.cli import output
 from hanse.cli.connection import At, command
 from hanse.cli.desk import Desk
+from hanse.cli.instants import INSTANT_FORMATS, in_utc
 from hanse.enums import name_of
 from hanse.errors import InvalidArgument
 from hanse.policy import dump_yaml, load_yaml
@@ -24,26 +25,19 @@ from hanse_protos.policy.v1.policy_pb2 import PolicyDocument
 
 app = typer.Typer(help="Write the next version of the policy, and have it reviewed.", no_args_is_help=True)
 
-TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
-
 FileArgument = Annotated[Path, typer.Argument(help="A policy document in YAML.", exists=True, dir_okay=False)]
 DraftArgument = Annotated[str, typer.Argument(help="policyDrafts/…, or its last part.")]
 NoteOption = Annotated[str, typer.Option("--note", help="What you have to say to it.")]
 
 FromOption = Annotated[
     datetime | None,
-    typer.Option("--from", help="In force from then on, UTC; at once where left out.", formats=TIME_FORMATS),
+    typer.Option("--from", help="In force from then on, UTC; at once where left out.", formats=INSTANT_FORMATS),
 ]
 
 
 SupersedeOption = Annotated[
     bool, typer.Option("--supersede", help="Also where a version that waits for its time would never be in force then.")
 ]
-
-
-def in_utc(time: datetime | None) -> datetime | None:
-    """Return a time that was given on the command line, which is in UTC."""
-    return time.replace(tzinfo=UTC) if time else None
 
 
 def read_document(file: Path) -> PolicyDocument:

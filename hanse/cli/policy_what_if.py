@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hanse.cli import output
 from hanse.cli.connection import At, resource_name, settings_of
 from hanse.cli.desk import Desk
-from hanse.cli.policy_draft import TIME_FORMATS, in_utc
-from hanse.enums import name_of
+from hanse.cli.instants import INSTANT_FORMATS, in_utc
+from hanse.enums import in_words
 from hanse.times import put_time
 from hanse_protos.federation.v1 import what_if_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, PolicyDocument
@@ -24,7 +24,7 @@ SHOWN_TICKETS = 20
 
 SinceOption = Annotated[
     datetime | None,
-    typer.Option(help="Leave out tickets that were opened before, UTC.", formats=TIME_FORMATS),
+    typer.Option(help="Leave out tickets that were opened before, UTC.", formats=INSTANT_FORMATS),
 ]
 HomeOption = Annotated[str, typer.Option("--home", help="Only the tickets of this unit.")]
 AllOption = Annotated[bool, typer.Option("--all", help="Show every ticket that differs, not the first few.")]
@@ -135,7 +135,7 @@ def _in_words(difference: pb.WhatIfDifference) -> tuple[str, str]:
 
 
 def _facts(verdict: pb.WhatIfVerdict) -> list[str]:
-    levels = ", ".join(name_of(HierarchyStep.Level, level).lower().replace("_", " ") for level in verdict.levels)
+    levels = ", ".join(in_words(HierarchyStep.Level, level) for level in verdict.levels)
     return [
         f"target {verdict.target or 'none'}",
         f"answer {'late' if verdict.response_breached else 'in time'}",

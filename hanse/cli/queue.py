@@ -17,14 +17,13 @@ from rich.text import Text
 
 from hanse.cli import output
 from hanse.cli.connection import At, command
-from hanse.enums import name_of
-from hanse.names import HEADQUARTERS
+from hanse.enums import in_words, name_of
+from hanse.names import ANY_UNIT, HEADQUARTERS
 from hanse.times import instant
 from hanse_protos.federation.v1.group_pb2 import ListGroupQueueEntriesRequest
 from hanse_protos.ticket.v1 import queue_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
-ANY_UNIT = "units/-"
 REFRESH_SECONDS = 2.0
 """How often a watched queue is asked for: a person sees no difference below it."""
 SOON = timedelta(minutes=30)
@@ -144,7 +143,7 @@ def _row(entry: rpc.QueueEntry, first: Text) -> list[Text]:
     clock = entry.clock
     used = clock.used_duration.ToTimedelta() / clock.target_duration.ToTimedelta()
     cells = (
-        name_of(pb.Clock.Kind, clock.kind).lower().replace("_", " "),
+        in_words(pb.Clock.Kind, clock.kind),
         f"{used:.0%}" if clock.HasField("used_duration") else "–",
         entry.ticket,
         name_of(pb.Priority, entry.priority),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -12,6 +12,7 @@ from rich.text import Text
 from hanse.cli import output, ticket_repair
 from hanse.cli.clocks import show_clocks
 from hanse.cli.connection import At, command
+from hanse.cli.instants import INSTANT_FORMATS, in_utc
 from hanse.enums import name_of
 from hanse.names import home_of
 from hanse.times import timestamp
@@ -19,15 +20,10 @@ from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 
-TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
-
 app = typer.Typer(help="Open, work on and follow tickets.", no_args_is_help=True)
 ticket_repair.register(app)
 
 TicketArgument = Annotated[str, typer.Argument(help="The ticket's name, or its id where it is the unit's own.")]
-ReviewOption = Annotated[
-    datetime, typer.Option("--review", help="When it is looked at again, UTC.", formats=TIME_FORMATS)
-]
 Priority = Annotated[str, typer.Option("--priority", "-p", help="P1 (business stands still) to P4 (a wish).")]
 
 CLASSES = [name for name, value in pb.CustomerClass.items() if value]
@@ -253,7 +249,7 @@ def suspend(
     ticket: TicketArgument,
     reason: Annotated[str, typer.Argument(help="Why it can't have a deadline.")],
     review: Annotated[
-        datetime, typer.Option("--review", help="When it is looked at again, UTC.", formats=TIME_FORMATS)
+        datetime, typer.Option("--review", help="When it is looked at again, UTC.", formats=INSTANT_FORMATS)
     ],
 ) -> None:
     """Suspend work that can't have a deadline until a review; after a review, suspend it further."""
@@ -261,7 +257,7 @@ def suspend(
         name=at.ticket(ticket),
         request_id=str(uuid4()),
         reason=reason,
-        review_time=timestamp(review.replace(tzinfo=UTC)),
+        review_time=timestamp(in_utc(review)),
     )
     _changed(at.ask(lambda desk: desk.tickets.SuspendTicket(request)), at.as_json)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -14,7 +14,8 @@ from rich.text import Text
 
 from hanse.cli import output
 from hanse.cli.connection import At, command
-from hanse.enums import name_of
+from hanse.cli.instants import INSTANT_FORMATS, in_utc
+from hanse.enums import in_words, name_of
 from hanse.times import instant, timestamp
 from hanse_protos.ticket.v1 import repair_pb2 as rpc
 from hanse_protos.ticket.v1 import service_pb2
@@ -25,7 +26,6 @@ REPAIRED_AT_ONCE = 20
 REPAIR_TIMEOUT_SECONDS = 120.0
 """Long histories on a busy machine take their time; what was not repaired by then is repaired by another try."""
 LISTED_AT_ONCE = 500
-FORMATS = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
 SOME_FAILED = 1
 
 TicketArgument = Annotated[str, typer.Argument(help="The ticket's name, or its id where it is the unit's own.")]
@@ -33,7 +33,7 @@ Version = Annotated[int, typer.Option("--policy", help="A version of the policy;
 
 
 def _time(help_text: str) -> Any:
-    return typer.Option(formats=FORMATS, help=f"{help_text}, in UTC.")
+    return typer.Option(formats=INSTANT_FORMATS, help=f"{help_text}, in UTC.")
 
 
 Answered = Annotated[datetime | None, _time("When the customer got an answer that was not noted")]
@@ -86,7 +86,7 @@ def correct(
 
 
 def _utc(time: datetime) -> Any:
-    return timestamp(time.replace(tzinfo=UTC))
+    return timestamp(in_utc(time))
 
 
 def _moved(text: str) -> rpc.MovedStep:
@@ -189,7 +189,7 @@ def _ask(at: At, request: rpc.RepairTicketsRequest) -> rpc.RepairTicketsResponse
 
 def _chosen(at: At, since: datetime | None, target: str) -> Iterator[str]:
     """Yield the tickets that were opened since an instant, with a clock under a target; the newest come first."""
-    start = since.replace(tzinfo=UTC) if since else None
+    start = in_utc(since)
     request = service_pb2.ListTicketsRequest(parent=at.parent, page_size=LISTED_AT_ONCE)
     while True:
         page = at.ask(lambda desk: desk.tickets.ListTickets(request))
@@ -234,7 +234,7 @@ def _show_clocks(ticket: rpc.RepairedTicket) -> None:
 
 
 def _kind(kind: pb.Clock.Kind.ValueType, number: int) -> str:
-    name = name_of(pb.Clock.Kind, kind).lower().replace("_", " ")
+    name = in_words(pb.Clock.Kind, kind)
     return f"{name} {number}" if number > 1 else name
 
 
