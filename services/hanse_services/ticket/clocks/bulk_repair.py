@@ -23,7 +23,7 @@ from hanse.policy.store import InForce, PolicyStore
 from hanse.rpc.paging import decode_token, encode_token
 from hanse.work import Work
 from hanse_protos.ticket.v1 import repair_pb2 as pb
-from hanse_services.ticket.clocks.bulk_rows import changed_on_the_way, read_tickets, storing
+from hanse_services.ticket.clocks.bulk_rows import read_tickets, reclassified, storing
 from hanse_services.ticket.clocks.choosing import check_choice
 from hanse_services.ticket.clocks.recomputing import Recomputation, Recomputed
 from hanse_services.ticket.clocks.repair import (
@@ -176,12 +176,12 @@ def _compute(session: Session, policies: PolicyStore, page: Page, now: datetime,
     """Compute the tickets of a page, as many as it has room for."""
     recomputations: dict[InForce, Recomputation | None] = {}
     tickets = read_tickets(session, page.names, page.standards, lock=lock)
-    changed = changed_on_the_way(session, tickets)
+    need_their_history = reclassified(session, tickets)
     for ticket in tickets:
         governing = InForce(ticket.policy_version, ticket.policy_override)
         if governing not in recomputations:
             recomputations[governing] = _recomputation(session, policies, governing, page.standards)
-        recomputation = recomputations[governing] if ticket.name not in changed else None
+        recomputation = None if ticket.name in need_their_history else recomputations[governing]
         if after := _recomputed(recomputation, ticket, now):
             page.recomputed.append((ticket, after))
         elif len(page.to_replay) < REPLAYED_AT_ONCE:

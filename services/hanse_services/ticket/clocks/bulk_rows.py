@@ -79,16 +79,15 @@ def read_tickets(session: Session, names: Sequence[str], standards: Standards, *
     return [plain(Ticket, {**row, "clocks": clocks[row["name"]], "segments": segments[row["name"]]}) for row in rows]
 
 
-_CHANGED = Statement(f"""
+_RECLASSIFIED = Statement(f"""
     SELECT DISTINCT resource FROM {SCHEMA.name}.log_record
     WHERE resource = ANY(CAST(:tickets AS text[])) AND type = '{told.TicketReclassified.DESCRIPTOR.full_name}'
 """)  # noqa: S608
-"""The tickets that were reclassified: their rows do not say any more what was promised when."""
 
 
-def changed_on_the_way(session: Session, tickets: Iterable[Ticket]) -> set[str]:
-    """Return those of some tickets whose rows do not say what was promised when."""
-    return {name for [name] in _CHANGED.rows(session, tickets=[ticket.name for ticket in tickets])}
+def reclassified(session: Session, tickets: Iterable[Ticket]) -> set[str]:
+    """Return those of some tickets that were reclassified: their rows do not say any more what was promised when."""
+    return {name for [name] in _RECLASSIFIED.rows(session, tickets=[ticket.name for ticket in tickets])}
 
 
 # Writing.

@@ -20,7 +20,7 @@ from hanse.times import duration, put_time, timestamp
 from hanse_protos.ticket.v1 import repair_pb2 as pb
 from hanse_protos.ticket.v1 import ticket_pb2 as nouns
 from hanse_services.ticket.clocks.repair import found_ticket, history_of, replay_beside, signature, standards_for
-from hanse_services.ticket.clocks.replaying import KEY, Line
+from hanse_services.ticket.clocks.replaying import ClockKey, Line
 from hanse_services.ticket.clocks.rows import state_of, summary_of_clock, used_until
 from hanse_services.ticket.clocks.rules import current_of
 from hanse_services.ticket.model import Ticket
@@ -101,7 +101,7 @@ def _because(line: Line) -> str:
     return "; ".join([_happened(line.moment), *effects])
 
 
-def _names(keys: Iterable[KEY]) -> str:
+def _names(keys: Iterable[ClockKey]) -> str:
     kinds = ((nouns.Clock.Kind.Name(kind).lower().replace("_", " "), number) for kind, number in sorted(keys))
     return " and ".join(f"{kind} {number}" if number > 1 else kind for kind, number in kinds)
 

@@ -43,7 +43,7 @@ from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import repair_pb2 as pb
 from hanse_protos.ticket.v1 import ticket_pb2 as nouns
 from hanse_services.ticket.clocks.choosing import check_choice
-from hanse_services.ticket.clocks.replaying import KEY, Replayed, carry_over_steps, key_of, replay
+from hanse_services.ticket.clocks.replaying import ClockKey, Replayed, carry_over_steps, key_of, replay
 from hanse_services.ticket.clocks.rows import summaries_of
 from hanse_services.ticket.loading import own_ticket, own_time
 from hanse_services.ticket.messages import summary_of
@@ -51,7 +51,7 @@ from hanse_services.ticket.model import SCHEMA, Clock, ClockSegment, Ticket
 
 logger = structlog.get_logger(__name__)
 
-Breaches: TypeAlias = Mapping[KEY, datetime]
+Breaches: TypeAlias = Mapping[ClockKey, datetime]
 """When clocks ran out: those that have."""
 
 

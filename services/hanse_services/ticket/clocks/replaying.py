@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from hanse.names import home_of
 from hanse.policy.facts import facts_of
@@ -22,19 +23,16 @@ from hanse_services.ticket.holding import end_wait
 from hanse_services.ticket.model import Clock, Step, StepAction, Ticket
 from hanse_services.ticket.suspending import put_off, review_passed
 
-KEY = tuple[pb.Clock.Kind.ValueType, int]
+ClockKey: TypeAlias = tuple[pb.Clock.Kind.ValueType, int]
 """Which of a ticket's clocks: its kind and its number."""
-
 
 ALWAYS_NOTED = (Happening.HANDED_OVER, Happening.RECLASSIFIED)
 """What has a line also where it changes nothing about which clocks run."""
-
-
 SEEN_BY_CONDITIONS = (Happening.TAKEN, Happening.CLIMBED, Happening.ENGAGED, Happening.DISENGAGED)
 """What changes the clocks by conditions and agreements only. Most of what happens to a ticket is of this kind."""
 
 
-def key_of(clock: Clock) -> KEY:
+def key_of(clock: Clock) -> ClockKey:
     """Return which of its ticket's clocks this is."""
     return clock.kind, clock.number
 
@@ -48,12 +46,12 @@ class Line:
     """None for what a clock did by itself: it ran out."""
     is_promised_later: bool = False
     """Whether nothing was promised for what the ticket is from here on, until it turned out to be something else."""
-    started: tuple[KEY, ...] = ()
-    stopped: tuple[KEY, ...] = ()
-    ran_out: tuple[KEY, ...] = ()
-    running: frozenset[KEY] = frozenset()
+    started: tuple[ClockKey, ...] = ()
+    stopped: tuple[ClockKey, ...] = ()
+    ran_out: tuple[ClockKey, ...] = ()
+    running: frozenset[ClockKey] = frozenset()
     """What runs from here on."""
-    standing: frozenset[KEY] = frozenset()
+    standing: frozenset[ClockKey] = frozenset()
     """What stands from here on."""
 
 
@@ -241,14 +239,14 @@ class Run:
             if clock.stop_time is None and (kinds is None or clock.kind in kinds):
                 stop_clock(self._standards, self.ticket, clock, at)
 
-    def _note(self, moment: Moment, started: tuple[KEY, ...] = (), stopped: tuple[KEY, ...] = ()) -> None:
+    def _note(self, moment: Moment, started: tuple[ClockKey, ...] = (), stopped: tuple[ClockKey, ...] = ()) -> None:
         line = self._line(moment.at, moment, started=started, stopped=stopped)
         before = self.lines[-1] if self.lines else None
         is_news = before is None or (line.running, line.standing) != (before.running, before.standing)
         if started or stopped or is_news or moment.change.noted or moment.change.what in ALWAYS_NOTED:
             self.lines.append(line)
 
-    def _line(self, at: datetime, moment: Moment | None, **what: tuple[KEY, ...]) -> Line:
+    def _line(self, at: datetime, moment: Moment | None, **what: tuple[ClockKey, ...]) -> Line:
         """Return a line with what runs and what stands now."""
         current = self.ticket.segments[-1] if self.ticket.segments else None
         stands = set(current.standing) if current and current.end_time is None else set()

@@ -28,8 +28,6 @@ FROM_THE_OPENING = (pb.Clock.RESPONSE, pb.Clock.RESOLUTION)
 """The clocks that start with the ticket, or as soon as their condition holds."""
 ENDED_BY_AN_ANSWER = (pb.Clock.RESPONSE, pb.Clock.NEXT_REPLY, pb.Clock.PERIODIC_UPDATE)
 """The clocks that a public answer of the desk ends."""
-
-
 AGREED = (pb.Clock.TIER_WORK, pb.Clock.ENGAGEMENT_WORK, pb.Clock.SUPPLIER_WORK)
 """The clocks of agreements: with the tier at work, with the provider, with the supplier that the ticket waits for."""
 
