@@ -35,7 +35,7 @@ from hanse_services.ticket import (
     staffing,
     suspending,
 )
-from hanse_services.ticket.clocks import attainment, bulk_repair, evaluation, explaining, repair, skipping
+from hanse_services.ticket.clocks import attainment, bulk_repair, correcting, evaluation, explaining, repair, skipping
 from hanse_services.ticket.clocks.queue import Queue
 from hanse_services.ticket.complaints import servicer as complaints
 from hanse_services.ticket.complaints.attainment import get_complaint_attainment
@@ -287,7 +287,7 @@ class RepairServicer(repair_pb2_grpc.RepairServiceServicer):
         self, request: repair_pb2.CorrectTicketRequest, context: Context
     ) -> repair_pb2.RepairedTicket:
         cause = cause_of(request)
-        return await self._executor.execute(repair.correct_ticket, request, cause, repair_pb2.RepairedTicket)
+        return await self._executor.execute(correcting.correct_ticket, request, cause, repair_pb2.RepairedTicket)
 
     async def RepairTickets(
         self, request: repair_pb2.RepairTicketsRequest, context: Context

@@ -11,8 +11,9 @@ its promise, its deadlines and which of its steps are done, and no time used: th
 - `opening`: the clocks of a ticket that has just been opened. `rules`: what the policy makes of them from then on.
 - `evaluation`: what is due now, done once. `skipping`: a person has decided that it is not done.
 - `queue`: what runs out next. `attainment`: how promises were kept.
-- `replaying`: the same clocks computed from the ticket's history. `repair` puts that in place of the rows, `explaining`
-  says it line by line; `judging` plays a policy's own steps too, for what another one would have made of it.
+- `replaying`: the same clocks computed from the ticket's history. `repair` puts that in place of the rows, `correcting`
+  says first when steps really happened; `explaining` says it line by line; `judging` plays a policy's own steps too,
+  for what another one would have made of it.
 - `recomputing`: the same from the rows alone, where another policy differs in lengths only. `bulk_repair` puts all
   tickets with open clocks under a policy that way, many in one statement of `bulk_rows`. `choosing`: who may choose
   which version for that.
