@@ -16,7 +16,8 @@ from hanse_federation.headquarters.forwarding import RULES, forward_facts
 from hanse_federation.headquarters.passing import Passing
 from hanse_federation.headquarters.projections import EVERY_ONE, PROJECTED, project
 from hanse_federation.headquarters.setting_apart import ABSORBING, behind_nothing, refuse_unopened, take_apart
-from hanse_federation.link.receiving import Arrival, Interest, OpenedBatch, Steps, open_told, opening, store_all
+from hanse_federation.link.receiving import Arrival, Interest, OpenedBatch, Steps, open_told, opening
+from hanse_federation.link.storing import store_all
 from hanse_federation.model import LOG, ROUTING_STREAM
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
 from hanse_protos.log.v1.log_pb2 import LogRecord

@@ -60,15 +60,15 @@ more slowly up to a few seconds, with jitter so that units don't come back all a
 | An end was restored from an old backup | LOG_FORK, as follows |
 
 A fork is data loss, which no retry heals. The *stream* goes into quarantine at both ends, which raise an alarm; the
-unit's other streams go on and a person ends that
-(`hanse_federation.recovery`). Nothing is ever overwritten.
+unit's other streams go on, and a person ends that (`hanse_federation.recovery`). Nothing is ever overwritten.
 
 
 ## Where to read on
 
-`frames` says what travels, and how much at once at most, `pacing` how much now. `copying` writes records as `COPY`
-takes them. `opened` and `outgoing` bound what waits at an end, to be stored and to be read. `comparing` finds the last
-record that two holders of a stream share. `dialling` knows headquarters before anything is said. `status` keeps how
-links are doing, in the database, so that any process can show it: `showing` does, and `metrics`; `problems` puts what
-went wrong into words.
+`frames` says what travels, and how much at once at most, `pacing` how much now; `batches` puts records into a batch and
+takes them out. `sending` is one half of an end. `receiving` and `storing` are the other: a batch is opened, then
+stored, with its records written as `COPY` takes them (`copying`). `opened` and `outgoing` bound what waits at an end,
+to be stored and to be read. `forks` says where two holders of a stream disagree, and `comparing` finds the last record
+that they share. `dialling` knows headquarters before anything is said. `status` keeps how links are doing, in the
+database, so that any process can show it: `showing` does, and `metrics`; `problems` puts what went wrong into words.
 """

@@ -25,9 +25,10 @@ from hanse_federation.link.end import LinkEnd, Timing, next_frame
 from hanse_federation.link.frames import CREDIT_RECORDS, PROTOCOL_VERSION, heads_by_stream, stream_head
 from hanse_federation.link.outgoing import Outgoing
 from hanse_federation.link.problems import REFUSED, StreamProblem, in_words, known_problem
-from hanse_federation.link.receiving import OpenedBatch, Steps, opening, store_all
+from hanse_federation.link.receiving import OpenedBatch, Steps, opening
 from hanse_federation.link.sending import CreditWindow, Sender, Source, read_heads, upstream_sources
 from hanse_federation.link.status import save_lost
+from hanse_federation.link.storing import store_all
 from hanse_federation.model import LOG, SCHEMA, End, Quarantine
 from hanse_federation.recovery.quarantine import (
     Gaps,

@@ -20,11 +20,12 @@ from hanse.discreet import discreet
 from hanse.errors import CreditExceeded, FactUnreadable, LogFork, LogGap, UnitUnreachable
 from hanse.log.append import Head
 from hanse.log.follow import Wakeup
+from hanse_federation.link.forks import check_not_behind
 from hanse_federation.link.frames import CREDIT_RECORDS, heads_by_stream, stream_head
 from hanse_federation.link.opened import OpenedBatches
 from hanse_federation.link.outgoing import Frame, Outgoing
 from hanse_federation.link.problems import STREAM_PROBLEMS, StreamProblem
-from hanse_federation.link.receiving import OpenedBatch, Steps, check_not_behind, in_turns
+from hanse_federation.link.receiving import OpenedBatch, Steps, in_turns
 from hanse_federation.link.sending import Sender
 from hanse_federation.link.status import save_connected, save_contact
 from hanse_federation.model import End

@@ -1,10 +1,8 @@
 """Receiving, the same at both ends: a batch is opened, checked against what is there, stored, and then acknowledged.
 
-*Opening* needs no database: every hash is computed anew, so that what is stored is what the writer wrote, and events
-are decoded. It is done while the batches before it are still being committed, in small steps between which the
-transaction goes on. *Storing* takes a batch where its first record follows from the head that is stored here. What
-is here already is recognised by its hash and acknowledged again: an acknowledgement that got lost costs a repetition,
-never a double.
+*Opening* is here. It needs no database: every hash is computed anew, so that what is stored is what the writer wrote,
+and events are decoded. It is done while the batches before it are still being committed, in small steps between which
+their transaction goes on. *Storing* (`storing`) takes a batch where its first record follows from what is there.
 
 This is the hot path of a catch-up, at headquarters for all units at once, so nothing is done twice and little for each
 record. A batch is worked on column by column: its hashes are checked, its events are decoded all at once, and its rows
@@ -15,31 +13,25 @@ several batches at once: one transaction, one lock of the head, one COPY, one st
 
 import asyncio
 import struct
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from hanse.errors import FactUnreadable, FrameForeign, LogFork, LogGap, LogQuarantined, ValidationFailed
-from hanse.log.append import Head, lock_heads, move_heads
+from hanse.errors import FactUnreadable, FrameForeign, ValidationFailed
+from hanse.log.append import Head
 from hanse.log.chain import chain_hashes
 from hanse.log.follow import StoredRecord
 from hanse.log.sealing import check_sealed
-from hanse.session import Statement
 from hanse_federation.link.batches import HASH_BYTES, decoded, hashes_of, sealed_of
-from hanse_federation.link.copying import PARTS_OF_A_ROW, copy_rows, pack_sealed, write_rows
+from hanse_federation.link.copying import pack_sealed, write_rows
+from hanse_federation.link.forks import contradiction
 from hanse_federation.link.frames import MAX_BATCH_RECORDS
-from hanse_federation.membership.register import refuse_outsider
-from hanse_federation.model import LOG, SCHEMA
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
-from hanse_protos.federation.v1.membership_pb2 import MemberState
 from hanse_protos.log.v1.log_pb2 import Event, LogRecord, SealedField, SealedFields
 
 RECORDS_IN_A_STEP = 200
@@ -51,15 +43,6 @@ MAX_PROBLEM_CHARACTERS = 200
 """How much of an error is told of a record that can't be stored: it says what is wrong, and may quote what is."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LOCKED_HEADS = Statement(f"""
-    SELECT stream, head.epoch, head.sequence, head.hash, quarantine.problem, member.unit, member.state
-    FROM {SCHEMA.name}.log_head AS head
-        LEFT JOIN {SCHEMA.name}.quarantine USING (stream)
-        LEFT JOIN {SCHEMA.name}.member ON member.unit = split_part(stream, '/streams/', 1)
-    WHERE stream = ANY(CAST(:streams AS text[])) ORDER BY stream FOR UPDATE OF head
-""")  # noqa: S608 - the name is ours.
-"""What `lock_heads` does, for streams that may be in quarantine and whose writers headquarters may have shut out: every
-transaction of a link begins with it. A unit has nobody in its register, and headquarters is not in its own."""
 
 
 class Interest(NamedTuple):
@@ -225,7 +208,7 @@ def _check_hashes(batch: RecordBatch, hashes: Sequence[bytes]) -> None:
     said = hashes_of(batch)
     if hashes != said:
         first_wrong = next(index for index, pair in enumerate(zip(hashes, said, strict=True)) if pair[0] != pair[1])
-        raise _fork(batch.stream, batch.epoch, batch.first_sequence + first_wrong)
+        raise contradiction(batch.stream, batch.epoch, batch.first_sequence + first_wrong)
 
 
 def _refuse_foreign(events: Iterable[Event], writer: str) -> None:
@@ -298,121 +281,3 @@ def open_told(record: LogRecord, interests: Interests) -> Arrival | None:
 def instant_of(timestamp: Timestamp) -> datetime:
     """Return a timestamp as an instant: a third of what the general way costs."""
     return _EPOCH + timedelta(0, timestamp.seconds, timestamp.nanos // 1_000)
-
-
-class News(NamedTuple):
-    """What batches of one stream bring that is not here yet."""
-
-    head: Head
-    """Where the stream ends with it."""
-    rows: Sequence[Sequence[bytes]]
-    """The records as they are stored, batch by batch."""
-    facts: Sequence[Arrival]
-    repeated: Sequence[OpenedBatch]
-    """The batches that brought nothing new: what they say has to be what is here."""
-
-
-def store_all(session: Session, batches: Iterable[OpenedBatch]) -> list[Arrival]:
-    """Store what is new of batches in the session's transaction, which locks the heads of their streams.
-
-    Returns the facts that are new. Raises LogGap where records are missing before a batch; LogFork where it contradicts
-    what is here; LogQuarantined where something did so before; what `refuse_outsider` raises where the writer was shut
-    out since its link began. Then nothing is stored.
-    """
-    streams: dict[str, list[OpenedBatch]] = {}
-    for batch in batches:
-        streams.setdefault(batch.stream, []).append(batch)
-    stored = _lock_open(session, streams)
-    news = {stream: _news(stored[stream], followed) for stream, followed in streams.items()}
-    if rows := [batch for new in news.values() for batch in new.rows]:
-        copy_rows(session, LOG, chain.from_iterable(rows))
-    for new in news.values():
-        # What they repeat may be among what was copied just now.
-        for batch in new.repeated:
-            _check_known(session, batch)
-    if moved := {stream: new.head for stream, new in news.items() if new.head != stored[stream]}:
-        move_heads(session, LOG, moved)
-    return [fact for new in news.values() for fact in new.facts]
-
-
-def _news(head: Head, batches: Iterable[OpenedBatch]) -> News:
-    """Return what is new of a stream's batches behind its head. Raises LogGap and LogFork."""
-    rows: list[Sequence[bytes]] = []
-    facts: list[Arrival] = []
-    repeated = []
-    for batch in batches:
-        if batch.epoch == head.epoch and batch.end.sequence <= head.sequence:
-            repeated.append(batch)
-            continue
-        known = _count_known(batch, head)
-        rows.append(batch.rows[known * PARTS_OF_A_ROW :] if known else batch.rows)
-        facts += [fact for fact in batch.facts if not known or fact.sequence >= batch.first_sequence + known]
-        head = batch.end
-    return News(head, rows, facts, repeated)
-
-
-def _lock_open(session: Session, streams: Collection[str]) -> dict[str, Head]:
-    """Lock the heads of streams, and return them.
-
-    Raises LogQuarantined where one of them waits for a person; what `refuse_outsider` raises for a unit that was a
-    member.
-    """
-    rows = _LOCKED_HEADS.rows(session, streams=list(streams))
-    if len(rows) < len(streams):
-        lock_heads(session, LOG, streams)
-        rows = _LOCKED_HEADS.rows(session, streams=list(streams))
-    for stream, *_, problem, unit, state in rows:
-        if unit is not None:
-            refuse_outsider(unit, MemberState.Value(state))
-        if problem is not None:
-            raise LogQuarantined(f"{stream} is in quarantine: {problem}", stream=stream)
-    return {stream: Head(*head) for stream, *head, _, _, _ in rows}
-
-
-def _check_known(session: Session, batch: OpenedBatch) -> None:
-    """Check that the last record of a batch that is here already is the one that is here."""
-    columns, end = LOG.record.c, batch.end
-    place = (columns.stream == batch.stream, columns.epoch == end.epoch, columns.sequence == end.sequence)
-    if session.scalar(select(columns.hash).where(*place)) != end.hash:
-        raise _fork(batch.stream, end.epoch, end.sequence)
-
-
-def _count_known(batch: OpenedBatch, head: Head) -> int:
-    """Return how many records of a batch are here already; the next one must follow from the head."""
-    known = head.sequence - batch.first_sequence + 1
-    if known < 0 and batch.epoch == head.epoch:
-        raise LogGap(
-            f"{batch.stream} goes on at {batch.first_sequence}, expected {head.sequence + 1}",
-            stream=batch.stream,
-            epoch=str(head.epoch),
-            expected=str(head.sequence + 1),
-            received=str(batch.first_sequence),
-        )
-    # A new epoch is taken where it goes on from the head: then nothing that was acknowledged is lost.
-    if known < 0 or batch.epoch < head.epoch or (batch.epoch > head.epoch and known > 0):
-        raise _fork(batch.stream, batch.epoch, batch.first_sequence)
-    before = batch.hashes[known - 1] if known else batch.previous_hash
-    if before != head.hash:
-        raise _fork(batch.stream, head.epoch, head.sequence)
-    return known
-
-
-def check_not_behind(stream: str, sender: Head, received: Head) -> None:
-    """Check that a sender still has what was received of it before the link began.
-
-    Raises LogFork where its stream ends earlier, or there in another way: its database came from an old backup.
-    """
-    place = (received.epoch, received.sequence)
-    if (sender.epoch, sender.sequence) < place or (
-        (sender.epoch, sender.sequence) == place and sender.hash != received.hash
-    ):
-        raise _fork(stream, received.epoch, received.sequence)
-
-
-def _fork(stream: str, epoch: int, sequence: int) -> LogFork:
-    return LogFork(
-        f"{stream} at {epoch}/{sequence} is not what was received or hashed before",
-        stream=stream,
-        epoch=str(epoch),
-        sequence=str(sequence),
-    )

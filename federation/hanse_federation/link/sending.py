@@ -18,13 +18,14 @@ from sqlalchemy import MetaData, select
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
-from hanse.errors import FrameForeign, LogFork, LogGap
+from hanse.errors import FrameForeign, LogGap
 from hanse.log.append import EMPTY_HEAD, Head
 from hanse.log.follow import Wakeup, read_head
 from hanse.log.tables import LogTables
 from hanse.names import stream_name
 from hanse.session import Query
 from hanse_federation.link.batches import batch_after, end_of, size_of
+from hanse_federation.link.forks import fork
 from hanse_federation.link.frames import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_READ_RECORDS
 from hanse_federation.link.pacing import Pace
 from hanse_federation.model import UPSTREAM_SERVICES
@@ -107,7 +108,7 @@ class CreditWindow:
         if _place(sent[0]) > place:
             return
         if sent[0].head != head:
-            raise fork(stream, head, "was acknowledged and is not what was sent")
+            raise fork(stream, *place, "was acknowledged and is not what was sent")
         if head != self.acknowledged[stream]:
             self.acknowledged[stream] = head
             self.pace.acknowledged(self._clock() - sent[0].time_seconds, sent[0].batches)
@@ -164,7 +165,7 @@ class Sender:
         heads = await self.database.read(own_heads_at, self.sources, places)
         for stream, place in places.items():
             if heads.get(stream) != place:
-                raise fork(stream, place, "is at the receiver and not in the sender's log")
+                raise fork(stream, place.epoch, place.sequence, "is at the receiver and not in the sender's log")
         self._heads = heads
         for stream, head in heads.items():
             self.window.begin(stream, head)
@@ -197,16 +198,6 @@ class Sender:
             self._heads[source.stream] = end_of(batch)
             self.window.sent(source.stream, self._heads[source.stream])
         return reading
-
-
-def fork(stream: str, place: Head, problem: str) -> LogFork:
-    """Return what is wrong with a place in a stream that its two holders disagree about."""
-    return LogFork(
-        f"{stream} at {place.epoch}/{place.sequence} {problem}",
-        stream=stream,
-        epoch=str(place.epoch),
-        sequence=str(place.sequence),
-    )
 
 
 def own_heads_at(session: Session, sources: Sequence[Source], places: Mapping[str, Head]) -> dict[str, Head]:

@@ -21,8 +21,9 @@ from hanse.log.append import EMPTY_HEAD, Head
 from hanse.log.epochs import holds
 from hanse.log.follow import read_head
 from hanse_federation.link.comparing import last_common
+from hanse_federation.link.forks import fork
 from hanse_federation.link.frames import stream_head
-from hanse_federation.link.sending import Source, fork
+from hanse_federation.link.sending import Source
 from hanse_federation.model import LOG, Quarantine
 from hanse_federation.recovery.quarantine import read_quarantines, release, save_common, save_quarantine
 from hanse_protos.federation.v1 import peer_pb2 as pb
@@ -41,7 +42,8 @@ def compare_with_writer(
     head = read_head(session, LOG, stream)
     if request.final:
         if common != head:
-            save_quarantine(session, stream, fork(stream, head, "is here and not in its writer's log"))
+            problem = fork(stream, head.epoch, head.sequence, "is here and not in its writer's log")
+            save_quarantine(session, stream, problem)
         save_common(session, stream, common)
     row = session.get(Quarantine, stream, with_for_update=True, populate_existing=True)
     if row and request.new_epoch:

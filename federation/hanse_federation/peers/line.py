@@ -21,9 +21,10 @@ from hanse.rpc.client import RemoteError
 from hanse.runtime import Runtime
 from hanse_federation.link.batches import end_of
 from hanse_federation.link.dialling import peer_channel
+from hanse_federation.link.forks import fork
 from hanse_federation.link.frames import MAX_BATCH_RECORDS, stream_head
 from hanse_federation.link.problems import REFUSED, in_words, known_problem
-from hanse_federation.link.sending import Source, everything, fork, read_batches
+from hanse_federation.link.sending import Source, everything, read_batches
 from hanse_federation.link.status import save_connected, save_contact, save_lost
 from hanse_federation.membership.revocations import keep_list, newest_list, refuse_revoked
 from hanse_federation.model import LOG, End
@@ -143,7 +144,7 @@ class PeerLine:
         there = await stub.GetPeerHead(GetPeerHeadRequest(head=stream_head(stream, own)), timeout=self._call_seconds)
         head, more = _head_of(there), True
         if not await self._database.read(holds, LOG, stream, head):
-            raise fork(stream, head, "is at the receiver and not in the sender's log")
+            raise fork(stream, head.epoch, head.sequence, "is at the receiver and not in the sender's log")
         while more:
             reading = await self._database.read(read_batches, self._source, head, MAX_BATCH_RECORDS, everything)
             for batch in reading.batches:

@@ -15,8 +15,9 @@ from hanse.runtime import Runtime
 from hanse_federation.erasing import erase, tickets_erased_before
 from hanse_federation.link.batches import decoded
 from hanse_federation.link.frames import stream_head
-from hanse_federation.link.receiving import OpenedBatch, open_batch, store_all
+from hanse_federation.link.receiving import OpenedBatch, open_batch
 from hanse_federation.link.status import save_known
+from hanse_federation.link.storing import store_all
 from hanse_federation.membership.revocations import keep_list, newest_list, refuse_revoked
 from hanse_federation.model import LOG, SCHEMA
 from hanse_federation.peers.healing import compare_with_writer

@@ -6,7 +6,8 @@ from sqlalchemy import select
 
 from hanse.log.sealing import digests_of, seal, texts_of
 from hanse.times import instant
-from hanse_federation.link.receiving import Interest, open_batch, store_all
+from hanse_federation.link.receiving import Interest, open_batch
+from hanse_federation.link.storing import store_all
 from hanse_federation.model import LOG
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1.events_pb2 import TicketOpened

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hanse.errors import FactUnreadable, LogFork, ValidationFailed
 from hanse.log.append import Head
 from hanse.log.sealing import digests_of, seal
-from hanse_federation.link.receiving import Interest, check_not_behind, open_batch
+from hanse_federation.link.receiving import Interest, open_batch
 from hanse_protos.federation.v1.link_pb2 import RecordBatch
 from hanse_protos.log.v1.log_pb2 import Event, SealedField
 from hanse_protos.ticket.v1.events_pb2 import TicketOpened
@@ -145,17 +145,3 @@ def test_a_place_beyond_the_last_number_is_refused() -> None:
 def test_an_empty_batch_is_refused() -> None:
     with pytest.raises(ValidationFailed):
         open_batch(batch_of(), {})
-
-
-RECEIVED = Head(1, 10, b"hash")
-
-
-@pytest.mark.parametrize("sender", [RECEIVED, Head(1, 11, b"later"), Head(2, 1, b"new epoch")])
-def test_a_sender_at_or_past_what_was_received_is_well(sender: Head) -> None:
-    check_not_behind(STREAM, sender, RECEIVED)
-
-
-@pytest.mark.parametrize("sender", [Head(1, 9, b"hash"), Head(1, 10, b"other"), Head(1, 0, b"")])
-def test_a_sender_that_lost_what_was_received_is_a_fork(sender: Head) -> None:
-    with pytest.raises(LogFork):
-        check_not_behind(STREAM, sender, RECEIVED)
