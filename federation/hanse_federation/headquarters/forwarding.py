@@ -238,49 +238,74 @@ def forward_decisions(session: Session, entries: Sequence[Entry]) -> None:
     forwarding.send()
 
 
-ROUTING_DECISIONS = frozenset(
-    {
-        told.EngagementOffered,
-        told.EngagementOfferExpired,
-        told.EngagementOfferWithdrawn,
-        told.EngagementReassigned,
-    }
-)
-
-
 def _add_decisions(session: Session, forwarding: Forwarding, entries: Iterable[Entry]) -> None:
     for entry in entries:
         payload: Any = payload_of(Event.FromString(entry.event))
-        if isinstance(payload, membership.UnitAdmitted):
-            for known in seed_of(session, payload.unit):
-                forwarding.add(known, [payload.unit])
-        if isinstance(payload, told.TicketEscalationSeen):
-            forwarding.add(entry, [home_of(payload.escalation.name)])
-        if isinstance(payload, told.ComplaintSeen | told.ComplaintDecided):
-            home = home_of(payload.complaint.name)
-            forwarding.add(entry, [home], [home])
-        if isinstance(payload, membership.UnitCertificatesRevoked):
-            forwarding.add(entry, forwarding.units())
-        if type(payload) not in ROUTING_DECISIONS:
-            # What was done about a dead letter here concerns no other unit.
-            continue
-        engagement = payload.engagement
-        home = home_of(engagement.name)
-        if isinstance(payload, told.EngagementOfferWithdrawn):
-            forwarding.add(entry, [engagement.provider], [engagement.provider])
-            continue
-        if isinstance(payload, told.EngagementReassigned):
-            # Its provider has left the group, or hears that its offer was taken back.
-            forwarding.add(entry, [home], [home])
-            continue
-        offer = session.get_one(Offer, (engagement.name, engagement.offer))
-        request = request_of(session, engagement.name) if isinstance(payload, told.EngagementOffered) else None
-        if request and (asked := _asked_first(session, engagement, offer)):
-            forwarding.add(request, asked, asked)
-        forwarding.add(entry, {home, *offer.units})
+        if pass_on := DECISIONS.get(type(payload)):
+            pass_on(session, forwarding, entry, payload)
+
+
+def _seed(session: Session, forwarding: Forwarding, _entry: Entry, payload: Any) -> None:
+    """Tell a unit that was admitted what the members have been told before."""
+    for known in seed_of(session, payload.unit):
+        forwarding.add(known, [payload.unit])
+
+
+def _to_every_unit(_session: Session, forwarding: Forwarding, entry: Entry, _payload: Any) -> None:
+    forwarding.add(entry, forwarding.units())
+
+
+def _to_the_home_of_the_escalation(_session: Session, forwarding: Forwarding, entry: Entry, payload: Any) -> None:
+    forwarding.add(entry, [home_of(payload.escalation.name)])
+
+
+def _to_the_home_of_the_complaint(_session: Session, forwarding: Forwarding, entry: Entry, payload: Any) -> None:
+    home = home_of(payload.complaint.name)
+    forwarding.add(entry, [home], [home])
+
+
+def _to_the_home_of_the_engagement(_session: Session, forwarding: Forwarding, entry: Entry, payload: Any) -> None:
+    """Its provider has left the group, or hears that its offer was taken back."""
+    home = home_of(payload.engagement.name)
+    forwarding.add(entry, [home], [home])
+
+
+def _to_the_provider(_session: Session, forwarding: Forwarding, entry: Entry, payload: Any) -> None:
+    provider = payload.engagement.provider
+    forwarding.add(entry, [provider], [provider])
+
+
+def _to_the_home_and_the_asked(session: Session, forwarding: Forwarding, entry: Entry, payload: Any) -> None:
+    offer = session.get_one(Offer, (payload.engagement.name, payload.engagement.offer))
+    forwarding.add(entry, {home_of(payload.engagement.name), *offer.units})
+
+
+def _with_the_request(session: Session, forwarding: Forwarding, entry: Entry, payload: Any) -> None:
+    """Pass an offer on, right behind the request for those who don't know it."""
+    engagement = payload.engagement
+    offer = session.get_one(Offer, (engagement.name, engagement.offer))
+    request = request_of(session, engagement.name)
+    if request and (asked := _asked_first(session, engagement, offer)):
+        forwarding.add(request, asked, asked)
+    _to_the_home_and_the_asked(session, forwarding, entry, payload)
 
 
 def _asked_first(session: Session, engagement: Any, offer: Offer) -> set[str]:
     """Return the units that have not been asked before; the home unit, as final owner, knows its own request."""
     earlier = select(Offer.units).where(Offer.engagement == engagement.name, Offer.number < offer.number)
     return {*offer.units}.difference([home_of(engagement.name)], *session.scalars(earlier))
+
+
+DECISIONS: dict[type[Message], Callable[[Session, Forwarding, Entry, Any], None]] = {
+    membership.UnitAdmitted: _seed,
+    membership.UnitCertificatesRevoked: _to_every_unit,
+    told.TicketEscalationSeen: _to_the_home_of_the_escalation,
+    told.ComplaintSeen: _to_the_home_of_the_complaint,
+    told.ComplaintDecided: _to_the_home_of_the_complaint,
+    told.EngagementOffered: _with_the_request,
+    told.EngagementOfferExpired: _to_the_home_and_the_asked,
+    told.EngagementOfferWithdrawn: _to_the_provider,
+    told.EngagementReassigned: _to_the_home_of_the_engagement,
+}
+"""How each of headquarters' own facts is passed on. What is not here concerns no other unit: what was done about a dead
+letter, say."""

@@ -9,6 +9,7 @@ concerns (`forwarding`).
 """
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
@@ -48,9 +49,16 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
         # A peer of the home unit told of it first; the home unit's request starts the search anew.
         return group.OfferEngagementResponse(settled=True)
     candidate = _candidate(work, standards, engagement, offers)
+    until = work.now + standards.document.routing.offer_timeout.ToTimedelta()
+    offer = _offered(work, engagement, candidate, _next_number(offers), until)
+    return group.OfferEngagementResponse(offer=offer_to_proto(offer))
+
+
+def _offered(work: Work, engagement: GroupEngagement, candidate: Candidate, number: int, until: datetime) -> Offer:
+    """Make an offer to a candidate, and tell it."""
     offer = Offer(
         engagement=engagement.name,
-        number=_next_number(offers),
+        number=number,
         provider=candidate.provider,
         desk=candidate.desk,
         units=list(candidate.units),
@@ -58,7 +66,7 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
         final=candidate.final,
         state=group.OPEN,
         offer_time=work.now,
-        expire_time=work.now + standards.document.routing.offer_timeout.ToTimedelta(),
+        expire_time=until,
     )
     work.session.add(offer)
     engagement.state, engagement.provider, engagement.offer = ticket.OFFERED, offer.provider, offer.number
@@ -73,7 +81,7 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
     # The row of the offer has to be there when the decision is passed on.
     work.session.flush()
     work.tell(engagement.name, offered)
-    return group.OfferEngagementResponse(offer=offer_to_proto(offer))
+    return offer
 
 
 def _last(engagement: GroupEngagement, offers: Sequence[Offer]) -> Offer | None:

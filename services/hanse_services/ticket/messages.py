@@ -81,15 +81,19 @@ def opened_ticket_to_proto(ticket: Ticket, clocks: Iterable[pb.Clock], standards
         customer_class=ticket.customer_class,
         policy_override=ticket.policy_override,
     )
-    put_time(message.respond_time, ticket.respond_time)
     if ticket.suspend_time is not None:
-        message.suspension.reason = ticket.suspend_reason
-        put_time(message.suspension.suspend_time, ticket.suspend_time)
-        put_time(message.suspension.review_time, ticket.review_time)
-        put_time(message.suspension.cap_time, ticket.cap_time)
+        _put_suspension(message.suspension, ticket)
+    put_time(message.respond_time, ticket.respond_time)
     put_time(message.resolve_time, ticket.resolve_time)
     put_time(message.close_time, ticket.close_time)
     return message
+
+
+def _put_suspension(message: pb.Suspension, ticket: Ticket) -> None:
+    message.reason = ticket.suspend_reason
+    put_time(message.suspend_time, ticket.suspend_time)
+    put_time(message.review_time, ticket.review_time)
+    put_time(message.cap_time, ticket.cap_time)
 
 
 def customer_to_proto(customer: Customer, tickets: int) -> pb.Customer:

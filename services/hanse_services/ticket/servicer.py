@@ -317,46 +317,16 @@ class RepairServicer(repair_pb2_grpc.RepairServiceServicer):
 
 def served(runtime: Runtime, executor: CommandExecutor) -> list[Served]:
     """Return the servicers of the desk."""
-    return [
-        Served(
-            "hanse_protos.ticket.v1.TicketService",
-            stubs.add_TicketServiceServicer_to_server,
-            TicketServicer(runtime, executor),
-        ),
-        Served(
-            "hanse_protos.ticket.v1.EngagementService",
-            stubs.add_EngagementServiceServicer_to_server,
-            EngagementServicer(runtime, executor),
-        ),
-        Served(
-            "hanse_protos.ticket.v1.TeamService",
-            team_stubs.add_TeamServiceServicer_to_server,
-            TeamServicer(runtime, executor),
-        ),
-        Served(
-            "hanse_protos.ticket.v1.EscalationService",
-            escalation_stubs.add_EscalationServiceServicer_to_server,
-            EscalationServicer(runtime, executor),
-        ),
-        Served(
-            "hanse_protos.ticket.v1.CustomerService",
-            stubs.add_CustomerServiceServicer_to_server,
-            CustomerServicer(runtime, executor),
-        ),
-        Served(
-            "hanse_protos.ticket.v1.QueueService",
-            queue_pb2_grpc.add_QueueServiceServicer_to_server,
-            QueueServicer(runtime, executor),
-        ),
-        Served(
-            "hanse_protos.ticket.v1.AttainmentService",
-            attainment_pb2_grpc.add_AttainmentServiceServicer_to_server,
-            AttainmentServicer(runtime),
-        ),
-        Served(
-            "hanse_protos.ticket.v1.RepairService",
-            repair_pb2_grpc.add_RepairServiceServicer_to_server,
-            RepairServicer(runtime, executor),
-        ),
-        *complaints.served(runtime, executor),
+    here = runtime, executor
+    servicers: list[tuple[str, Any, Any]] = [
+        ("TicketService", stubs.add_TicketServiceServicer_to_server, TicketServicer(*here)),
+        ("EngagementService", stubs.add_EngagementServiceServicer_to_server, EngagementServicer(*here)),
+        ("TeamService", team_stubs.add_TeamServiceServicer_to_server, TeamServicer(*here)),
+        ("EscalationService", escalation_stubs.add_EscalationServiceServicer_to_server, EscalationServicer(*here)),
+        ("CustomerService", stubs.add_CustomerServiceServicer_to_server, CustomerServicer(*here)),
+        ("QueueService", queue_pb2_grpc.add_QueueServiceServicer_to_server, QueueServicer(*here)),
+        ("AttainmentService", attainment_pb2_grpc.add_AttainmentServiceServicer_to_server, AttainmentServicer(runtime)),
+        ("RepairService", repair_pb2_grpc.add_RepairServiceServicer_to_server, RepairServicer(*here)),
     ]
+    own = [Served(f"hanse_protos.ticket.v1.{name}", add, servicer) for name, add, servicer in servicers]
+    return [*own, *complaints.served(runtime, executor)]
