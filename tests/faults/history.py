@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -32,7 +31,6 @@ class Request(StrEnum):
     PAUSE = "TicketPaused"
     RESUME = "TicketResumed"
     RESOLVE = "TicketResolved"
-    REOPEN = "TicketReopened"
     CLOSE = "TicketClosed"
     REQUEST_ENGAGEMENT = "EngagementRequested"
     ACCEPT = "EngagementAccepted"
@@ -41,7 +39,6 @@ class Request(StrEnum):
     DELIVER = "EngagementDelivered"
     CONFIRM = "EngagementConfirmed"
     REJECT = "EngagementRejected"
-    WITHDRAW = "EngagementWithdrawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,6 @@ class History:
     """Every request of a run, in the order in which they ended."""
 
     operations: list[Operation] = field(default_factory=list)
-    began_seconds: float = field(default_factory=time.monotonic)
 
     def add(self, operation: Operation) -> None:
         """Add a request that has ended."""

@@ -36,7 +36,6 @@ UNIT = "units/shanghai"
 STREAMS = {"ticket": stream_name(UNIT, "ticket"), "federation": "units/hq/streams/to-shanghai"}
 REPOSITORY = Path(__file__).parents[3]
 PATIENCE_SECONDS = 30.0
-UNUSED_SETTINGS = ("TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "SERVE_ADDRESS", "GATEWAY_ADDRESS", "HUB_ADDRESS")
 
 
 @pytest.fixture(scope="session", params=["valkey", "rabbitmq"])

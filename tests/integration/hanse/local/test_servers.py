@@ -36,8 +36,6 @@ NAMESPACE = "units-shanghai"
 
 # The kernel ends orphans within milliseconds, and PostgreSQL's immediate shutdown takes a few more.
 ORPHAN_SECONDS = 10.0
-# Starting all three takes about two seconds on an idle machine.
-SUPERVISOR_SECONDS = 90.0
 
 only_as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes its guise")
 
