@@ -19,7 +19,8 @@ ever done with a claim before the signature has been checked.
 
 When something here fails, the call is refused with UNAUTHENTICATED and a reason from `hanse.errors`. There is no
 anonymous caller and no fallback. A lost unit key means that everybody in that unit signs in again; a lost authority key
-means new certificates for every unit. Private keys are in files that only their owner can read.
+means new certificates for every unit. Private keys are in files that only their owner can read
+(`private_files`).
 """
 
 from hanse.identity.authority import CertificateAuthority, IssuedCertificate

@@ -8,6 +8,9 @@ this machine, on loopback and for this user only: the same servers, not imitatio
     EmbeddedTemporal   waiting: Temporal's development server one SQLite file
     Line               the network between a unit and headquarters, which can be cut and healed on purpose
 
+Each is a `server`, which watches a `process`. `group` runs a whole group on them, and `control` lets another terminal
+cut its lines.
+
 A server is **new** until its data folder is prepared, **starting** until its readiness probe succeeds, **up** until it
 is stopped or dies, and then **down**. `start()` takes it from any of these to up, and `stop()` back to down; both may
 be repeated. The data folder holds all that outlives it: the data, the password (a file for its owner only) and the log.

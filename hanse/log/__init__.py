@@ -19,6 +19,9 @@ headquarters to the units, and the units' copies of those: a stream is a stream,
 
 A writer that has lost a part of its stream goes on in a new *epoch* behind what is left (`epochs`).
 
+`events` makes an event and reads what it says, `tables` holds the records and heads, `follow` reads a stream in order,
+and `verify` says whether every record follows from the one before.
+
 When it fails: a transaction that can't append does not commit. A reader that finds a record that doesn't follow from
 the one before stops with `LogGap` or `LogFork` and changes nothing.
 """

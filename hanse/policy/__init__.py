@@ -33,6 +33,7 @@ A document goes through three states:
 | `histories` | what happened to a ticket, read from its events |
 | `standards` | the compiled document and its answers |
 | `routing` | who is asked next for an engagement |
+| `levels`, `complaints` | the levels above a desk, and what is promised to somebody who complains |
 | `explanation`, `routing_explained` | why the answers are what they are, rule by rule |
 | `what_if` | what another policy would have made of a ticket |
 | `facts` | what conditions see of a ticket, gathered from its row, its message or its summary |

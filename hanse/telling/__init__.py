@@ -6,7 +6,8 @@
 The sending side is asyncio: `relay` follows the unit's logs and moves its cursor after the broker's confirm
 (`publishing`); `stale_queues` empties queues whose reaction is no more into their heirs. The hearing side is blocking,
 in the process of nameko's reactions: `reacting` is what a `reactions.py` is made of, `receiving` decides between effect
-and dead letter, and `inbox` applies a fact once. `names` is what both sides know: exchanges, queues and routing keys.
+and dead letter, and `inbox` applies a fact once. `names` is what both sides know: exchanges, queues and routing
+keys. `metrics` counts what became of messages.
 
 | What fails | What follows |
 |---|---|

@@ -21,9 +21,13 @@ Most tickets are solved before that, and their processes end without having begu
     reconciler  has the services do what is overdue, compares what they have open with the processes that run, and
                 starts what lacks
     store       says when Temporal has another store than before
+    handling    what a person does to a process by hand: pause, resume, skip, retry (`model` keeps it)
     shifts      has the desk give out what waits for an agent when a shift begins: without a process, since nothing is
                 waited for but the desk's own rows
     worker      connects to Temporal and runs the processes, the starter and the reconciler: `Waiting`, for one unit
+
+`sources` says which logs they follow, `hints` what an event there means to a process, `open_work` what the services
+have open; `calls` and `backoff` how a service is asked, and how long it is left alone when it does not answer.
 
 What happens when something fails:
 

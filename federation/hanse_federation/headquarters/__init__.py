@@ -12,12 +12,14 @@ too.
 
 ## Where to read on
 
-- `intake` is where what the links bring comes together, and `absorbing` is that transaction; `projections`,
-  `engagements`, `forwarding` and `passing` are its parts.
+- `intake` is where what the links bring comes together, and `absorbing` is that transaction; `foreign` (what is no
+  fact), `projections`, `engagements`, `forwarding` and `passing` are its parts. What it fails over goes to
+  `setting_apart`.
 - `routing` decides who is asked for an engagement, and takes one that is stuck from its provider. `escalations` is what
   headquarters was told as the highest level, and that it has seen it. `complaints` answers those that came to it, and
   `complaint_states` lays that together with what their homes told.
-- `views` answers what headquarters may ask about the group, and `messages` puts its rows into words.
+- `overrides` is what the units have tuned for themselves, laid over the policy for routing and comparing.
+- `views` answers what headquarters may ask about the group, and `messages` makes messages of its rows.
 - `promises` answers what is due in the group, and how promises were kept.
 - `what_if` says what another policy would have made of the tickets' lives, which the kernel reads from the copies of
   the logs (`hanse.policy.histories`).

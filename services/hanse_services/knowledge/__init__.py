@@ -17,6 +17,7 @@ becomes a draft, once per engagement. Somebody still has to review it.
 - `commands`: what writers and reviewers may do. `effects`: what this unit does about what others tell it.
 - `words`: how Chinese, German and English become the same kind of words. `search`: the index, and asking it.
 - `queries`: what may be asked. `servicer`, `reactions`: the two doors.
+- `restoring`: articles come back after a restore. `erasing`: drafts go when their ticket is erased.
 
 When something fails: a command that can't be done changes nothing. A copy whose facts come late or out of order is only
 ever replaced by a newer version. The index is derived: it is written in the transaction that publishes, and can be made

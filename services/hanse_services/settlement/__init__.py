@@ -17,6 +17,7 @@ nothing; nothing posted is ever changed or deleted; a leg of a charge is posted 
 When the policy version is not known here yet, the effect raises and its reaction tries again later; after several tries
 the fact waits for a person as a dead letter, and nothing is posted meanwhile. A unit that served itself owes nobody.
 
-`money` knows minor units, `model` the tables, `commands` the posting, `queries` the views; `servicer` and `reactions`
-are the two doors.
+`money` knows minor units, `currencies` how many decimals there are, `model` the tables, `commands` the posting,
+`queries` the views, `messages` how rows look outside, `restoring` what comes back after a restore; `servicer` and
+`reactions` are the two doors.
 """

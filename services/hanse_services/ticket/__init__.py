@@ -8,6 +8,8 @@ clocks count on.
 
 - `model`: the tables, the states, the allowed transitions.
 - `clocks`: a package of its own: promises, what is due on them, how they were kept, and how they are repaired.
+- `loading`: the row that a command is about, locked. `messages`: rows as messages. `customers`, `partners`: on whose
+  behalf a ticket is there.
 - `commands`: what the desk may do. `reclassifying`, `suspending`: the two that change what is promised;
   `resuming`: work that waited goes on, at the cap by itself.
 - `engagements`: the same for engagements. `peers`: what the home unit offers while headquarters is out of reach.
