@@ -6,6 +6,7 @@ the end-to-end test), `replay` imports a legacy incident log (`incident_log`, `c
 group is for `status`. `main` registers all commands.
 
 The other modules are thin, each named for its command: they find a unit (`connection`), call the same rpcs that
-everybody calls, as one of its people (`desk`), and print what comes back (`output`, `clocks`). `instants` reads times, `patience`
-waits for what should follow. What fails is an error with its reason and a hint, and an exit status (`output`).
+everybody calls, as one of its people (`desk`), and print what comes back (`output`, `clocks`). `instants` reads times,
+`patience` waits for what should follow. What fails is an error with its reason and a hint, and an exit status
+(`output`).
 """
