@@ -32,13 +32,12 @@ from hanse.identity.certificates import (
     peer_certificate,
     read_certificate,
 )
-from hanse.identity.names import TRUST_DOMAIN, spiffe_id_for, unit_of
+from hanse.identity.names import spiffe_id_for, unit_of
 from hanse.identity.private_files import read_or_create_secret, write_private_file
 from hanse.identity.revocations import check_revocation_list, is_revoked, revocation_list_der, revoked_serials
 from hanse.identity.tokens import Caller, Role, SigningKeyFiles, TokenSigner, TokenVerifier, create_signing_key
 
 __all__ = [
-    "TRUST_DOMAIN",
     "Caller",
     "CertificateAuthority",
     "IssuedCertificate",

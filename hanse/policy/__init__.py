@@ -47,39 +47,28 @@ and it is counted, warned of and shown in the explanations, so that the next ver
 """
 
 from hanse.policy.calendar import WorkingCalendar
-from hanse.policy.clock import Segment, due, segment_used, used
 from hanse.policy.diff import Difference, diff
 from hanse.policy.document import dump_yaml, load_override_yaml, load_yaml
 from hanse.policy.errors import (
-    CalendarUnknown,
-    CategoryNotCovered,
     CategoryUnknown,
     ConditionFailed,
     HorizonExceeded,
-    ServiceUnknown,
     UnitUnknown,
 )
 from hanse.policy.lint import lint
 from hanse.policy.standards import Standards
 
 __all__ = [
-    "CalendarUnknown",
-    "CategoryNotCovered",
     "CategoryUnknown",
     "ConditionFailed",
     "Difference",
     "HorizonExceeded",
-    "Segment",
-    "ServiceUnknown",
     "Standards",
     "UnitUnknown",
     "WorkingCalendar",
     "diff",
-    "due",
     "dump_yaml",
     "lint",
     "load_override_yaml",
     "load_yaml",
-    "segment_used",
-    "used",
 ]

@@ -40,7 +40,7 @@ from hanse_federation.peers.outbox import Outbox
 from hanse_federation.peers.routing import PeerRouting
 from hanse_federation.peers.server import PeerServer
 
-__all__ = ["PeerServer", "PeerTiming", "Peering"]
+__all__ = ["PeerServer", "Peering"]
 
 
 @dataclass(frozen=True, slots=True)
