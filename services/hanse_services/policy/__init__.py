@@ -30,6 +30,7 @@ version does not allow are dropped while it is in force, which is told as well (
 `hanse.policy.tuning`.
 
 `model` holds the tables, `tuning` puts overrides in force, `drafting` writes and reviews, `commands` publishes and
-enacts, `queries` shows, `messages` makes messages of rows, and `problems` says what is wrong with a document in as many
-words as an error holds. The two doors are `servicer` and `reactions`.
+enacts, `scheduled` looks after versions that wait for their time, `queries` shows, `messages` makes messages of rows,
+and `problems` says what is wrong with a document in as many words as an error holds. The two doors are `servicer` and
+`reactions`.
 """
