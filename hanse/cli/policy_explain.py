@@ -43,8 +43,11 @@ class Answer:
     """None where no policy governs it, or the unit does not know what it was: at a provider, or without its history."""
     clocks: Sequence[pb.Clock]
     """The clocks as they stand now; none for an instant that is past."""
-    complaints: Sequence[RuleExplained] = ()
-    """The rules for a complaint that is filed then, by what was in force, whatever governs the ticket's clocks."""
+    complaints: Sequence[RuleExplained] | None = ()
+    """The rules for a complaint that is filed then, by what was in force, whatever governs the ticket's clocks.
+
+    None where none can be filed, since what was in force does not list the ticket's home.
+    """
     routing: RoutingExplained | None = None
     """Who would be asked for an engagement then, by what was in force too; None where that can't be said."""
 
@@ -117,7 +120,7 @@ def as_dict(answer: Answer) -> dict[str, Any]:
     return governance | {
         "service": output.as_dict(explanation.service) if explanation.service else None,
         **rules,
-        "complaints": [asdict(rule) for rule in answer.complaints],
+        "complaints": None if answer.complaints is None else [asdict(rule) for rule in answer.complaints],
         "routing": asdict(answer.routing) if answer.routing else None,
         "clocks": [output.as_dict(clock) for clock in answer.clocks],
     }
@@ -149,7 +152,7 @@ def show(answer: Answer) -> None:
     _show_governance(answer.governance)
     if answer.explanation:
         _show_rules(answer.governance, answer.explanation)
-        _show_table(_COMPLAINTS_TITLE, answer.complaints)
+        _show_complaints(answer.complaints)
     for clock in answer.clocks:
         _show_clock(clock)
     if answer.routing:
@@ -176,6 +179,13 @@ def _show_table(title: str, rules: Sequence[RuleExplained]) -> None:
     output.table(title, ["rule", "says", "when", "here"], rows)
 
 
+def _show_complaints(rules: Sequence[RuleExplained] | None) -> None:
+    if rules is None:
+        output.console.print(_NO_COMPLAINTS)
+    else:
+        _show_table(_COMPLAINTS_TITLE, rules)
+
+
 def _show_routing(routing: RoutingExplained) -> None:
     """Print who would be asked for an engagement, for people."""
     desks = (
@@ -200,9 +210,10 @@ def _show_routing(routing: RoutingExplained) -> None:
     output.console.print(_NOT_KNOWN, style="dim")
 
 
+_NO_COMPLAINTS = "No complaint can be filed: the policy in force does not list the ticket's home (UNIT_UNKNOWN)"
 _NOBODY = (
     "Who would be asked for an engagement does not follow from the policy in force: it lists no other unit, or not the "
-    "ticket's category"
+    "ticket's category or home"
 )
 _NOT_KNOWN = (
     "By the policy in force. Only headquarters knows how much each unit has to do, what the others have tuned for "

@@ -13,7 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from hanse.policy.complaints import calendar_of, close_after_of, levels_of
 from hanse.policy.conditions import CLOCK_SCOPE, TICKET_SCOPE, Condition, Scope, Situation
-from hanse.policy.errors import CategoryUnknown, ConditionFailed
+from hanse.policy.errors import CategoryUnknown, ConditionFailed, UnitUnknown
 from hanse.policy.notation import SECONDS_PER_SUFFIX, duration_to_text
 from hanse.policy.promises import FIELDS, Promise, conditions_of
 from hanse.policy.standards import Standards, kind_of
@@ -187,12 +187,15 @@ def _hierarchy(standards: Standards, situation: Situation) -> Iterator[RuleExpla
         yield RuleExplained(path, says, step.when, *outcome_of(TICKET_SCOPE, step.when, path, situation))
 
 
-def explain_complaints(standards: Standards, known: TicketFacts) -> list[RuleExplained]:
+def explain_complaints(standards: Standards, known: TicketFacts) -> list[RuleExplained] | None:
     """Explain which rule would apply to a complaint about a ticket that was filed while this version is in force.
 
     The ticket's clocks may follow another version, under which its facts are known. Of a category that this version
-    does not have it knows nothing: then rules without a condition apply. Raises `UnitUnknown`.
+    does not have it knows nothing: then rules without a condition apply. None where it does not list the ticket's home:
+    no complaint can be filed there then.
     """
+    if not standards.lists(known.home):
+        return None
     facts = facts_under(standards, known)
     heard = Heard()
     applying = standards.heard_by(heard).complaint_rule(facts)
@@ -208,7 +211,10 @@ def explain_complaints(standards: Standards, known: TicketFacts) -> list[RuleExp
 
 
 def facts_under(standards: Standards, known: TicketFacts) -> TicketFacts | None:
-    """Return the facts of a ticket as another version of the policy sees them; None where it lacks the category."""
+    """Return the facts of a ticket as another version of the policy sees them.
+
+    None where that lacks its category or does not list its home.
+    """
     try:
         return standards.facts(
             priority=known.priority,
@@ -221,7 +227,7 @@ def facts_under(standards: Standards, known: TicketFacts) -> TicketFacts | None:
             customer_class=known.customer_class,
             returns=known.returns,
         )
-    except CategoryUnknown:
+    except (CategoryUnknown, UnitUnknown):
         return None
 
 

@@ -75,10 +75,10 @@ def explain_routing(
     """Explain who would be asked for a ticket at an instant, under what is in force then, nobody being busy.
 
     The ticket's clocks may follow another version, under which its facts are known. None where this one lists no unit
-    beside the ticket's home, so that nobody can be asked, or does not have its category: then routing goes by the
-    version that the engagement was asked for under (`hanse.policy.routing.knowing`).
+    beside the ticket's home, so that nobody can be asked, or does not have its category or its home: then routing goes
+    by the version that the engagement was asked for under (`hanse.policy.routing.knowing`).
 
-    Raises `UnitUnknown` and `HorizonExceeded`.
+    Raises `HorizonExceeded`.
     """
     facts = facts_under(standards, known)
     if facts is None or not standards.lists_others(facts.home):

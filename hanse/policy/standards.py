@@ -242,6 +242,10 @@ class Standards:
         """Tell whether a ticket that has returned so often is passed on to the final owner only."""
         return self.document.HasField("return_limit") and returns >= self.document.return_limit.returns
 
+    def lists(self, unit: str) -> bool:
+        """Tell whether the policy knows a unit."""
+        return unit in self._profiles
+
     def lists_others(self, unit: str) -> bool:
         """Tell whether there is a unit beside this one: somebody who could be asked for an engagement."""
         return any(other != unit for other in self._profiles)

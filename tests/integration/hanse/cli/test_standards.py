@@ -19,6 +19,7 @@ from hanse.identity import Role
 from hanse.migrations import service_migrations
 from hanse.policy import load_yaml
 from hanse.policy.store import PolicyStore
+from hanse.runtime import Runtime
 from hanse_protos.policy.v1.policy_pb2 import LadderStep, Policy
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import service_pb2_grpc as stubs
@@ -37,6 +38,7 @@ GROUP = Path(__file__).parents[4] / "policies" / "group.yaml"
 class Desk:
     """A desk under the group's policy, with one ticket."""
 
+    runtime: Runtime
     commands: CommandLine
     ticket: str
 
@@ -61,7 +63,7 @@ async def desk(make_runtime: MakeRuntime, serve: Serve, tmp_path: Path) -> Async
         contact=pb.Contact(display_name="Wang"),
     )  # fmt: skip
     opened = await stubs.TicketServiceStub(caller.channel(Role.AGENT)).CreateTicket(request)
-    yield Desk(CommandLine(runtime, tmp_path), opened.name.rsplit("/", 1)[-1])
+    yield Desk(runtime, CommandLine(runtime, tmp_path), opened.name.rsplit("/", 1)[-1])
 
 
 async def test_a_desk_tunes_what_it_may_and_reads_what_is_in_force(desk: Desk, tmp_path: Path) -> None:
@@ -122,6 +124,18 @@ async def test_what_governs_a_ticket_is_explained_rule_by_rule(desk: Desk) -> No
     assert (too_early.status, "the ticket was opened at" in too_early.complained) == (1, True)
     no_answer = r"ladder\[\d\].when of .*1 has no answer for this ticket, so it does not hold: cannot convert string"
     assert re.search(no_answer, clocks.printed)
+
+
+async def test_a_ticket_whose_home_the_policy_in_force_has_dropped_is_explained_all_the_same(desk: Desk) -> None:
+    policy = Policy(name="policies/2", version=2, document=load_yaml(GROUP.read_text()))
+    policy.document.units.remove(next(profile for profile in policy.document.units if profile.unit == SHANGHAI))
+    for schema in (POLICY, TICKET):
+        await desk.runtime.database.write(PolicyStore(schema).enact, policy)
+    shown, filed = await desk.say("policy explain T", "complaint open T slow")
+    assert re.search(r"targets\[p3\] +answer in 4h, solution in 24h .* applies", shown.printed)
+    assert "No complaint can be filed: the policy in force does not list the ticket's home" in shown.printed
+    assert "it lists no other unit, or not the ticket's category or home" in " ".join(shown.printed.split())
+    assert "UNIT_UNKNOWN" in filed.complained
 
 
 async def test_clocks_are_suspended_corrected_and_repaired_from_the_command_line(desk: Desk) -> None:

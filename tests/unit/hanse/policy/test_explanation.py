@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hanse.policy import Standards, load_yaml
-from hanse.policy.explanation import Explanation, Outcome, explain, explain_complaints
+from hanse.policy.explanation import Explanation, Outcome, RuleExplained, explain, explain_complaints
 from hanse_protos.policy.v1.policy_pb2 import ClockSituation, PolicyDocument, TicketFacts
 
 standards = Standards(7, load_yaml((Path(__file__).parents[4] / "policies" / "group.yaml").read_text()))
@@ -18,6 +18,12 @@ def facts(priority: str, category: str = "display") -> TicketFacts:
 def explained(asked: TicketFacts, *, waiting_for: str = "") -> Explanation:
     current = ClockSituation(state="WAITING" if waiting_for else "NEW", waiting_for=waiting_for, holder=asked.home)
     return explain(standards, asked, current)
+
+
+def on_complaints(standards: Standards, asked: TicketFacts) -> list[RuleExplained]:
+    rules = explain_complaints(standards, asked)
+    assert rules is not None
+    return rules
 
 
 def test_of_the_targets_the_first_that_holds_applies_and_the_rest_is_not_asked() -> None:
@@ -79,7 +85,7 @@ def test_the_rule_for_suspended_work_and_the_hierarchy_are_explained() -> None:
 
 
 def test_of_the_rules_for_complaints_the_first_that_holds_says_levels_calendars_and_times() -> None:
-    [important, every] = explain_complaints(standards, facts("P2"))
+    [important, every] = on_complaints(standards, facts("P2"))
     assert (important.outcome, every.outcome) == (Outcome.DOES_NOT_HOLD, Outcome.APPLIES)
     assert every.says == (
         "UNIT_MANAGER (shanghai-office), then HEADQUARTERS (hq-always): taken up in 8h, answered in 40h, "
@@ -87,7 +93,7 @@ def test_of_the_rules_for_complaints_the_first_that_holds_says_levels_calendars_
     )
     vip = facts("P2")
     vip.customer_class = "VIP"
-    assert [rule.outcome for rule in explain_complaints(standards, vip)] == [Outcome.APPLIES, Outcome.NOT_ASKED]
+    assert [rule.outcome for rule in on_complaints(standards, vip)] == [Outcome.APPLIES, Outcome.NOT_ASKED]
 
 
 def test_what_has_no_answer_is_said_with_its_reason_and_what_comes_after_it_is_asked() -> None:
@@ -109,12 +115,18 @@ def test_what_has_no_answer_is_said_with_its_reason_and_what_comes_after_it_is_a
         "hierarchy[0]": "cannot convert string to int",
     }
     assert [rule.path for rule in found.targets if rule.outcome == Outcome.APPLIES] == ["targets[p2]"]
-    outcomes = [rule.outcome for rule in explain_complaints(faulty, asked)]
+    outcomes = [rule.outcome for rule in on_complaints(faulty, asked)]
     assert outcomes == [Outcome.NO_ANSWER, Outcome.APPLIES]
 
 
 def test_of_a_category_that_the_version_in_force_lacks_no_condition_on_complaints_holds() -> None:
     foreign = facts("P1")
     foreign.category, foreign.customer_class = "telex", "VIP"
-    outcomes = [rule.outcome for rule in explain_complaints(standards, foreign)]
+    outcomes = [rule.outcome for rule in on_complaints(standards, foreign)]
     assert outcomes == [Outcome.DOES_NOT_HOLD, Outcome.APPLIES]
+
+
+def test_of_a_home_that_the_version_in_force_has_dropped_nothing_is_said_on_complaints() -> None:
+    dropped = facts("P2")
+    dropped.home = "units/atlantis"
+    assert explain_complaints(standards, dropped) is None

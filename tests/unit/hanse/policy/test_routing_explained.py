@@ -89,13 +89,14 @@ def test_a_ticket_that_has_returned_too_often_is_stopped_and_the_limit_is_named(
     assert (found.stopped, found.final, found.returns, found.return_limit) == (stopped, stopped, returns, 3)
 
 
-def test_nobody_can_be_asked_where_no_other_unit_is_listed_or_the_category_is_unknown() -> None:
-    foreign = facts()
-    foreign.category = "telex"
+def test_nobody_can_be_asked_where_no_other_unit_is_listed_or_the_category_or_home_is_unknown() -> None:
+    foreign, dropped = facts(), facts()
+    foreign.category, dropped.home = "telex", "units/atlantis"
     standards = Standards(7, load_yaml(POLICY_YAML))
     alone = Standards(7, load_yaml(POLICY_YAML))
     for profile in list(alone.document.units):
         if profile.unit != "units/shanghai":
             alone.document.units.remove(profile)
     assert explain_routing(standards, foreign, (), OCCUR_TIME) is None
+    assert explain_routing(standards, dropped, (), OCCUR_TIME) is None
     assert explain_routing(Standards(7, alone.document), facts(), (), OCCUR_TIME) is None
