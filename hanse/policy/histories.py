@@ -41,6 +41,7 @@ class Happening(StrEnum):
     OPENED = "opened"
     ANSWERED = "answered"
     TAKEN = "taken"
+    GIVEN = "given to a team"
     CLIMBED = "climbed"
     ASKED = "the customer wrote"
     ENGAGED = "another unit was asked for"
@@ -83,7 +84,7 @@ class Change:
     tier: int = 0
     """The tier, after a climb."""
     assignee: str = ""
-    """Who took it; after a climb nobody has."""
+    """Who took it, or was given it, also as it was opened; after a climb nobody has it."""
     waiting_for: str = ""
     """For whom, after a pause."""
     supplier: str = ""
@@ -183,6 +184,13 @@ class TicketHistory:
         hand_overs = (change.at for change in self.changes() if change.what == Happening.HANDED_OVER)
         return max(hand_overs, default=self.open_time)
 
+    def note(self, change: Change) -> None:
+        """Take what was told next. Who is given a ticket in the command that opens it has it from its opening on."""
+        if change.what == Happening.GIVEN and not self.noted and change.at == self.open_time:
+            self.opening = replace(self.opening, assignee=change.assignee)
+        else:
+            self.noted.append(change)
+
     def correct(self, corrections: Iterable[Correction], event_id: str, actor: str, said: datetime) -> None:
         """Take corrections that were said at an instant. Later ones on the same step replace earlier ones."""
         for correction in corrections:
@@ -211,8 +219,8 @@ class TicketHistory:
 
     def moments(self) -> Iterator[Moment]:
         """Yield how the ticket stood, from its opening on. A change that leads nowhere from there is left out."""
-        opened = self.opened
-        moment = Moment(self.opening, pb.NEW, opened.holder, opened.tier, "", "", Classification.of(opened))
+        opened, assignee = self.opened, self.opening.assignee
+        moment = Moment(self.opening, pb.NEW, opened.holder, opened.tier, assignee, "", Classification.of(opened))
         yield moment
         for change in self.changes():
             following = _after(moment, change)
@@ -247,6 +255,9 @@ def _after(before: Moment, change: Change) -> Moment | None:
         case Happening.TAKEN | Happening.CLIMBED:
             leads_somewhere, changed = True, {"assignee": change.assignee, "tier": change.tier or before.tier}
             changed["state"] = pb.IN_PROGRESS if before.state == pb.NEW else before.state
+        case Happening.GIVEN:
+            # To be given a ticket is not to have begun with it.
+            changed["assignee"] = change.assignee
         case Happening.ENGAGED:
             changed["state"] = pb.IN_PROGRESS if before.state == pb.NEW else before.state
         case Happening.REVIEW_DUE:
@@ -311,7 +322,7 @@ class Histories:
             about = event.event_id, event.actor, fact.late_event_id
             history.repairs.append(Repair(instant(event.occur_time), *versions, *about))
         elif change := _READERS[kind](event, fact):
-            history.noted.append(change)
+            history.note(change)
 
 
 def _change(what: Happening, event: Event, **fields: Any) -> Change:
@@ -325,13 +336,19 @@ def _commented(event: Event, fact: told.TicketCommented) -> Change | None:
     return _change(Happening.ANSWERED, event) if fact.public else None
 
 
+def _assigned(event: Event, fact: told.TicketAssigned) -> Change:
+    """A team is named where its rules gave the ticket to somebody, or to nobody yet; a person names an agent alone."""
+    what = Happening.GIVEN if fact.team else Happening.TAKEN
+    return _change(what, event, assignee=sys.intern(fact.assignee))
+
+
 def _simple(what: Happening) -> Callable[[Event, Any], Change | None]:
     return lambda event, _fact: _change(what, event)
 
 
 _READERS: dict[type[Message], Callable[[Event, Any], Change | None]] = {
     told.TicketCommented: _commented,
-    told.TicketAssigned: lambda event, fact: _change(Happening.TAKEN, event, assignee=sys.intern(fact.assignee)),
+    told.TicketAssigned: _assigned,
     told.EngagementRequested: _simple(Happening.ENGAGED),
     told.EngagementConfirmed: _simple(Happening.DISENGAGED),
     told.EngagementWithdrawn: _simple(Happening.DISENGAGED),

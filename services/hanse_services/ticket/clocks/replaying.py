@@ -28,7 +28,7 @@ ClockKey: TypeAlias = tuple[pb.Clock.Kind.ValueType, int]
 
 ALWAYS_NOTED = (Happening.HANDED_OVER, Happening.RECLASSIFIED)
 """What has a line also where it changes nothing about which clocks run."""
-SEEN_BY_CONDITIONS = (Happening.TAKEN, Happening.CLIMBED, Happening.ENGAGED, Happening.DISENGAGED)
+SEEN_BY_CONDITIONS = (Happening.TAKEN, Happening.GIVEN, Happening.CLIMBED, Happening.ENGAGED, Happening.DISENGAGED)
 """What changes the clocks by conditions and agreements only. Most of what happens to a ticket is of this kind."""
 
 

@@ -19,6 +19,7 @@ from tests.integration.hanse_services.ticket.test_agreements import AGREED, agre
 from tests.integration.hanse_services.ticket.test_bulk_repair import apply
 from tests.integration.hanse_services.ticket.test_clocks import resolution, response, used
 from tests.integration.hanse_services.ticket.test_repair import explain, repaired, versions
+from tests.integration.hanse_services.ticket.test_teams import set_team
 
 EXAMPLES = 15
 VERBS = ("CommentTicket", "AssignTicket", "PauseTicket", "ResumeTicket", "ResolveTicket", "ReopenTicket")
@@ -82,17 +83,27 @@ FURTHER_VERBS: dict[str, dict[str, Any]] = {
 RESETTING = re.sub(
     r"(resolution: \w+, warn_percents: \[50\])", r"\1, clocks: {resolution: {reset: current.assigned}}", AGREED
 )
+BEGUN = re.sub(
+    r"(resolution: \w+, warn_percents: \[50\])",
+    r"""\1, clocks: {response: {start: "!current.assigned"}, resolution: {start: 'current.state == "IN_PROGRESS"'}}""",
+    AGREED,
+)
+"""It tells who was given a ticket from who has begun."""
 watched_history = st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 20), st.booleans()), max_size=8)
 """The same, and whether what is due by then has been done before the step: the worker may have been down."""
 
 
-@pytest.mark.parametrize("text", [AGREED, RESETTING], ids=["agreements", "resets"])
+@pytest.mark.parametrize(
+    ("text", "team"), [(AGREED, ()), (RESETTING, ()), (BEGUN, ["li"])], ids=["agreements", "resets", "teams"]
+)
 @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=watched_history)
 async def test_with_agreements_suspensions_and_reclassifications_rows_and_history_say_the_same(
-    desk: Desk, text: str, history: list[tuple[int, int, bool]]
+    desk: Desk, text: str, team: list[str], history: list[tuple[int, int, bool]]
 ) -> None:
     desk.clock = desk.executor.clock = FakeClock()
+    if team:
+        await set_team(desk, "displays", *team)
     await agree(desk, text, next(versions))
     name = (await desk.open()).name
     for seconds, choice, is_watched in history:

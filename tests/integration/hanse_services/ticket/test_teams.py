@@ -22,6 +22,7 @@ from hanse_services.ticket.commands import create_ticket
 from hanse_services.ticket.model import SCHEMA
 from tests.integration.hanse_services.ticket.desk import POLICY_YAML, SHANGHAI, Desk, new_request_id, refused
 from tests.integration.hanse_services.ticket.engaged import Engaged, engaged_at
+from tests.integration.hanse_services.ticket.test_repair import explain
 from tests.integration.hanse_services.ticket.test_restoring import lose_and_restore
 
 
@@ -56,6 +57,20 @@ async def test_whoever_has_the_least_to_do_is_given_the_next_ticket_up_to_the_ca
     tickets = [given(await desk.open()) for _ in range(4)]
     assert tickets == [("displays", "li"), ("displays", "wang"), ("displays", "wang"), ("displays", "")]
     assert (await desk.told_types()).count("TicketAssigned") == 4
+
+
+async def test_whoever_is_given_a_ticket_has_not_begun_live_and_replayed(desk: Desk) -> None:
+    begun = 'warn_percents: [50], clocks: {resolution: {start: current.state == "IN_PROGRESS"}}}'
+    document = load_yaml(POLICY_YAML.replace("warn_percents: [50]}", begun))
+    policy = Policy(name="policies/108", version=108, document=document)
+    await desk.runtime.database.write(PolicyStore(SCHEMA).enact, policy)
+    await set_team(desk, "displays", "li")
+    ticket = await desk.open()
+    desk.clock.advance(hours=11)
+    await desk.evaluate(ticket.name)
+    explained = await explain(desk, ticket.name)
+    assert (given(ticket), ticket.state) == (("displays", "li"), pb.NEW)
+    assert (explained.agrees, [clock.kind for clock in explained.clocks]) == (True, [pb.Clock.RESPONSE])
 
 
 async def test_servers_that_choose_at_once_give_nobody_more_than_the_capacity(desk: Desk) -> None:

@@ -119,6 +119,20 @@ def test_what_changes_neither_holder_nor_wait_begins_no_stretch() -> None:
     assert stretches(found) == [Stretch(SHANGHAI, True, at(0), None)]
 
 
+def test_who_is_given_a_ticket_has_not_begun_and_who_is_assigned_it_by_a_person_has() -> None:
+    given = told.TicketAssigned(ticket=ticket(pb.NEW), assignee=AGENT, team=f"{SHANGHAI}/teams/displays")
+    taken = told.TicketAssigned(ticket=ticket(pb.IN_PROGRESS), assignee=AGENT)
+    moments = history(OPENED, (10, given), (20, taken)).moments()
+    assert [(moment.state, moment.assignee) for moment in moments] == [
+        (pb.NEW, ""), (pb.NEW, AGENT), (pb.IN_PROGRESS, AGENT)
+    ]  # fmt: skip
+
+
+def test_who_is_given_a_ticket_as_it_is_opened_has_it_from_its_opening_on() -> None:
+    given = told.TicketAssigned(ticket=ticket(pb.NEW), assignee=AGENT, team=f"{SHANGHAI}/teams/displays")
+    assert [moment.assignee for moment in history(OPENED, (0, given)).moments()] == [AGENT]
+
+
 def test_a_solution_counts_from_when_it_was_found_and_not_from_the_closing() -> None:
     assert history(OPENED, SOLVED, (90, told.TicketClosed(ticket=ticket(pb.CLOSED)))).resolve_time == at(50)
 
