@@ -9,7 +9,7 @@ What is handed out are parts of the document itself, not copies: read them, neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from types import MappingProxyType
@@ -384,13 +384,17 @@ class Standards:
         situation = TICKET_SCOPE.situation(ticket=facts, home=self.profile(facts.home))
         return [desk for condition, desk in self._desks if condition.holds(situation)]
 
-    def rate_for(self, facts: TicketFacts, provider: str) -> Rate:
+    def rate_for(self, facts: TicketFacts | None, provider: str) -> Rate:
         """Give what the provider earns for an engagement: the first rate whose condition holds.
 
-        Where it says so, its amount is what the ticket's service costs.
+        Where it says so, its amount is what the ticket's service costs. No facts stand for a ticket that this version
+        knows nothing of: then the first rate without a condition applies. Of a provider that it does not list, which
+        may have joined since, it knows nothing either: then no rate applies whose condition asks about the provider.
 
-        Raises `PolicyMissing` where none does, which `lint` rules out; `UnitUnknown`.
+        Raises `PolicyMissing` where none is left, which `lint` rules out; `UnitUnknown`.
         """
+        if facts is None:
+            return self._first_rate((rate for _, rate in self._rates if is_unconditional(rate.when)), provider)
         return self._rates_by_facts(_key(facts), provider)
 
     def grants(self, event_type_short_name: str, field: str) -> frozenset[SharingRule.Audience.ValueType]:
@@ -425,13 +429,18 @@ class Standards:
 
     def _find_rate(self, key: bytes, provider: str) -> Rate:
         facts = TicketFacts.FromString(key)
-        situation = PROVIDER_SCOPE.situation(
-            ticket=facts, home=self.profile(facts.home), provider=self.profile(provider)
-        )
-        for condition, rate in self._rates:
-            if condition.holds(situation):
-                return self._by_service(rate, facts.service)
-        raise PolicyMissing("No rate of the policy applies to this engagement.", provider=provider)
+        profile = self._profiles.get(provider, UnitProfile())
+        situation = PROVIDER_SCOPE.situation(ticket=facts, home=self.profile(facts.home), provider=profile)
+        asked = (each for each in self._rates if self.lists(provider) or not mentions(each[1].when, "provider"))
+        holding = (rate for condition, rate in asked if condition.holds(situation))
+        return self._by_service(self._first_rate(holding, provider), facts.service)
+
+    @staticmethod
+    def _first_rate(rates: Iterator[Rate], provider: str) -> Rate:
+        rate = next(rates, None)
+        if rate is None:
+            raise PolicyMissing("No rate of the policy applies to this engagement.", provider=provider)
+        return rate
 
     def _by_service(self, rate: Rate, service: str) -> Rate:
         """Return a rate, with what the service costs in place of its amount where it says so and the service does."""

@@ -6,6 +6,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hanse.log.events import Fact
 from hanse.names import TicketName, short_unit, ticket_of
+from hanse.policy.errors import CategoryUnknown, UnitUnknown
 from hanse.policy.facts import facts_of
 from hanse.telling.inbox import Effect
 from hanse.work import Work
@@ -66,7 +67,11 @@ def _leg_of(unit: str, engagement: EngagementSummary) -> Leg.ValueType | None:
 def _rate_of(work: Work, engagement: EngagementSummary) -> Rate:
     """Return the rate that applies, from what both units know of the engagement, so that both find the same one."""
     standards = work.standards_of(engagement.policy_version)
-    return standards.rate_for(facts_of(standards, engagement.ticket, engagement.home), engagement.provider)
+    try:
+        facts = facts_of(standards, engagement.ticket, engagement.home)
+    except (CategoryUnknown, UnitUnknown):
+        facts = None
+    return standards.rate_for(facts, engagement.provider)
 
 
 def accounts_of(charge: Charge) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from sqlalchemy import select
 from hanse.engagement_states import OVER, SEEKING
 from hanse.enums import name_of
 from hanse.errors import IllegalTransition, NobodyToAsk, TicketReturnedTooOften
+from hanse.policy.routing import knowing
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
@@ -64,13 +65,23 @@ def ask_for_engagement(work: Work, ticket: Ticket, reason: str) -> Engagement:
         solution="",
         assignee="",
         request_time=work.now,
-        policy_version=work.standards.version,
+        policy_version=_version_for(work, ticket),
     )
     work.session.add(engagement)
     settle_clocks(work, ticket, work.now)
     requested = told.EngagementRequested(engagement=engagement_summary_of(engagement))
     work.tell(engagement.name, requested, title=ticket.title, description=ticket.description, reason=reason)
     return engagement
+
+
+def _version_for(work: Work, ticket: Ticket) -> int:
+    """Return the version that an engagement goes by: the one in force, or the ticket's where only that knows it.
+
+    A version of the unit's own, from before it joined the group, is of no use: nobody else has it.
+    """
+    in_force, own = work.standards, ticket.policy_version
+    known = knowing(in_force, lambda: work.standards_of(own), ticket, work.unit) if own > 0 else None
+    return known.standards.version if known else in_force.version
 
 
 def confirm_engagement(work: Work, request: rpc.ConfirmEngagementRequest) -> pb.Engagement:

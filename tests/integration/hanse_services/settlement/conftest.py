@@ -59,13 +59,14 @@ def confirmation() -> Confirmation:
         home: str = SHANGHAI,
         provider: str = MUNICH,
         priority: Priority.ValueType = Priority.P2,
+        category: str = "display",
         policy_version: int = 1,
         writer: str = "",
         claimed_home: str = "",
         occur_time: datetime = OCCUR_TIME,
     ) -> LogRecord:
         summary = TicketSummary(
-            name=f"{home}/tickets/{ticket}", priority=priority, category="display", language="zh", tier=2
+            name=f"{home}/tickets/{ticket}", priority=priority, category=category, language="zh", tier=2
         )
         engagement = EngagementSummary(
             name=f"{summary.name}/engagements/e1",

@@ -157,6 +157,19 @@ async def test_the_rate_card_is_that_of_the_version_it_was_asked_for_under(
     assert amounts == [900, 9_000]
 
 
+@pytest.mark.parametrize(
+    ("unknown", "rate"),
+    [({"provider": "units/oslo"}, "urgent"), ({"category": "telex"}, "every"), ({"home": "units/oslo"}, "every")],
+)
+async def test_what_the_version_does_not_know_is_charged_all_the_same(
+    open_ledger: OpenLedger, confirm: Act, unknown: dict[str, str], rate: str
+) -> None:
+    ledger = await open_ledger(unknown.get("provider", MUNICH))
+    await confirm(ledger, priority=Priority.P1, **unknown)
+    home = unknown.get("home", SHANGHAI).removeprefix("units/")
+    assert (await charge_of(ledger, f"charges/{home}.a.e1")).rate == rate
+
+
 async def test_a_policy_version_that_is_not_known_yet_is_tried_again(
     open_ledger: OpenLedger, confirmation: Callable[..., Any], acknowledge: Act
 ) -> None:

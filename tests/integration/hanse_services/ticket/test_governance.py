@@ -6,16 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hanse.policy import load_override_yaml
+from hanse.policy import load_override_yaml, load_yaml
 from hanse.policy.store import PolicyStore
 from hanse.times import instant, timestamp
 from hanse_protos.log.v1.log_pb2 import Event, LogRecord
+from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.policy.v1.tuning_pb2 import PolicyOverride
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_services.ticket.model import SCHEMA
 from tests.integration.hanse_services.ticket.desk import (
     HEADQUARTERS,
     MUNICH,
+    POLICY_YAML,
     SHANGHAI,
     Desk,
     StartDesk,
@@ -75,6 +77,19 @@ async def test_while_a_provider_works_the_minute_is_the_providers_and_the_policy
     ]
     assert {each.policy for each in found} == {"policies/1"} == {found[1].engagement_policy}
     assert [each.former_holders for each in found] == [[], [SHANGHAI], [MUNICH, SHANGHAI]]
+
+
+@pytest.mark.parametrize(
+    ("known", "other", "version"),
+    [("title: Two", "title: New", 2), ("id: display,", "id: telex,", 1), (f"unit: {SHANGHAI}", "unit: units/oslo", 1)],
+)
+async def test_an_engagement_goes_by_the_version_in_force_or_by_the_tickets_where_only_that_knows_it(
+    desk: Desk, known: str, other: str, version: int
+) -> None:
+    ticket = await desk.open()
+    newer = Policy(name="policies/2", version=2, document=load_yaml(POLICY_YAML.replace(known, other)))
+    await desk.runtime.database.write(PolicyStore(SCHEMA).enact, newer)
+    assert (await desk.engage("RequestEngagement", ticket.name)).policy_version == version
 
 
 async def test_what_the_conditions_saw_is_told_for_a_minute_that_is_past(desk: Desk) -> None:

@@ -22,6 +22,7 @@ from hanse_protos.policy.v1.policy_pb2 import (
     HierarchyStep,
     LadderStep,
     PolicyDocument,
+    Rate,
     SharingRule,
     TicketFacts,
 )
@@ -341,6 +342,23 @@ def test_a_rate_that_says_so_is_what_the_service_costs_where_it_costs_anything(
     asked.service = service
     rate = standards.rate_for(asked, "units/hq")
     assert (rate.id, rate.amount.units) == ("standard", units)
+
+
+@pytest.mark.parametrize(
+    ("category", "when", "applies"),
+    [
+        ("spare-parts", 'provider.unit != "units/munich"', "standard"),
+        ("spare-parts", 'ticket.priority == "P2"', "first"),
+        (None, 'ticket.priority == ""', "standard"),
+    ],
+)
+def test_what_a_version_knows_nothing_of_no_rate_may_ask_about(category: str | None, when: str, applies: str) -> None:
+    document = PolicyDocument()
+    document.CopyFrom(GROUP)
+    document.rates.insert(0, Rate(id="first", when=when, amount=document.rates[-1].amount))
+    standards = Standards(8, document)
+    asked = facts(standards, category=category) if category else None
+    assert standards.rate_for(asked, "units/joined-since").id == applies
 
 
 def test_a_policy_without_a_rate_for_it_says_so() -> None:
