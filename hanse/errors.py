@@ -578,7 +578,7 @@ class ProcessNotNeeded(FailedPrecondition):
 class NothingToSkip(FailedPrecondition):
     reason = "NOTHING_TO_SKIP"
     message = "The process waits for no step that could be skipped."
-    hint = "`hanse workflow show` says what it waits for; a breach and the final owner's offer can't be skipped."
+    hint = "`hanse workflow show` says what it waits for; a breach, a review and the final owner's offer can't be."
 
 
 class NothingToDecide(FailedPrecondition):

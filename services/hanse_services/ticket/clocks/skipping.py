@@ -1,7 +1,8 @@
 """Skipping a step of a clock: a person has decided that a warning or a climb that is due is not done.
 
 The deadline itself stays what was promised. A skipped step counts as done, so it is done by nobody, and never later.
-That a clock runs out is nothing that anybody decides: whether a promise was kept is a matter of the time used.
+That a clock runs out is nothing that anybody decides: whether a promise was kept is a matter of the time used. Nor is
+the review of suspended work: the policy's cap is watched from then on, and at the cap the ticket goes on by itself.
 """
 
 from hanse.errors import NothingToSkip
@@ -14,15 +15,18 @@ from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
 from hanse_services.ticket.model import StepAction
 
+_NEVER_SKIPPED = (StepAction.BREACH, StepAction.REVIEW)
+"""What is no matter of a person's decision."""
+
 
 def skip_clock_step(work: Work, request: rpc.SkipClockStepRequest) -> rpc.SkipClockStepResponse:
     """Mark the step that is due next as done without doing it.
 
-    Raises ResourceNotFound, and NothingToSkip where nothing is due, or next it is noted that the clock has run out.
+    Raises ResourceNotFound, and NothingToSkip where nothing is due, or next a clock runs out or a review is due.
     """
     ticket = own_ticket(work, request.name)
     found = next_step(ticket.clocks)
-    if found is None or found[2].action == StepAction.BREACH:
+    if found is None or found[2].action in _NEVER_SKIPPED:
         raise NothingToSkip(resource=ticket.name)
     clock, steps, step = found
     step.done_time = work.now.isoformat()

@@ -47,6 +47,13 @@ async def test_the_review_is_told_once_when_it_is_due_and_then_the_cap_is_watche
     assert (await desk.told_types()).count("TicketReviewDue") == 1
 
 
+async def test_nobody_skips_a_review_so_that_the_cap_is_watched_in_any_case(desk: Desk) -> None:
+    name = (await suspended(desk, MONDAY + timedelta(days=7))).name
+    with refused() as refusal:
+        await desk.skip_step(name)
+    assert refusal.reason == "NOTHING_TO_SKIP"
+
+
 async def test_a_review_may_suspend_it_further(desk: Desk) -> None:
     name = (await suspended(desk, MONDAY + timedelta(days=7))).name
     desk.clock.now = MONDAY + timedelta(days=7)
