@@ -229,6 +229,10 @@ class Step:
     fixed: bool = False
     """Whether it is due at an instant of its own, whatever of the target is used up by then."""
 
+    def on(self, kind: str) -> str:
+        """Describe it to people, on a clock of a kind: "WARN on RESOLUTION at 50 %"."""
+        return f"{self.action} on {kind} at {self.percent} %"
+
     def is_due(self, now: datetime) -> bool:
         """Whether it is time, and it has not been done."""
         return self.done_time is None and self.due_time is not None and datetime.fromisoformat(self.due_time) <= now
@@ -244,7 +248,29 @@ class Step:
         }
 
 
-class Clock(Base):
+class Stepped:
+    """A clock on which steps are due."""
+
+    steps: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+
+    def open_steps(self) -> list[Step]:
+        """Return the steps, as a copy: store them again with `keep_steps`."""
+        return [Step(**step) for step in self.steps]
+
+    def keep_steps(self, steps: list[Step]) -> None:
+        """Store the steps."""
+        self.steps = [step.as_json() for step in steps]
+
+    def skip_again(self, kind: str, described: str, at: datetime) -> None:
+        """Mark a step as done that a person had skipped at an instant, as the event describes it."""
+        steps = self.open_steps()
+        skipped = next((step for step in steps if step.done_time is None and step.on(kind) == described), None)
+        if skipped is not None:
+            skipped.done_time = at.isoformat()
+            self.keep_steps(steps)
+
+
+class Clock(Stepped, Base):
     """A promise: a row with its deadline. What is used up follows from the ticket's segments."""
 
     __tablename__ = "clock"
@@ -286,15 +312,6 @@ class Clock(Base):
     """What was used up when it stopped: the sum of its segments until then, kept for reports over many clocks."""
     stop_tier: Mapped[int | None] = mapped_column(SmallInteger)
     """The tier at which it stopped."""
-    steps: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
-
-    def open_steps(self) -> list[Step]:
-        """Return the steps, as a copy: store them again with `keep_steps`."""
-        return [Step(**step) for step in self.steps]
-
-    def keep_steps(self, steps: list[Step]) -> None:
-        """Store the steps."""
-        self.steps = [step.as_json() for step in steps]
 
 
 class TeamRow(Base):

@@ -30,6 +30,7 @@ from hanse_services.ticket.clocks.opening import new_clocks
 from hanse_services.ticket.clocks.repair import restore_repair
 from hanse_services.ticket.clocks.rows import restart_clock, stop_clock
 from hanse_services.ticket.clocks.rules import ENDED_BY_AN_ANSWER, Ruling, retarget
+from hanse_services.ticket.clocks.skipping import restore_skip
 from hanse_services.ticket.complaints import effects as complaints
 from hanse_services.ticket.holding import end_wait, standards_of
 from hanse_services.ticket.loading import find_engagement, find_ticket, mirror_of
@@ -134,7 +135,7 @@ def _mark_done(ticket: Ticket, at: datetime) -> None:
         steps = row.open_steps()
         for step in steps:
             if row.stop_time is None and step.is_due(at):
-                step.done_time = step.due_time
+                step.done_time = at.isoformat()
                 if step.action == StepAction.BREACH and step.due_time:
                     row.breach_time = datetime.fromisoformat(step.due_time)
         row.keep_steps(steps)
@@ -338,7 +339,7 @@ RESTORES: dict[type[Message], Callable[[Work, Fact], None]] = {
     told.TicketEscalationRaised: _changing(hierarchy.restored),
     told.TicketEscalationAcknowledged: _changing(hierarchy.restored),
     told.ClockRuleApplied: _changing(_nothing_more),
-    told.SlaStepSkipped: _changing(_nothing_more),
+    told.SlaStepSkipped: _changing(restore_skip),
     told.EngagementRequested: engagement,
     told.EngagementAccepted: engagement,
     told.EngagementDeclined: engagement,

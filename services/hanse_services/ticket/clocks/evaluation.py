@@ -49,7 +49,7 @@ def _do_due(work: Work, standards: Standards, ticket: Ticket) -> list[str]:
     while due := _take_due(ticket, work.now):
         clock, step = due
         if _DO[StepAction(step.action)](work, standards, ticket, clock, step):
-            done.append(f"{step.action} on {pb.Clock.Kind.Name(clock.kind)} at {step.percent} %")
+            done.append(step.on(pb.Clock.Kind.Name(clock.kind)))
     return done
 
 

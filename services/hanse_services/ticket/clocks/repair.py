@@ -321,5 +321,5 @@ def restore_repair(work: Work, ticket: Ticket, fact: Fact) -> None:
         standards = work.standards_of(history.policy_version, ticket.policy_override)
     except PolicyMissing:
         return
-    _take_over(work, ticket, replay(standards, history, fact.occur_time), history)
+    _take_over(work, ticket, replay_beside(standards, ticket, history, fact.occur_time), history)
     ticket.policy_version = standards.version

@@ -6,6 +6,7 @@ the review of suspended work: the policy's cap is watched from then on, and at t
 """
 
 from hanse.errors import NothingToSkip
+from hanse.log.events import Fact
 from hanse.work import Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
@@ -13,7 +14,7 @@ from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.rows import next_step
 from hanse_services.ticket.loading import own_ticket
 from hanse_services.ticket.messages import summary_of
-from hanse_services.ticket.model import StepAction
+from hanse_services.ticket.model import StepAction, Ticket
 
 _NEVER_SKIPPED = (StepAction.BREACH, StepAction.REVIEW)
 """What is no matter of a person's decision."""
@@ -33,11 +34,18 @@ def skip_clock_step(work: Work, request: rpc.SkipClockStepRequest) -> rpc.SkipCl
     clock.keep_steps(steps)
     ticket.version += 1
     ticket.update_time = work.now
-    kind = pb.Clock.Kind.Name(clock.kind)
-    skipped = f"{step.action} on {kind} at {step.percent} %"
+    skipped = step.on(pb.Clock.Kind.Name(clock.kind))
     work.tell(
         ticket.name,
         told.SlaStepSkipped(ticket=summary_of(ticket), kind=clock.kind, step=skipped, requester=request.requester),
         reason=request.reason,
     )
     return rpc.SkipClockStepResponse(step=skipped)
+
+
+def restore_skip(_work: Work, ticket: Ticket, fact: Fact) -> None:
+    """Skip the step of a restored ticket again, as its event says that it was."""
+    skipped: told.SlaStepSkipped = fact.payload  # type: ignore[assignment]
+    for clock in ticket.clocks:
+        if clock.kind == skipped.kind and clock.stop_time is None:
+            clock.skip_again(pb.Clock.Kind.Name(clock.kind), skipped.step, fact.occur_time)

@@ -87,6 +87,8 @@ def restored(work: Work, fact: Fact) -> None:
             complaint.text = complaint.text or fact.texts.get("complaint", "")
             complaint.answer = complaint.answer or fact.texts.get("answer", "")
     _restore_clocks(work, complaint, summary, fact)
+    if isinstance(payload, told.ComplaintStepSkipped):
+        _skip_again(complaint, payload, fact)
 
 
 def _answer_of_headquarters(work: Work, complaint: Complaint) -> str:
@@ -122,6 +124,12 @@ def _restore_clocks(work: Work, complaint: Complaint, summary: pb.ComplaintSumma
             if step.is_due(fact.occur_time):
                 step.done_time = step.due_time
         row.keep_steps(steps)
+
+
+def _skip_again(complaint: Complaint, skipped: told.ComplaintStepSkipped, fact: Fact) -> None:
+    for row in complaint.running():
+        if row.kind == skipped.kind:
+            row.skip_again(pb.ComplaintClock.Kind.Name(row.kind), skipped.step, fact.occur_time)
 
 
 def _new_row(work: Work, complaint: Complaint, clock: pb.ComplaintClock) -> ComplaintClock:

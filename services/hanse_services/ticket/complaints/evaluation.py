@@ -98,4 +98,4 @@ def skip_step(work: Work, request: pb.SkipComplaintStepRequest) -> pb.SkipCompla
 
 
 def _named(clock: ComplaintClock, step: Step) -> str:
-    return f"{step.action} on {pb.ComplaintClock.Kind.Name(clock.kind)} at {step.percent} %"
+    return step.on(pb.ComplaintClock.Kind.Name(clock.kind))

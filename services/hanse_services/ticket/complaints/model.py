@@ -1,17 +1,15 @@
 """The tables of complaints, their states, and which transitions are allowed."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from hanse.columns import ProtoEnum
 from hanse.transitions import next_state
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
-from hanse_services.ticket.model import Base, Step
+from hanse_services.ticket.model import Base, Stepped
 
 UNDER_WAY = (pb.COMPLAINT_OPEN, pb.COMPLAINT_ACKNOWLEDGED)
 """The states in which a level owes an answer."""
@@ -78,7 +76,7 @@ class Complaint(Base):
         return [clock for clock in self.clocks if clock.stop_time is None]
 
 
-class ComplaintClock(Base):
+class ComplaintClock(Stepped, Base):
     """What is promised at one level: a row with its deadline and what is due on the way."""
 
     __tablename__ = "complaint_clock"
@@ -96,12 +94,3 @@ class ComplaintClock(Base):
     stop_time: Mapped[datetime | None]
     cancelled: Mapped[bool]
     """Whether it stopped without having been met or missed: the complaint went on, or was taken back."""
-    steps: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
-
-    def open_steps(self) -> list[Step]:
-        """Return the steps, as a copy: store them again with `keep_steps`."""
-        return [Step(**step) for step in self.steps]
-
-    def keep_steps(self, steps: list[Step]) -> None:
-        """Store the steps."""
-        self.steps = [step.as_json() for step in steps]

@@ -19,7 +19,7 @@ from hanse_services.ticket.model import SCHEMA
 from hanse_services.ticket.restoring import RESTORES
 from tests.integration.hanse_services.ticket.desk import MONDAY, Desk
 from tests.integration.hanse_services.ticket.engaged import Engaged
-from tests.integration.hanse_services.ticket.test_repair import correct, missed
+from tests.integration.hanse_services.ticket.test_repair import correct, enact, missed, repaired
 from tests.support import cause_by
 
 TABLES = ("clock", "clock_segment", "engagement", "escalation", "ticket", "customer", "team")
@@ -100,6 +100,23 @@ async def test_a_warning_that_was_told_is_not_told_again(desk: Desk) -> None:
     before = await desk.told_types()
     await desk.evaluate(name)
     assert before.count("SlaWarned") == (await desk.told_types()).count("SlaWarned") == 1
+
+
+async def test_what_was_done_before_a_repair_is_not_done_again(desk: Desk) -> None:
+    name = (await desk.open()).name
+    desk.clock.advance(hours=7)
+    assert len((await desk.evaluate(name)).actions) == 5
+    await repaired(desk, name, version=await enact(desk, 11))
+    await lose_and_restore(desk)
+    assert list((await desk.evaluate(name)).actions) == []
+
+
+async def test_a_step_that_was_skipped_comes_back_as_skipped(desk: Desk) -> None:
+    name = (await desk.open()).name
+    await desk.skip_step(name)
+    await lose_and_restore(desk)
+    desk.clock.advance(minutes=30)
+    assert list((await desk.evaluate(name)).actions) == []
 
 
 async def test_an_engagement_comes_back_from_both_sides(desk: Desk) -> None:

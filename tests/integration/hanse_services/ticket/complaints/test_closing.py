@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from hanse.identity import Role
 from hanse.times import instant
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket_pb
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
 from tests.integration.hanse_services.ticket.complaining import COMPLAINTS, Complaints, promising
-from tests.integration.hanse_services.ticket.desk import MONDAY, Desk, new_request_id, refused
+from tests.integration.hanse_services.ticket.desk import MONDAY, Desk, refused
 from tests.integration.hanse_services.ticket.test_restoring import lose_and_restore
 
 WEEK = COMPLAINTS.replace("warn_percents", "close_after: 7d, warn_percents")
@@ -89,9 +87,7 @@ async def test_who_answered_it_does_not_end_it_before_the_customer_had_the_time_
 
 
 async def test_it_stays_open_where_a_person_had_the_step_skipped(desk: Desk, complaints: Complaints, name: str) -> None:
-    stub: Any = complaints.stub(Role.SYSTEM, "services/waiting")
-    request = pb.SkipComplaintStepRequest(name=name, reason="She called", requester="wang", request_id=new_request_id())
-    assert (await stub.SkipComplaintStep(request)).step == "CLOSE on REPLY at 100 %"
+    assert await complaints.skip_step(name) == "CLOSE on REPLY at 100 %"
     desk.clock.advance(hours=8 * 24)
     await complaints.evaluate(name)
     assert (await complaints.get(name)).summary.state == pb.COMPLAINT_ANSWERED

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from hanse.identity import Role
 from hanse.policy import load_yaml
 from hanse.policy.store import PolicyStore
 from hanse.times import instant
@@ -16,7 +14,8 @@ from hanse_protos.ticket.v1 import complaint_pb2 as pb
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
 from hanse_services.ticket.model import SCHEMA
 from tests.integration.hanse_services.ticket.complaining import COMPLAINTS, MANAGER, TOP, Complaints, promising
-from tests.integration.hanse_services.ticket.desk import MONDAY, POLICY_YAML, Desk, new_request_id, refused
+from tests.integration.hanse_services.ticket.desk import MONDAY, POLICY_YAML, Desk, refused
+from tests.integration.hanse_services.ticket.test_restoring import lose_and_restore
 
 
 @pytest.fixture
@@ -106,18 +105,20 @@ async def test_what_ran_out_before_it_was_taken_further_or_back_is_late_also_whe
 
 
 async def test_a_step_that_is_skipped_is_never_done(desk: Desk, complaints: Complaints, name: str) -> None:
-    stub: Any = complaints.stub(Role.SYSTEM, "services/waiting")
-    request = pb.SkipComplaintStepRequest(name=name, reason="Agreed", requester="wang", request_id=new_request_id())
-    assert (await stub.SkipComplaintStep(request)).step == "WARN on ACKNOWLEDGEMENT at 50 %"
+    assert await complaints.skip_step(name) == "WARN on ACKNOWLEDGEMENT at 50 %"
+    desk.clock.advance(hours=1)
+    assert list((await complaints.evaluate(name)).actions) == []
+
+
+async def test_a_step_that_was_skipped_comes_back_as_skipped(desk: Desk, complaints: Complaints, name: str) -> None:
+    await complaints.skip_step(name)
+    await lose_and_restore(desk)
     desk.clock.advance(hours=1)
     assert list((await complaints.evaluate(name)).actions) == []
 
 
 async def test_nothing_is_skipped_where_nothing_is_due(desk: Desk, complaints: Complaints) -> None:
     over = await complaints.close((await complaints.answered((await desk.open()).name)).name)
-    request = pb.SkipComplaintStepRequest(
-        name=over.name, reason="Agreed", requester="wang", request_id=new_request_id()
-    )
     with refused() as refusal:
-        await complaints.stub(Role.SYSTEM, "services/waiting").SkipComplaintStep(request)
+        await complaints.skip_step(over.name)
     assert refusal.reason == "NOTHING_TO_SKIP"
