@@ -169,7 +169,7 @@ def _reclassified(payload: Any) -> str:
 
 
 def _ruled(payload: Any) -> str:
-    effect = name_of(told.ClockRuleApplied.Effect, payload.effect).lower()
+    effect = in_words(told.ClockRuleApplied.Effect, payload.effect)
     return f"{_clock(payload)} clock was {effect}, by {payload.rule}"
 
 
@@ -200,7 +200,7 @@ def _level(payload: Any) -> str:
 def _raised(payload: Any) -> str:
     escalation = payload.escalation
     why = ", since nobody below answered" if escalation.unanswered_below else ""
-    clock = name_of(pb.Clock.Kind, escalation.kind).lower()
+    clock = in_words(pb.Clock.Kind, escalation.kind)
     return f"told the {_level(payload)}: {clock} clock at {escalation.percent} %{why}"
 
 
@@ -221,7 +221,7 @@ def _withdrawn(payload: Any) -> str:
 
 
 def _complaint_clock(payload: Any) -> str:
-    return f"time for the {name_of(ComplaintClock.Kind, payload.kind).lower()} of the complaint"
+    return f"time for the {in_words(ComplaintClock.Kind, payload.kind)} of the complaint"
 
 
 _CAUSES = {
