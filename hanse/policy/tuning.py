@@ -333,9 +333,14 @@ def _set_day(unit: str, exception: DayException) -> Lay:
     return lay
 
 
+def tuned_calendar(unit: str) -> str:
+    """Return the id of the calendar that a unit has to itself while its days differ."""
+    return f"{short_unit(unit)}{TUNED_SUFFIX}"
+
+
 def _own_calendar(document: PolicyDocument, unit: str) -> Any:
     """Return the unit's own calendar, made of the one that it works by when there is none yet."""
-    profile, own = _profile(document, unit), f"{short_unit(unit)}{TUNED_SUFFIX}"
+    profile, own = _profile(document, unit), tuned_calendar(unit)
     works_by = next(calendar for calendar in document.calendars if calendar.id == profile.calendar)
     if works_by.id == own:
         return works_by

@@ -47,7 +47,8 @@ class Shifts:
         answer = rpc.NextAssignment()
         # Before the first policy there may be teams, and can't be tickets.
         if (teams := teams_of(session)) and self._policies.current_version(session):
-            roster = Roster(session, self._unit, teams, self._policies.current(session), self._now())
+            standards = self._policies.current(session)
+            roster = Roster(session, self._unit, teams, self._policies, standards, now=self._now())
             answer.due = bool(_due_kinds(session, self._unit, roster))
             put_time(answer.next_shift_time, roster.next_shift())
         return answer
@@ -62,7 +63,7 @@ def assign_waiting_tickets(work: Work, request: rpc.AssignWaitingTicketsRequest)
     response = rpc.AssignWaitingTicketsResponse()
     if teams := teams_of(work.session):
         take_turns(work, teams)
-        roster = Roster(work.session, work.unit, teams, work.standards, work.now)
+        roster = Roster(work.session, work.unit, teams, work.policies, work.standards, now=work.now)
         for ticket in _in_order(work.session, work.unit, _due_kinds(work.session, work.unit, roster)):
             # Those in front may have taken the last room.
             if (choice := roster.choose(ticket)).assignee:

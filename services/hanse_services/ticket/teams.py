@@ -21,9 +21,12 @@ from typing import NamedTuple, cast
 from sqlalchemy import ARRAY, Text, any_, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
+from hanse.policy.calendar import WorkingCalendar
 from hanse.policy.errors import CategoryUnknown, UnitUnknown
 from hanse.policy.facts import Described, facts_of
 from hanse.policy.standards import Standards
+from hanse.policy.store import PolicyStore
+from hanse.policy.tuning import tuned_calendar
 from hanse.work import Work
 from hanse_protos.policy.v1.policy_pb2 import TicketFacts
 from hanse_protos.ticket.v1 import events_pb2 as told
@@ -66,7 +69,7 @@ def choose(work: Work, standards: Standards, ticket: Described, before: str = ""
     if not teams:
         return NOBODY
     take_turns(work, teams)
-    return Roster(work.session, work.unit, teams, standards, work.now).choose(ticket, before)
+    return Roster(work.session, work.unit, teams, work.policies, standards, now=work.now).choose(ticket, before)
 
 
 def take_turns(work: Work, teams: Sequence[rpc.Team]) -> None:
@@ -98,12 +101,20 @@ class Roster:
     """The teams of a unit at an instant: which members are on shift, and how much each has to do."""
 
     def __init__(
-        self, session: Session, unit: str, teams: Sequence[rpc.Team], standards: Standards, now: datetime
+        self,
+        session: Session,
+        unit: str,
+        teams: Sequence[rpc.Team],
+        policies: PolicyStore,
+        standards: Standards,
+        *,
+        now: datetime,
     ) -> None:
         self._session = session
         self._unit = unit
         self._teams = teams
         self._standards = standards
+        self._calendars = _shift_calendars(policies.version(session, standards.version), standards, unit)
         self._now = now
         self._loads: Counter[str] = Counter()
         self._counted: set[str] = set()
@@ -141,7 +152,7 @@ class Roster:
     def next_shift(self) -> datetime | None:
         """Return when the next shift of any member begins; None where all are there around the clock."""
         ids = {member.calendar or team.calendar for team in self._teams for member in team.members}
-        calendars = (self._standards.calendars.get(each) for each in ids)
+        calendars = (self._calendars.get(each) for each in ids)
         begins = (calendar.begins(self._now) for calendar in calendars if calendar)
         return min((begin for begin in begins if begin), default=None)
 
@@ -169,12 +180,23 @@ class Roster:
 
     def _is_on_shift(self, calendar: str) -> bool:
         """Whether a shift's calendar counts now. One that a later policy does not have any more counts always."""
-        known = self._standards.calendars.get(calendar)
+        known = self._calendars.get(calendar)
         return known is None or known.opens(self._now) == self._now
 
     def _load(self, member: rpc.TeamMember) -> float:
         """Return how much an agent has to do: of the capacity where there is one, so a half-time agent gets half."""
         return self._loads[member.agent] / (member.capacity or 1)
+
+
+def _shift_calendars(group: Standards, standards: Standards, unit: str) -> Mapping[str, WorkingCalendar]:
+    """Return the calendars that shifts may name: the unit's own has the days that the unit has tuned, by either name.
+
+    While its days differ the unit works by a calendar of another id, which is gone once it takes them back.
+    """
+    if not standards.lists(unit):
+        return standards.calendars
+    own = standards.calendars[standards.calendar_of(unit)]
+    return {tuned_calendar(unit): own, **standards.calendars, group.calendar_of(unit): own}
 
 
 def _suits(team: rpc.Team, facts: TicketFacts) -> bool:

@@ -9,9 +9,10 @@ import psycopg
 import pytest
 
 from hanse.identity import Role
-from hanse.policy import load_yaml
+from hanse.policy import load_override_yaml, load_yaml
 from hanse.policy.store import PolicyStore
 from hanse_protos.policy.v1.policy_pb2 import Policy
+from hanse_protos.policy.v1.tuning_pb2 import PolicyOverride
 from hanse_protos.ticket.v1 import team_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_protos.ticket.v1.team_pb2_grpc import TeamServiceStub
@@ -42,6 +43,11 @@ units:
 async def enact(desk: Desk, text: str, version: int = 2) -> None:
     policy = Policy(name=f"policies/{version}", version=version, document=load_yaml(text))
     await desk.runtime.database.write(PolicyStore(SCHEMA).enact, policy)
+
+
+async def tune(desk: Desk, version: int, text: str) -> None:
+    override = PolicyOverride(unit=desk.unit, version=version, document=load_override_yaml(text))
+    await desk.runtime.database.write(PolicyStore(SCHEMA).tune, override)
 
 
 def teams_of(desk: Desk) -> Any:
@@ -144,6 +150,24 @@ async def test_no_shift_begins_on_a_public_holiday(desk: Desk) -> None:
     assert (await next_assignment(desk), await give_out(desk)) == ((False, monday), [])
     desk.clock.now = monday
     assert await give_out(desk) == [ticket.name]
+
+
+@pytest.mark.parametrize("calendar", ["office", "munich-tuned"])
+async def test_no_shift_begins_on_a_day_off_of_the_unit_s_own_until_it_is_taken_back(
+    munich: Desk, calendar: str
+) -> None:
+    await enact(munich, POLICY_YAML.replace("tunable: {", "tunable: {calendar_exceptions: 1, "))
+    await tune(munich, 1, f"calendar_exceptions: [{{date: {OPENS:%Y-%m-%d}}}]")
+    await set_team(munich, "displays", "li", calendar=calendar)
+    munich.clock.now = EVENING
+    ticket = await munich.open()
+    munich.clock.now = OPENS
+    assert (await next_assignment(munich), await give_out(munich)) == ((False, OPENS + timedelta(days=1)), [])
+    await tune(munich, 2, "{}")
+    munich.clock.now -= timedelta(minutes=1)
+    assert (await next_assignment(munich), await give_out(munich)) == ((False, OPENS), [])
+    munich.clock.now = OPENS
+    assert await give_out(munich) == [ticket.name]
 
 
 async def test_what_a_team_of_nobody_has_waits_for_people(desk: Desk) -> None:
