@@ -414,6 +414,14 @@ class ComplaintReplyAwaited(FailedPrecondition):
     hint = "Let somebody else end it who has heard the customer; otherwise wait, it closes by itself."
 
 
+class WithdrawnByHandler(FailedPrecondition):
+    """Raise with `resource` and `agent`."""
+
+    reason = "WITHDRAWN_BY_HANDLER"
+    message = "That the customer takes a complaint back is not noted by who has taken it up and owes the answer."
+    hint = "Let somebody else note it who has heard the customer, or answer the complaint."
+
+
 class PolicyMissing(FailedPrecondition):
     reason = "POLICY_MISSING"
     message = "No policy is in force for this."
@@ -578,7 +586,7 @@ class ProcessNotNeeded(FailedPrecondition):
 class NothingToSkip(FailedPrecondition):
     reason = "NOTHING_TO_SKIP"
     message = "The process waits for no step that could be skipped."
-    hint = "`hanse workflow show` says what it waits for; a breach, a review and the final owner's offer can't be."
+    hint = "`hanse workflow show` says what it waits for; the how-to on processes says what can't be skipped."
 
 
 class NothingToDecide(FailedPrecondition):

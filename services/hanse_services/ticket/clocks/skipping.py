@@ -1,8 +1,9 @@
 """Skipping a step of a clock: a person has decided that a warning or a climb that is due is not done.
 
 The deadline itself stays what was promised. A skipped step counts as done, so it is done by nobody, and never later.
-That a clock runs out is nothing that anybody decides: whether a promise was kept is a matter of the time used. Nor is
-the review of suspended work: the policy's cap is watched from then on, and at the cap the ticket goes on by itself.
+Three things nobody decides. That a clock runs out: whether a promise was kept is a matter of the time used. The review
+of suspended work: the policy's cap is watched from then on, and at the cap the ticket goes on by itself. That the next
+level is told where one above the desk was silent: who was silent has no say in it.
 """
 
 from hanse.errors import NothingToSkip
@@ -23,11 +24,11 @@ _NEVER_SKIPPED = (StepAction.BREACH, StepAction.REVIEW)
 def skip_clock_step(work: Work, request: rpc.SkipClockStepRequest) -> rpc.SkipClockStepResponse:
     """Mark the step that is due next as done without doing it.
 
-    Raises ResourceNotFound, and NothingToSkip where nothing is due, or next a clock runs out or a review is due.
+    Raises ResourceNotFound, and NothingToSkip where nothing is due, or next what is no matter of a person's decision.
     """
     ticket = own_ticket(work, request.name)
     found = next_step(ticket.clocks)
-    if found is None or found[2].action in _NEVER_SKIPPED:
+    if found is None or found[2].fixed or found[2].action in _NEVER_SKIPPED:
         raise NothingToSkip(resource=ticket.name)
     clock, steps, step = found
     step.done_time = work.now.isoformat()

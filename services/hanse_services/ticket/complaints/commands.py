@@ -27,7 +27,13 @@ from hanse_services.ticket.complaints.clocks import (
     rule_of,
     start_clocks,
 )
-from hanse_services.ticket.complaints.handlers import check_handler, check_not_involved, check_reply_heard, involved_in
+from hanse_services.ticket.complaints.handlers import (
+    check_handler,
+    check_not_involved,
+    check_reply_heard,
+    check_taken_back,
+    involved_in,
+)
 from hanse_services.ticket.complaints.messages import complaint_to_proto, summary_of
 from hanse_services.ticket.complaints.model import Complaint, ComplaintClock
 from hanse_services.ticket.loading import own_ticket
@@ -262,12 +268,13 @@ def closed(work: Work, complaint: Complaint) -> None:
 def withdraw_complaint(work: Work, request: pb.WithdrawComplaintRequest) -> pb.Complaint:
     """End a complaint that the customer takes back.
 
-    Raises ComplaintHandlerInvolved for who worked on the ticket; ComplaintReplyAwaited for who answered it.
+    Raises ComplaintHandlerInvolved for who worked on the ticket; WithdrawnByHandler for who has taken the complaint up;
+    ComplaintReplyAwaited for who answered it.
     """
     complaint = own_complaint(work, request.name, request.etag, request.partner)
     work.act_for(request.partner)
     check_not_involved(complaint.name, work.cause.actor, involved_in(work, complaint.ticket))
-    check_reply_heard(work, complaint)
+    check_taken_back(work, complaint)
     _cancel(work, complaint)
     complaint.move("WithdrawComplaint")
     complaint.outcome, complaint.close_time = pb.TAKEN_BACK, work.now

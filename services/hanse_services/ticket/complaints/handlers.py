@@ -1,6 +1,7 @@
 """Who may handle a complaint: nobody who worked on the ticket that it is about (ISO 10002, 4.5: objectivity).
 
-And who may end it: as long as the customer may reject an answer, nobody who gave it.
+And who may end it: nobody who has taken it up, until it is answered; and as long as the customer may reject an answer,
+nobody who gave it.
 """
 
 from collections.abc import Callable
@@ -11,14 +12,14 @@ from google.protobuf.message import Message
 from sqlalchemy import select
 
 from hanse.erasing import is_about
-from hanse.errors import ComplaintHandlerInvolved, ComplaintReplyAwaited, IllegalTransition
+from hanse.errors import ComplaintHandlerInvolved, ComplaintReplyAwaited, IllegalTransition, WithdrawnByHandler
 from hanse.log.events import payload_of
 from hanse.work import Work
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_services.ticket.complaints.clocks import reply_until
-from hanse_services.ticket.complaints.model import Complaint
+from hanse_services.ticket.complaints.model import UNDER_WAY, Complaint
 from hanse_services.ticket.levels import check_level
 from hanse_services.ticket.model import SCHEMA, Ticket
 
@@ -80,6 +81,16 @@ def check_reply_heard(work: Work, complaint: Complaint) -> None:
             resource=complaint.name,
             until=until.isoformat(),
         )
+
+
+def check_taken_back(work: Work, complaint: Complaint) -> None:
+    """Let the caller note that the customer takes a complaint back.
+
+    Raises WithdrawnByHandler for who has taken it up and owes the answer; what `check_reply_heard` raises.
+    """
+    if complaint.state in UNDER_WAY and work.cause.actor == complaint.handler:
+        raise WithdrawnByHandler(resource=complaint.name, agent=work.cause.actor)
+    check_reply_heard(work, complaint)
 
 
 def check_not_involved(complaint: str, actor: str, involved: list[str]) -> None:

@@ -92,6 +92,14 @@ async def test_each_level_is_told_when_the_one_below_does_not_answer(led: Desk) 
     assert (await led.told_types()).count("TicketEscalationRaised") == 3
 
 
+async def test_nobody_skips_that_the_next_level_is_told_of_silence(led: Desk) -> None:
+    name = (await led.open()).name
+    await after(led, name, hours=12)
+    with refused() as refusal:
+        await led.skip_step(name)
+    assert refusal.reason == "NOTHING_TO_SKIP"
+
+
 async def test_who_answers_keeps_it(led: Desk) -> None:
     name = (await led.open()).name
     await after(led, name, hours=12)

@@ -170,7 +170,7 @@ class ComplaintServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WithdrawComplaint(self, request, context):
-        """The customer takes the complaint back. As long as the customer may reject an answer, somebody notes it who did not give it.
+        """The customer takes the complaint back. Somebody notes it who has not taken it up; as long as the customer may reject an answer, who did not give it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -184,7 +184,7 @@ class ComplaintServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SkipComplaintStep(self, request, context):
-        """Marks the step that is due next on a complaint as skipped: it is never done, and its clocks go on.
+        """Marks the step that is due next on a complaint as skipped: it is never done, and its clocks go on. That a time has run out can't be skipped.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

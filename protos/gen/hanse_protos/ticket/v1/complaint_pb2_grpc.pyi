@@ -52,11 +52,11 @@ class ComplaintServiceStub:
     CloseComplaint: _grpc.UnaryUnaryMultiCallable[_complaint_pb2.CloseComplaintRequest, _complaint_pb2.Complaint]
     """Ends a complaint that is answered. As long as the customer may reject the answer, somebody does it who did not give it."""
     WithdrawComplaint: _grpc.UnaryUnaryMultiCallable[_complaint_pb2.WithdrawComplaintRequest, _complaint_pb2.Complaint]
-    """The customer takes the complaint back. As long as the customer may reject an answer, somebody notes it who did not give it."""
+    """The customer takes the complaint back. Somebody notes it who has not taken it up; as long as the customer may reject an answer, who did not give it."""
     EvaluateComplaint: _grpc.UnaryUnaryMultiCallable[_complaint_pb2.EvaluateComplaintRequest, _complaint_pb2.EvaluateComplaintResponse]
     """Does what is due on a complaint now (warn, note that a time ran out, take it to the next level, close what was answered), and says when to ask again. Doing it twice is doing it once."""
     SkipComplaintStep: _grpc.UnaryUnaryMultiCallable[_complaint_pb2.SkipComplaintStepRequest, _complaint_pb2.SkipComplaintStepResponse]
-    """Marks the step that is due next on a complaint as skipped: it is never done, and its clocks go on."""
+    """Marks the step that is due next on a complaint as skipped: it is never done, and its clocks go on. That a time has run out can't be skipped."""
     ListOpenComplaints: _grpc.UnaryUnaryMultiCallable[_complaint_pb2.ListOpenComplaintsRequest, _complaint_pb2.ListOpenComplaintsResponse]
     """Lists the complaints on which something is due, now or later, by name."""
 
@@ -84,11 +84,11 @@ class ComplaintServiceAsyncStub(ComplaintServiceStub):
     CloseComplaint: _aio.UnaryUnaryMultiCallable[_complaint_pb2.CloseComplaintRequest, _complaint_pb2.Complaint]  # type: ignore[assignment]
     """Ends a complaint that is answered. As long as the customer may reject the answer, somebody does it who did not give it."""
     WithdrawComplaint: _aio.UnaryUnaryMultiCallable[_complaint_pb2.WithdrawComplaintRequest, _complaint_pb2.Complaint]  # type: ignore[assignment]
-    """The customer takes the complaint back. As long as the customer may reject an answer, somebody notes it who did not give it."""
+    """The customer takes the complaint back. Somebody notes it who has not taken it up; as long as the customer may reject an answer, who did not give it."""
     EvaluateComplaint: _aio.UnaryUnaryMultiCallable[_complaint_pb2.EvaluateComplaintRequest, _complaint_pb2.EvaluateComplaintResponse]  # type: ignore[assignment]
     """Does what is due on a complaint now (warn, note that a time ran out, take it to the next level, close what was answered), and says when to ask again. Doing it twice is doing it once."""
     SkipComplaintStep: _aio.UnaryUnaryMultiCallable[_complaint_pb2.SkipComplaintStepRequest, _complaint_pb2.SkipComplaintStepResponse]  # type: ignore[assignment]
-    """Marks the step that is due next on a complaint as skipped: it is never done, and its clocks go on."""
+    """Marks the step that is due next on a complaint as skipped: it is never done, and its clocks go on. That a time has run out can't be skipped."""
     ListOpenComplaints: _aio.UnaryUnaryMultiCallable[_complaint_pb2.ListOpenComplaintsRequest, _complaint_pb2.ListOpenComplaintsResponse]  # type: ignore[assignment]
     """Lists the complaints on which something is due, now or later, by name."""
 
@@ -173,7 +173,7 @@ class ComplaintServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _complaint_pb2.WithdrawComplaintRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_complaint_pb2.Complaint, _abc.Awaitable[_complaint_pb2.Complaint]]:
-        """The customer takes the complaint back. As long as the customer may reject an answer, somebody notes it who did not give it."""
+        """The customer takes the complaint back. Somebody notes it who has not taken it up; as long as the customer may reject an answer, who did not give it."""
 
     @_abc_1.abstractmethod
     def EvaluateComplaint(
@@ -189,7 +189,7 @@ class ComplaintServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _complaint_pb2.SkipComplaintStepRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_complaint_pb2.SkipComplaintStepResponse, _abc.Awaitable[_complaint_pb2.SkipComplaintStepResponse]]:
-        """Marks the step that is due next on a complaint as skipped: it is never done, and its clocks go on."""
+        """Marks the step that is due next on a complaint as skipped: it is never done, and its clocks go on. That a time has run out can't be skipped."""
 
     @_abc_1.abstractmethod
     def ListOpenComplaints(

@@ -263,7 +263,7 @@ class TicketServiceServicer:
 
     def SkipClockStep(self, request, context):
         """Marks the step that is due next on a ticket's clocks as skipped: it is never done, and the clocks go on.
-        That a clock has run out can't be skipped, nor can the review of a suspended ticket.
+        That a clock has run out can't be skipped, nor can the review of a suspended ticket, nor what tells the next level that one was silent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -70,7 +70,7 @@ class TicketServiceStub:
     """Does what is due on the clocks of a ticket now (warn, breach, climb, ask for an engagement), and says when to ask again. Doing it twice is doing it once."""
     SkipClockStep: _grpc.UnaryUnaryMultiCallable[_service_pb2.SkipClockStepRequest, _service_pb2.SkipClockStepResponse]
     """Marks the step that is due next on a ticket's clocks as skipped: it is never done, and the clocks go on.
-    That a clock has run out can't be skipped, nor can the review of a suspended ticket.
+    That a clock has run out can't be skipped, nor can the review of a suspended ticket, nor what tells the next level that one was silent.
     """
     ListOpenClocks: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListOpenClocksRequest, _service_pb2.ListOpenClocksResponse]
     """Lists the tickets whose clocks have not ended, with the time at which something is due next: so a waiting process
@@ -120,7 +120,7 @@ class TicketServiceAsyncStub(TicketServiceStub):
     """Does what is due on the clocks of a ticket now (warn, breach, climb, ask for an engagement), and says when to ask again. Doing it twice is doing it once."""
     SkipClockStep: _aio.UnaryUnaryMultiCallable[_service_pb2.SkipClockStepRequest, _service_pb2.SkipClockStepResponse]  # type: ignore[assignment]
     """Marks the step that is due next on a ticket's clocks as skipped: it is never done, and the clocks go on.
-    That a clock has run out can't be skipped, nor can the review of a suspended ticket.
+    That a clock has run out can't be skipped, nor can the review of a suspended ticket, nor what tells the next level that one was silent.
     """
     ListOpenClocks: _aio.UnaryUnaryMultiCallable[_service_pb2.ListOpenClocksRequest, _service_pb2.ListOpenClocksResponse]  # type: ignore[assignment]
     """Lists the tickets whose clocks have not ended, with the time at which something is due next: so a waiting process
@@ -275,7 +275,7 @@ class TicketServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.SkipClockStepResponse, _abc.Awaitable[_service_pb2.SkipClockStepResponse]]:
         """Marks the step that is due next on a ticket's clocks as skipped: it is never done, and the clocks go on.
-        That a clock has run out can't be skipped, nor can the review of a suspended ticket.
+        That a clock has run out can't be skipped, nor can the review of a suspended ticket, nor what tells the next level that one was silent.
         """
 
     @_abc_1.abstractmethod

@@ -191,6 +191,17 @@ async def test_a_customer_takes_it_back_and_nothing_is_due_any_more(desk: Desk, 
     assert await complaints.open_names(name) == []
 
 
+async def test_who_has_taken_it_up_does_not_note_that_the_customer_takes_it_back(
+    desk: Desk, complaints: Complaints
+) -> None:
+    name = (await complaints.file((await desk.open()).name)).name
+    await complaints.do("AcknowledgeComplaint", name)
+    with refused() as refusal:
+        await complaints.do("WithdrawComplaint", name)
+    assert refusal.reason == "WITHDRAWN_BY_HANDLER"
+    assert (await complaints.do("WithdrawComplaint", name, actor="agents/zhao")).summary.outcome == pb.TAKEN_BACK
+
+
 async def test_a_partner_complains_about_its_own_tickets_only(desk: Desk, complaints: Complaints) -> None:
     ticket = (await desk.open(partner=ACME)).name
     assert (await complaints.file(ticket, partner=ACME)).summary.partner == ACME

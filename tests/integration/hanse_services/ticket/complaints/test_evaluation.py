@@ -110,6 +110,13 @@ async def test_a_step_that_is_skipped_is_never_done(desk: Desk, complaints: Comp
     assert list((await complaints.evaluate(name)).actions) == []
 
 
+async def test_nobody_skips_that_it_goes_to_the_next_level(desk: Desk, complaints: Complaints, name: str) -> None:
+    await complaints.skip_step(name)
+    with refused() as refusal:
+        await complaints.skip_step(name)
+    assert refusal.reason == "NOTHING_TO_SKIP"
+
+
 async def test_a_step_that_was_skipped_comes_back_as_skipped(desk: Desk, complaints: Complaints, name: str) -> None:
     await complaints.skip_step(name)
     await lose_and_restore(desk)
