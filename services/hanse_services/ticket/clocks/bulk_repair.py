@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from hanse.errors import HanseError, PolicyMissing, ResourceNotFound
 from hanse.identity import Role
+from hanse.log.append import Entry
 from hanse.policy.standards import Standards
 from hanse.policy.store import InForce, PolicyStore
 from hanse.rpc.paging import decode_token, encode_token
@@ -68,7 +69,8 @@ def repair_open_clocks(work: Work, request: pb.RepairOpenClocksRequest) -> pb.Re
     in force.
     """
     work.session.flush()
-    page = read_page(work.session, work.policies, work.unit, work.now, request, roles=work.cause.roles, lock=True)
+    here = (work.session, work.policies, work.unit, work.now)
+    page = read_page(*here, request, roles=work.cause.roles, told=work.not_yet_in_the_log, lock=True)
     response = _response(work.session, page, request)
     with storing(work.session, [after for _, after in page.recomputed]):
         for before, after in page.recomputed:
@@ -147,11 +149,12 @@ def read_page(
     request: pb.RepairOpenClocksRequest,
     *,
     roles: Collection[Role],
+    told: Sequence[Entry] = (),
     lock: bool,
 ) -> Page:
     """Read and compute a page for somebody with these roles.
 
-    `lock` lets nobody else change its tickets until the transaction ends.
+    `told` is what is not in the log yet; `lock` lets nobody else change its tickets until the transaction ends.
     """
     if request.parent != unit:
         raise ResourceNotFound(resource=request.parent)
@@ -162,7 +165,7 @@ def read_page(
     names = session.scalars(_names(request, size + 1)).all()
     token = encode_token(names[size - 1]) if len(names) > size else ""
     page = Page(standards, names[:size], token)
-    _compute(session, policies, page, now, lock=lock)
+    _compute(session, policies, page, now, told=told, lock=lock)
     return page
 
 
@@ -172,11 +175,13 @@ def _names(request: pb.RepairOpenClocksRequest, limit: int) -> Select[str]:
     return open_clocks.distinct().order_by(Clock.ticket).limit(limit)
 
 
-def _compute(session: Session, policies: PolicyStore, page: Page, now: datetime, *, lock: bool) -> None:
+def _compute(
+    session: Session, policies: PolicyStore, page: Page, now: datetime, *, told: Sequence[Entry], lock: bool
+) -> None:
     """Compute the tickets of a page, as many as it has room for."""
     recomputations: dict[InForce, Recomputation | None] = {}
     tickets = read_tickets(session, page.names, page.standards, lock=lock)
-    need_their_history = reclassified(session, tickets)
+    need_their_history = reclassified(session, tickets, told)
     for ticket in tickets:
         governing = InForce(ticket.policy_version, ticket.policy_override)
         if governing not in recomputations:

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from hanse.columns import ProtoEnum
+from hanse.log.append import Entry
 from hanse.policy.standards import Standards
 from hanse.session import Statement, plain
 from hanse_protos.ticket.v1 import events_pb2 as told
@@ -79,15 +80,18 @@ def read_tickets(session: Session, names: Sequence[str], standards: Standards, *
     return [plain(Ticket, {**row, "clocks": clocks[row["name"]], "segments": segments[row["name"]]}) for row in rows]
 
 
+_TYPE = told.TicketReclassified.DESCRIPTOR.full_name
 _RECLASSIFIED = Statement(f"""
     SELECT DISTINCT resource FROM {SCHEMA.name}.log_record
-    WHERE resource = ANY(CAST(:tickets AS text[])) AND type = '{told.TicketReclassified.DESCRIPTOR.full_name}'
+    WHERE resource = ANY(CAST(:tickets AS text[])) AND type = '{_TYPE}'
 """)  # noqa: S608
 
 
-def reclassified(session: Session, tickets: Iterable[Ticket]) -> set[str]:
+def reclassified(session: Session, tickets: Iterable[Ticket], not_yet_in_the_log: Iterable[Entry]) -> set[str]:
     """Return those of some tickets that were reclassified: their rows do not say any more what was promised when."""
-    return {name for [name] in _RECLASSIFIED.rows(session, tickets=[ticket.name for ticket in tickets])}
+    names = [ticket.name for ticket in tickets]
+    just_now = {entry.resource for entry in not_yet_in_the_log if entry.type == _TYPE}
+    return just_now.intersection(names).union(name for [name] in _RECLASSIFIED.rows(session, tickets=names))
 
 
 # Writing.

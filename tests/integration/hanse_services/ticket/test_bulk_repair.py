@@ -9,17 +9,22 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from hanse.identity import Role
 from hanse.policy import load_yaml
 from hanse.policy.store import PolicyStore
+from hanse.work import Cause, Work
 from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import repair_pb2 as rpc
 from hanse_protos.ticket.v1 import repair_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_protos.ticket.v1.service_pb2 import ReclassifyTicketRequest
+from hanse_services.ticket.clocks.bulk_repair import repair_open_clocks
 from hanse_services.ticket.model import SCHEMA
+from hanse_services.ticket.reclassifying import reclassify_ticket
 from tests.integration.hanse_services.ticket.desk import MONDAY, POLICY_YAML, Desk, new_request_id, refused
 from tests.integration.hanse_services.ticket.test_clocks import resolution
 from tests.integration.hanse_services.ticket.test_repair import (
@@ -143,6 +148,21 @@ async def test_where_more_than_lengths_differ_histories_are_replayed(desk: Desk,
     found = await apply(desk, await enact_text(desk, old, new))
     assert (found.recomputed_count, found.replayed_count) == (0, 1)
     assert (await explain(desk, name)).agrees
+
+
+async def test_a_ticket_that_was_reclassified_in_the_same_transaction_is_replayed(desk: Desk) -> None:
+    name, version = (await desk.open()).name, await enact(desk, 7)
+
+    def both(session: Session) -> rpc.RepairOpenClocksResponse:
+        policies, cause = PolicyStore(SCHEMA), Cause(f"{desk.unit}/agents/chen", roles=frozenset({Role.LEAD}))
+        first = Work(session, desk.unit, cause, desk.clock.now, policies)
+        reclassify_ticket(first, ReclassifyTicketRequest(name=name, priority=pb.P1))
+        second = Work(session, desk.unit, cause, desk.clock.now, policies, earlier=first.entries)
+        request = rpc.RepairOpenClocksRequest(parent=desk.unit, policy_version=version)
+        return repair_open_clocks(second, request)
+
+    found = await desk.runtime.database.write(both)
+    assert (found.recomputed_count, found.replayed_count) == (0, 1)
 
 
 async def test_a_page_ends_where_it_is_full_and_the_next_goes_on(desk: Desk) -> None:
