@@ -78,6 +78,7 @@ def _values(work: Work, name: str, asked: pb.Ticket, partner: str, customer: Cus
         "assignee": "",
         "holder": work.unit,
         "solution": "",
+        "imported": False,
         "open_time": work.now,
         "update_time": work.now,
         "policy_version": work.standards.version,

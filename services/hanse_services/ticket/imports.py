@@ -98,7 +98,7 @@ class _History:
             title=historic.title, category=historic.category, product=historic.product, priority=historic.priority
         )
         ticket = new_ticket(self.work, self.name, asked, partner="")
-        ticket.open_time = self.told_at
+        ticket.imported, ticket.open_time = True, self.told_at
         ticket.tier = first.tier
         self._tell(ticket, told.TicketOpened(ticket=summary_of(ticket), imported=True), title=historic.title)
         self._apply(ticket, first)

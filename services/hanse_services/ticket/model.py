@@ -131,6 +131,8 @@ class Ticket(Base):
     assignee: Mapped[str]
     holder: Mapped[str]
     solution: Mapped[str]
+    imported: Mapped[bool]
+    """Whether it is part of another desk's past. Then it waits for nobody, unless a team has been given it here."""
     open_time: Mapped[datetime]
     update_time: Mapped[datetime]
     resolve_time: Mapped[datetime | None]

@@ -57,8 +57,7 @@ def _promised_from_the_opening(
 ) -> pb.Ticket:
     """Give a ticket that nothing is promised for what it would have had, if that had been promised before."""
     found = standards.target_for(facts_of(standards, ticket, home_of(ticket.name)))
-    is_imported = history_of(work.session, ticket.name, told=work.not_yet_in_the_log).imported
-    target = found.id if found and (ticket.clocks or not is_imported) else ""
+    target = found.id if found and (ticket.clocks or not ticket.imported) else ""
     work.tell(ticket.name, _reclassified(summary_of(ticket), *was, target), text=reason)
     ticket.target = target
     if target:

@@ -45,9 +45,10 @@ def ticket_opened(work: Work, fact: Fact) -> None:
     if home_of(summary.name) != work.unit or find_ticket(work, summary.name):
         return
     ticket = _ticket_of(summary, fact)
+    ticket.imported = opened.imported
     work.session.add(ticket)
     work.session.flush()
-    if not opened.imported:
+    if not ticket.imported:
         _start_clocks(work, ticket)
 
 

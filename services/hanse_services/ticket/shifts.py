@@ -6,7 +6,7 @@ those that run out first in front; who has been given it has it, so asking again
 since nobody was there to ask when the shift began, gives out the same tickets late.
 
 A team of nobody is a queue that people take tickets from: what it has waits for them. What was imported is part of
-another desk's past and waits for nobody, unless a team has been given it here.
+another desk's past and waits for nobody, also once it is put under a policy, unless a team has been given it here.
 """
 
 from collections.abc import Callable, Sequence
@@ -90,8 +90,7 @@ def _waits(unit: str) -> Sequence[ColumnElement[bool]]:
     """Return the conditions that a ticket waits for an agent of this unit."""
     return (
         Ticket.assignee == "",
-        # A ticket that was imported has no target.
-        or_(Ticket.team != "", Ticket.target != ""),
+        or_(Ticket.team != "", ~Ticket.imported),
         Ticket.close_time.is_(None),
         Ticket.state.in_(OPEN),
         Ticket.holder == unit,

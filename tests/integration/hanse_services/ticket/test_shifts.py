@@ -11,15 +11,18 @@ import pytest
 from hanse.identity import Role
 from hanse.policy import load_override_yaml, load_yaml
 from hanse.policy.store import PolicyStore
+from hanse.times import timestamp
 from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.policy.v1.tuning_pb2 import PolicyOverride
 from hanse_protos.ticket.v1 import team_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
+from hanse_protos.ticket.v1.service_pb2 import HistoricChange, HistoricTicket
 from hanse_protos.ticket.v1.team_pb2_grpc import TeamServiceStub
 from hanse_services.ticket import shifts
 from hanse_services.ticket.model import SCHEMA
 from tests.integration.hanse_services.ticket.desk import MONDAY, POLICY_YAML, Desk, new_request_id, refused
 from tests.integration.hanse_services.ticket.engaged import engaged_at
+from tests.integration.hanse_services.ticket.test_repair import repaired
 from tests.integration.hanse_services.ticket.test_teams import given, set_team
 
 EVENING, OPENS = MONDAY + timedelta(hours=9), MONDAY + timedelta(days=1)
@@ -224,6 +227,25 @@ async def test_what_no_team_suited_is_given_out_once_one_does(desk: Desk) -> Non
     assert (await next_assignment(desk))[0]
     assert await give_out(desk) == [ticket.name]
     assert given(await desk.get(ticket.name)) == ("displays", "wang")
+
+
+async def test_what_is_promised_nothing_waits_as_well(desk: Desk) -> None:
+    await enact(desk, POLICY_YAML.replace("{id: every,", "{id: urgent, when: 'ticket.priority == \"P1\"',"), version=4)
+    await set_team(desk, "office", "li", calendar="office")
+    desk.clock.now = EVENING
+    ticket = await desk.open()
+    desk.clock.now = OPENS
+    assert (len(ticket.clocks), await give_out(desk)) == (0, [ticket.name])
+
+
+async def test_what_was_imported_waits_for_nobody_also_once_it_is_put_under_a_policy(desk: Desk) -> None:
+    opened = HistoricChange(occur_time=timestamp(MONDAY), state=pb.IN_PROGRESS, holder=desk.unit, tier=1)
+    await desk.import_tickets(
+        HistoricTicket(external_id="old", title="Dark", category="display", priority=pb.P2, changes=[opened])
+    )
+    await set_team(desk, "displays", "li")
+    under = await repaired(desk, f"{desk.unit}/tickets/old", version=1)
+    assert (under.changed, await next_assignment(desk), await give_out(desk)) == (True, (False, None), [])
 
 
 async def test_what_is_at_another_unit_or_solved_or_taken_by_a_person_does_not_wait(desk: Desk) -> None:
