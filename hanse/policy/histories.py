@@ -158,6 +158,8 @@ class TicketHistory:
     policy_version: int
     """The version that governs the ticket: the one that it was opened under, or that its clocks were put under since; 0
     where none did."""
+    policy_override: int = 0
+    """The version of its home's override that governs it with that; 0 for none."""
     imported: bool = False
     opened_under: int = field(init=False)
     """The version that was in force when the ticket was opened; 0 for an imported one, which was opened under none."""
@@ -309,7 +311,8 @@ class Histories:
             # A ticket of another unit has no history here, whatever this one's stream says of it.
             if may_tell(event, fact):
                 opening = _change(Happening.OPENED, event)
-                self.by_ticket[ticket] = TicketHistory(fact.ticket, opening, event.policy_version, fact.imported)
+                governing = event.policy_version, fact.ticket.policy_override
+                self.by_ticket[ticket] = TicketHistory(fact.ticket, opening, *governing, fact.imported)
             return
         history = self.by_ticket.get(ticket)
         if history is None:
@@ -317,7 +320,7 @@ class Histories:
         if isinstance(fact, told.TicketCorrected):
             history.correct(fact.corrections, event.event_id, sys.intern(event.actor), instant(event.occur_time))
         elif isinstance(fact, told.TicketClocksRepaired):
-            history.policy_version = fact.policy_version
+            history.policy_version, history.policy_override = fact.policy_version, fact.ticket.policy_override
             versions = (fact.policy_version, fact.previous_policy_version)
             about = event.event_id, event.actor, fact.late_event_id
             history.repairs.append(Repair(instant(event.occur_time), *versions, *about))

@@ -178,7 +178,7 @@ class Comparison:
     def _judge(self, ticket: TicketHistory) -> pb.WhatIfDifference | None:
         self.summary.tickets += 1
         self.summary.imported += ticket.imported
-        governed = self.before.regime(ticket.policy_version, ticket.opened.policy_override)
+        governed = self.before.regime(ticket.policy_version, ticket.policy_override)
         try:
             before = self.judge(governed, ticket, self.now)
             after = self.judge(self.after, ticket, self.now)

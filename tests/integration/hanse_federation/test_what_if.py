@@ -15,6 +15,7 @@ from hanse_protos.federation.v1 import what_if_pb2 as pb
 from hanse_protos.federation.v1.membership_pb2 import RetireUnitRequest, RetireUnitResponse
 from hanse_protos.policy.v1.policy_pb2 import Policy, ServiceTarget
 from hanse_protos.policy.v1.tuning_pb2 import OverrideDocument, PolicyOverride, PolicyTuned
+from hanse_protos.ticket.v1.events_pb2 import TicketClocksRepaired
 from hanse_protos.ticket.v1.ticket_pb2 import P2, TicketSummary
 from tests.integration.hanse_federation.group import Group, Unit
 from tests.support import POLICY_YAML, small_policy
@@ -48,6 +49,35 @@ async def test_a_ticket_of_before_the_first_version_is_judged_by_the_one_in_forc
     assert versions == [small_policy().version, 0]
 
 
+async def test_a_ticket_that_was_put_under_another_override_is_judged_by_that_before(
+    group: Group, munich: Unit
+) -> None:
+    tunable = load_yaml(POLICY_YAML + "tunable: {capacity: {floor: 1, ceiling: 9}}")
+    await group.enact(Policy(name="policies/1", version=1, document=tunable))
+    await munich.open_tickets(1)
+    await tell_capacity(munich, 6)
+    under = TicketSummary(name=f"{munich.name}/tickets/t1", policy_override=1)
+    await munich.tell((under.name, TicketClocksRepaired(ticket=under, policy_version=1, previous_policy_version=1)))
+    await munich.caught_up()
+    regimes: list[Regime] = []
+
+    def judge(regime: Regime, ticket: TicketHistory, now: datetime) -> Verdict:
+        regimes.append(regime)
+        return Verdict()
+
+    await compared(group, judge, Policy(document=tunable))
+    before = regimes[0].clocks
+    assert (before.version, before.override, before.profile(munich.name).capacity) == (1, 1, 6)
+
+
+async def tell_capacity(unit: Unit, capacity: int) -> None:
+    """Tell that a unit has tuned its capacity."""
+    name, document = f"{unit.name}/policyOverrides/1", OverrideDocument(capacity=capacity)
+    override = PolicyOverride(name=name, unit=unit.name, version=1, document=document)
+    await unit.tell((name, PolicyTuned(override=override)), service="policy")
+    await unit.caught_up()
+
+
 async def test_a_ticket_that_a_condition_has_no_answer_for_is_counted_and_the_others_are_judged(
     group: Group, munich: Unit
 ) -> None:
@@ -77,11 +107,8 @@ async def test_routing_is_judged_by_what_other_units_say_of_themselves_and_by_wh
     await group.enact(Policy(name="policies/1", version=1, document=tunable))
     await munich.open_tickets(1)
     await munich.caught_up()
-    for unit, capacity in ((shanghai, 5), (munich, 6)):
-        name, document = f"{unit.name}/policyOverrides/1", OverrideDocument(capacity=capacity)
-        override = PolicyOverride(name=name, unit=unit.name, version=1, document=document)
-        await unit.tell((name, PolicyTuned(override=override)), service="policy")
-        await unit.caught_up()
+    await tell_capacity(shanghai, 5)
+    await tell_capacity(munich, 6)
     await group.execute(retire_unit, RetireUnitRequest(unit=shanghai.name, reason="sold"), RetireUnitResponse)
     regimes: list[Regime] = []
 
