@@ -49,14 +49,19 @@ def complaint_decided(work: Work, fact: Fact) -> None:
 
 
 def _at_headquarters(work: Work, fact: Fact) -> Complaint | None:
-    """Return the complaint that headquarters tells of, where it is this unit's and headquarters has it."""
+    """Return the complaint that headquarters tells of, where it is this unit's and headquarters has it.
+
+    Its time never goes back, as in `own_complaint`.
+    """
     payload: Any = fact.payload
     name = payload.complaint.name
     if fact.event.unit != HEADQUARTERS or home_of(name) != work.unit:
         return None
     complaint = find_complaint(work, name)
-    has_it = complaint is not None and complaint.level == HierarchyStep.HEADQUARTERS
-    return complaint if has_it else None
+    if complaint is None or complaint.level != HierarchyStep.HEADQUARTERS:
+        return None
+    work.now = max(work.now, complaint.update_time)
+    return complaint
 
 
 def _time_of(work: Work, complaint: Complaint, fact: Fact) -> datetime:

@@ -66,8 +66,9 @@ async def test_headquarters_does_nothing_before_the_complaint_came_to_it(desk: D
     desk.clock.advance(hours=-3)
     await complaints.headquarters_says(told.ComplaintSeen, name)
     await complaints.headquarters_says(told.ComplaintDecided, name, outcome=pb.UPHELD)
-    summary = (await complaints.get(name)).summary
-    assert [instant(time) for time in (summary.acknowledge_time, summary.answer_time)] == [MONDAY, MONDAY]
+    complaint = await complaints.get(name)
+    times = (complaint.summary.acknowledge_time, complaint.summary.answer_time, complaint.update_time)
+    assert [instant(time) for time in times] == [MONDAY] * 3
 
 
 async def test_an_answer_to_what_was_taken_back_changes_nothing(desk: Desk, complaints: Complaints) -> None:
