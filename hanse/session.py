@@ -48,11 +48,14 @@ def plain(kind: type[Mapped], values: Mapping[str, Any]) -> Mapped:
 
 @lru_cache(maxsize=1024)
 def _plain_class(kind: type[Any]) -> type[Any]:
-    """Return the class of plain rows of a mapped class: with its methods, and without what watches its attributes."""
+    """Return the class of plain rows of a mapped class: with all its methods, without what watches its attributes."""
     if issubclass(kind, _Plain):
         return kind
     methods = {
-        name: member for name, member in vars(kind).items() if isinstance(member, FunctionType) and name[0] != "_"
+        name: member
+        for owner in reversed(kind.__mro__)
+        for name, member in vars(owner).items()
+        if isinstance(member, FunctionType) and name[0] != "_"
     }
     return type(kind.__name__, (_Plain,), {**methods, "__table__": kind.__table__})
 
