@@ -13,26 +13,22 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
 
-from google.protobuf.message import Message
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hanse.errors import HistoryMissing, ResourceNotFound, ValidationFailed
 from hanse.names import home_of, override_name, policy_name
 from hanse.policy.facts import facts_of
-from hanse.policy.histories import Happening, Moment
+from hanse.policy.histories import Happening, Moment, TicketHistory
 from hanse.policy.store import PolicyStore
 from hanse.times import instant, instant_in, timestamp
-from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.policy.v1.policy_pb2 import ClockSituation
-from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.clocks.repair import history_of
 from hanse_services.ticket.clocks.rules import current_of
-from hanse_services.ticket.model import SCHEMA, Engagement, Ticket
+from hanse_services.ticket.model import Engagement, Ticket
 from hanse_services.ticket.working import worked_on
 
 
@@ -90,14 +86,17 @@ def _at_home(session: Session, policies: PolicyStore, ticket: Ticket, at: dateti
             governance.holder, governance.calendar = row.unit, row.calendar
     # Without its history, what its clocks have kept is all that is known.
     with suppress(HistoryMissing):
-        moments = [moment for moment in history_of(session, ticket.name).moments() if moment.at <= at]
+        history = history_of(session, ticket.name)
+        moments = [moment for moment in history.moments() if moment.at <= at]
         governance.holder = moments[-1].holder
         if governance.holder != home_of(ticket.name):
             governance.engagement = _handed_over_under(moments)
-        handed_over = (before.holder for before, after in pairwise(moments) if before.holder != after.holder)
-        governance.former_holders.extend(sorted({*handed_over}))
+        then = _as_it_was(history, moments)
+        governance.former_holders.extend(then.left_units)
         if governance.policy:
-            _put_facts(governance, session, policies, ticket, moments, at=None if is_now else at)
+            standards = policies.version(session, ticket.policy_version, ticket.policy_override)
+            governance.facts.CopyFrom(facts_of(standards, ticket if is_now else then, home_of(ticket.name)))
+            governance.current.CopyFrom(current_of(ticket) if is_now else _situation(moments))
     return governance
 
 
@@ -107,23 +106,31 @@ def _handed_over_under(moments: Sequence[Moment]) -> str:
     return next((change.engagement for change in changes if change.what == Happening.HANDED_OVER), "")
 
 
-def _put_facts(
-    governance: rpc.Governance,
-    session: Session,
-    policies: PolicyStore,
-    ticket: Ticket,
-    moments: Sequence[Moment],
-    *,
-    at: datetime | None,
-) -> None:
-    """Say what the policy's conditions saw of a ticket: at an instant, or now where there is none."""
-    standards = policies.version(session, ticket.policy_version, ticket.policy_override)
-    then = _told_by(session, ticket.name, at) if at else ticket
-    governance.facts.CopyFrom(facts_of(standards, then, home_of(ticket.name)))
-    governance.current.CopyFrom(_as_it_was(moments) if at else current_of(ticket))
+def _as_it_was(history: TicketHistory, moments: Sequence[Moment]) -> Ticket:
+    """Return an example of a ticket as the policy's conditions saw it after some moments of its history.
+
+    No event says so: what was heard of late is told with how the ticket stood by then, not when it happened.
+    """
+    opened, stands = history.opened, moments[-1]
+    ticket = Ticket(
+        language=opened.language,
+        product=opened.product,
+        customer_class=opened.customer_class,
+        priority=stands.classification.priority,
+        category=stands.classification.category,
+        service=stands.classification.service,
+        tier=stands.tier,
+        holder=opened.holder,
+        left_units=[],
+        returns=0,
+    )
+    for before, after in pairwise(moments):
+        if before.holder != after.holder:
+            ticket.hand_to(after.holder)
+    return ticket
 
 
-def _as_it_was(moments: Sequence[Moment]) -> ClockSituation:
+def _situation(moments: Sequence[Moment]) -> ClockSituation:
     """Return how a ticket stood after the last of some moments."""
     stands = moments[-1]
     return ClockSituation(
@@ -135,26 +142,6 @@ def _as_it_was(moments: Sequence[Moment]) -> ClockSituation:
         supplier=stands.supplier,
         suspended=stands.suspended,
     )
-
-
-def _told_by(session: Session, ticket: str, at: datetime) -> pb.TicketSummary:
-    """Return a ticket as its last event by an instant has it."""
-    columns, summary = SCHEMA.log.record.c, pb.TicketSummary()
-    query = select(columns.event).where(columns.resource == ticket, columns.type.in_(_TOLD))
-    for content in session.scalars(query.order_by(columns.epoch, columns.sequence)):
-        event = Event.FromString(content)
-        if instant(event.occur_time) <= at:
-            fact: Any = _TOLD[event.type].FromString(event.payload)
-            summary = fact.ticket
-    return summary
-
-
-_TOLD: dict[str, type[Message]] = {
-    descriptor.full_name: getattr(told, name)
-    for name, descriptor in told.DESCRIPTOR.message_types_by_name.items()
-    if (field := descriptor.fields_by_name.get("ticket")) and field.message_type == pb.TicketSummary.DESCRIPTOR
-}
-"""The events about a ticket that say what it is after them, by their full names."""
 
 
 def _at_provider(engagements: list[Engagement], at: datetime) -> rpc.Governance:

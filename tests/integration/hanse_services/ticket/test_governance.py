@@ -13,9 +13,11 @@ from hanse_protos.log.v1.log_pb2 import Event, LogRecord
 from hanse_protos.policy.v1.policy_pb2 import Policy
 from hanse_protos.policy.v1.tuning_pb2 import PolicyOverride
 from hanse_protos.ticket.v1 import service_pb2 as rpc
+from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.model import SCHEMA
 from tests.integration.hanse_services.ticket.desk import (
     HEADQUARTERS,
+    MONDAY,
     MUNICH,
     POLICY_YAML,
     SHANGHAI,
@@ -24,7 +26,7 @@ from tests.integration.hanse_services.ticket.desk import (
     policy,
     refused,
 )
-from tests.integration.hanse_services.ticket.engaged import Engaged
+from tests.integration.hanse_services.ticket.engaged import Engaged, engaged_at
 
 
 async def governance(desk: Desk, ticket: str, at: datetime | None = None) -> rpc.Governance:
@@ -109,6 +111,22 @@ async def test_what_the_conditions_saw_is_told_for_a_minute_that_is_past(desk: D
         (2, "IN_PROGRESS", ""),
         (2, "WAITING", "customer"),
         (2, "IN_PROGRESS", ""),
+    ]
+
+
+async def test_what_was_heard_of_late_does_not_bring_along_what_happened_after_it(desk: Desk) -> None:
+    engaged = await engaged_at(desk, pb.OFFERED)
+    desk.clock.now = MONDAY + timedelta(hours=2)
+    await desk.do("EscalateTicket", engaged.ticket)
+    await desk.do("ReclassifyTicket", engaged.ticket, priority=pb.P1)
+    await desk.is_told(engaged.accepted(at=MONDAY + timedelta(hours=1)))
+    desk.clock.now = MONDAY + timedelta(hours=4)
+    await desk.is_told(engaged.delivered(at=MONDAY + timedelta(hours=3)))
+    found = [await governance(desk, engaged.ticket, MONDAY + timedelta(hours=hours)) for hours in (1, 2, 3)]
+    assert [(each.holder, each.facts.priority, each.facts.tier, each.facts.returns) for each in found] == [
+        (MUNICH, "P2", 1, 0),
+        (MUNICH, "P1", 2, 0),
+        (SHANGHAI, "P1", 2, 1),
     ]
 
 
