@@ -15,6 +15,7 @@ from hanse.policy.standards import TOP_TIER
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.model import TICKET_TRANSITIONS
 from tests.integration.hanse_services.ticket.desk import Desk, FakeClock
+from tests.integration.hanse_services.ticket.engaged import Engaged
 from tests.integration.hanse_services.ticket.test_agreements import AGREED, agree
 from tests.integration.hanse_services.ticket.test_bulk_repair import apply
 from tests.integration.hanse_services.ticket.test_clocks import resolution, response, used
@@ -101,26 +102,92 @@ watched_history = st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 20),
 async def test_with_agreements_suspensions_and_reclassifications_rows_and_history_say_the_same(
     desk: Desk, text: str, team: list[str], history: list[tuple[int, int, bool]]
 ) -> None:
-    desk.clock = desk.executor.clock = FakeClock()
-    if team:
-        await set_team(desk, "displays", *team)
-    await agree(desk, text, next(versions))
-    name = (await desk.open()).name
+    name = await opened_under(desk, text, *team)
     for seconds, choice, is_watched in history:
         desk.clock.advance(seconds=seconds)
         if is_watched:
             await desk.evaluate(name)
-        ticket = await desk.get(name)
-        possible = [verb for verb in FURTHER_VERBS if ticket.state in TICKET_TRANSITIONS[verb]]
-        if ticket.tier == TOP_TIER and "EscalateTicket" in possible:
-            possible.remove("EscalateTicket")
-        if ticket.priority == pb.P1 and "SuspendTicket" in possible:
-            possible.remove("SuspendTicket")
-        verb = possible[choice % len(possible)]
-        await desk.do(verb, name, **FURTHER_VERBS[verb])
+        await take_a_step(desk, await desk.get(name), choice)
+    await check_rows_and_history(desk, name, text)
+
+
+async def opened_under(desk: Desk, text: str, *team: str) -> str:
+    """Open a ticket under a policy, on Monday morning, where there may be a team for it."""
+    desk.clock = desk.executor.clock = FakeClock()
+    if team:
+        await set_team(desk, "displays", *team)
+    await agree(desk, text, next(versions))
+    return (await desk.open()).name
+
+
+async def take_a_step(desk: Desk, ticket: pb.Ticket, choice: int, *, is_provided: bool = False) -> None:
+    """Take one of the steps of a ticket that can be taken now; while a provider works on it, it can't be solved."""
+    possible = [verb for verb in FURTHER_VERBS if ticket.state in TICKET_TRANSITIONS[verb]]
+    if ticket.tier == TOP_TIER and "EscalateTicket" in possible:
+        possible.remove("EscalateTicket")
+    if ticket.priority == pb.P1 and "SuspendTicket" in possible:
+        possible.remove("SuspendTicket")
+    if is_provided and "ResolveTicket" in possible:
+        possible.remove("ResolveTicket")
+    verb = possible[choice % len(possible)]
+    await desk.do(verb, ticket.name, **FURTHER_VERBS[verb])
+
+
+async def check_rows_and_history(desk: Desk, name: str, text: str) -> None:
+    """Check that the rows are what history makes of them, also under another version."""
     await desk.evaluate(name)
     assert not (await repaired(desk, name, preview=True)).changed
     longer = next(versions)
     await agree(desk, text.replace("duration: 2h", "duration: 3h").replace("resolution: 10h", "resolution: 9h"), longer)
     await apply(desk, longer)
     assert (await explain(desk, name)).agrees
+
+
+NOBODY_IS_ASKED = re.sub(r"  - .*REQUEST_ENGAGEMENT.*\n", "", AGREED)
+WORKED_ON_ELSEWHERE = (pb.ACCEPTED, pb.DELIVERED)
+engaged_history = st.lists(
+    st.tuples(st.integers(0, 20_000), st.integers(0, 20), st.booleans(), st.booleans(), st.integers(-30_000, 30_000)),
+    max_size=10,
+)
+"""The same, whether it is a step of the engagement, and by how many seconds the provider's clock is wrong then."""
+
+
+@settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(history=engaged_history)
+async def test_whatever_a_provider_s_clock_says_rows_and_history_say_the_same(
+    desk: Desk, history: list[tuple[int, int, bool, bool, int]]
+) -> None:
+    name = await opened_under(desk, NOBODY_IS_ASKED)
+    engaged, state = None, pb.ENGAGEMENT_STATE_UNSPECIFIED
+    for seconds, choice, is_watched, is_engagement_s, wrong_by_seconds in history:
+        at = desk.clock.advance(seconds=seconds) + timedelta(seconds=wrong_by_seconds)
+        if is_watched:
+            await desk.evaluate(name)
+        ticket = await desk.get(name)
+        if is_engagement_s and ticket.state in TICKET_TRANSITIONS["RequestEngagement"]:
+            engaged = await take_the_engagement_s_step(desk, name, engaged, at, choice)
+        else:
+            await take_a_step(desk, ticket, choice, is_provided=state in WORKED_ON_ELSEWHERE)
+        state = (await desk.engagement(engaged.name)).state if engaged else state
+    ticket = await desk.get(name)
+    assert resolution(ticket).segments[-1].unit == ticket.holder
+    await check_rows_and_history(desk, name, NOBODY_IS_ASKED)
+
+
+async def take_the_engagement_s_step(
+    desk: Desk, ticket: str, engaged: Engaged | None, at: datetime, choice: int
+) -> Engaged:
+    """Ask for an engagement, have it accepted, delivered, and confirmed or rejected; `at` is the provider's time."""
+    state = (await desk.engagement(engaged.name)).state if engaged else pb.WITHDRAWN
+    if engaged is None or state in (pb.WITHDRAWN, pb.CONFIRMED):
+        engaged = Engaged((await desk.engage("RequestEngagement", ticket)).name)
+        await desk.is_told(engaged.offered())
+    elif state == pb.OFFERED:
+        await desk.is_told(engaged.accepted(at=at))
+    elif state == pb.ACCEPTED:
+        await desk.is_told(engaged.delivered(at=at))
+    else:
+        await desk.engage("RejectEngagement" if choice % 3 else "ConfirmEngagement", engaged.name)
+    return engaged
