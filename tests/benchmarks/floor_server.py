@@ -30,10 +30,10 @@ INSERT_TICKET = """
         name, version, state, title, description, language, category, product, priority, tier, customer, partner,
         assignee, holder, solution, open_time, update_time, policy_version, policy_override, target, waiting_for,
         supplier, suspend_reason, suspended_duration, waiting_duration, breached, engagement_count, customer_class,
-        service, left_units, team, returns
+        service, left_units, team, returns, imported
     ) VALUES (
         $1, 1, 'NEW', $2, $3, $4, $5, $6, 'P2', 1, NULL, '', '', $7, '', $8, $8, 1, 0, 'p2', '', '', '', $9, $9,
-        false, 0, 'ORDINARY', '', '{}', '', 0
+        false, 0, 'ORDINARY', '', '{}', '', 0, false
     )
 """
 INSERT_EVENT = """
