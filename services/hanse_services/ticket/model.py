@@ -239,6 +239,11 @@ class Step:
         """Whether it is time, and it has not been done."""
         return self.done_time is None and self.due_time is not None and datetime.fromisoformat(self.due_time) <= now
 
+    def was_done_early(self) -> bool:
+        """Whether it was done before it was due: only what a person has skipped is."""
+        done, due = self.done_time, self.due_time
+        return done is not None and due is not None and datetime.fromisoformat(done) < datetime.fromisoformat(due)
+
     def as_json(self) -> dict[str, Any]:
         """Return the step as it is kept. `asdict` copies deeply, which took a quarter of opening a ticket."""
         return {

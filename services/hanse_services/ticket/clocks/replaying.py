@@ -271,14 +271,21 @@ def carry_over_steps(before: Ticket, replayed: Ticket) -> None:
 def carried_over(own: Clock | None, steps: list[Step], breach_time: datetime | None) -> list[Step]:
     """Return the steps of a clock that was computed anew and ran out then, with what was done on it before.
 
-    A step that is due at an instant of its own, since somebody has not answered by then, is kept as it is.
+    A step that is due at an instant of its own, since somebody has not answered by then, is kept as it is. What a
+    person has skipped stays skipped.
     """
     before = [Step(**step) for step in own.steps if step["done_time"] or step.get("fixed")] if own else []
-    done = {(step.action, step.percent): step.done_time for step in before if not step.fixed}
+    done = {(step.action, step.percent): step for step in before if not step.fixed}
     for step in steps:
-        was_done = done.get((step.action, step.percent))
+        own_step = done.get((step.action, step.percent))
         if step.action == StepAction.BREACH:
             step.done_time = breach_time.isoformat() if breach_time else None
-        elif was_done and (step.action != StepAction.WARN or step.is_due(datetime.fromisoformat(was_done))):
-            step.done_time = was_done
+        elif own_step and (step.action != StepAction.WARN or _is_done_anew(step, own_step)):
+            step.done_time = own_step.done_time
     return [*steps, *(step for step in before if step.fixed)]
+
+
+def _is_done_anew(warning: Step, own: Step) -> bool:
+    """Whether a warning that was done counts as done where its time is another now: it was due by then, or skipped."""
+    done = own.done_time
+    return done is not None and (own.was_done_early() or warning.is_due(datetime.fromisoformat(done)))

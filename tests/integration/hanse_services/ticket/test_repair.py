@@ -120,6 +120,16 @@ async def test_a_true_history_needs_no_repair(desk: Desk) -> None:
     assert await desk.told_types() == before
 
 
+async def test_what_a_person_has_skipped_stays_skipped(desk: Desk) -> None:
+    name = (await desk.open()).name
+    await desk.skip_step(name)
+    assert not (await repaired(desk, name)).changed
+    assert (await explain(desk, name)).agrees
+    await repaired(desk, name, version=await enact(desk, 12))
+    desk.clock.advance(minutes=40)
+    assert list((await desk.evaluate(name)).actions) == []
+
+
 async def test_an_imported_ticket_that_nobody_put_under_a_policy_stays_without_clocks(desk: Desk) -> None:
     await import_one(desk)
     assert not (await repaired(desk, f"{SHANGHAI}/tickets/old-1")).changed
