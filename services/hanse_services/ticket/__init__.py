@@ -19,7 +19,7 @@ clocks count on.
 - `teams`: who of the desk gets a ticket; `shifts`: the same when a shift begins; `staffing` sets the teams up.
   `hierarchy`: who above the desk is told; `levels`: who speaks for a level.
 - `effects`: what the desk does about what others tell it. `imports`, `restoring`: history from a legacy system, or back
-  from headquarters. `erasing`: a person's data goes.
+  from headquarters; `both_sides`: an engagement back from all that is known of it. `erasing`: a person's data goes.
 - `queries`, `timeline`, `governance`, `partner_events`: what may be asked. `working`: when this unit worked on an
   engagement. `servicer`, `reactions`: the two doors.
 

@@ -3,29 +3,24 @@
 The events come back from headquarters, in their order (the federation's `reseeding`). Each says what a ticket was
 after it, so tickets come back with their state, holder, tier, assignee, waits, times and engagements; with their
 clocks, where the policy that they run under is here; and with the texts that had been granted to others. Customers
-don't come back, nor do other texts: neither ever left the unit.
-
-An engagement is put together from both sides: what this unit told of it, and what the others told, which is in the
-inbox. Where both clocks say the same, what the others told came first.
+don't come back, nor do other texts: neither ever left the unit. Engagements are put together in `both_sides`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 from google.protobuf.message import Message
-from sqlalchemy import select
 
 from hanse.errors import PolicyMissing
-from hanse.log.events import Fact, payload_of
-from hanse.log.sealing import texts_of
+from hanse.log.events import Fact
 from hanse.names import PARTNERS, home_of
 from hanse.times import instant
 from hanse.work import Work
-from hanse_protos.log.v1.log_pb2 import Event
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket import hierarchy, staffing
+from hanse_services.ticket.both_sides import engagement
 from hanse_services.ticket.clocks.opening import new_clocks
 from hanse_services.ticket.clocks.repair import restore_repair
 from hanse_services.ticket.clocks.rows import restart_clock, stop_clock
@@ -33,8 +28,8 @@ from hanse_services.ticket.clocks.rules import ENDED_BY_AN_ANSWER, Ruling, retar
 from hanse_services.ticket.clocks.skipping import restore_skip
 from hanse_services.ticket.complaints import effects as complaints
 from hanse_services.ticket.holding import end_wait, standards_of
-from hanse_services.ticket.loading import find_engagement, find_ticket, mirror_of
-from hanse_services.ticket.model import SCHEMA, Engagement, StepAction, Ticket
+from hanse_services.ticket.loading import find_ticket
+from hanse_services.ticket.model import StepAction, Ticket
 from hanse_services.ticket.suspending import put_off, review_passed
 
 
@@ -116,7 +111,8 @@ def _changing(change: Change) -> Callable[[Work, Fact], None]:
         if ticket is None:
             return
         ticket.version += 1
-        ticket.update_time = fact.occur_time
+        # What another unit told late had happened before: a ticket's time never goes back.
+        ticket.update_time = max(ticket.update_time, fact.occur_time)
         ticket.state, ticket.priority, ticket.tier = summary.state, summary.priority, summary.tier
         ticket.category, ticket.product, ticket.holder = summary.category, summary.product, summary.holder
         ticket.waiting_duration, ticket.breached = summary.waiting_duration.ToTimedelta(), summary.breached
@@ -239,81 +235,6 @@ def _closed(work: Work, ticket: Ticket, fact: Fact) -> None:
 def _handed_over(work: Work, ticket: Ticket, fact: Fact) -> None:
     payload: Any = fact.payload
     ticket.left_units = sorted({*ticket.left_units, payload.from_unit})
-
-
-# Engagements.
-
-
-def engagement(work: Work, fact: Fact) -> None:
-    """Restore an engagement from all that is known of it, here and from the others."""
-    payload: Any = fact.payload
-    name = payload.engagement.name
-    row = find_engagement(work, name)
-    if row is None:
-        row = mirror_of(payload.engagement, {})
-        row.state = payload.engagement.state
-        work.session.add(row)
-    facts = sorted(_facts_on(work, name), key=lambda known: known.occur_time)
-    row.version, row.offer, row.peers_asked = len(facts), 0, []
-    for known in facts:
-        if _counts(work, row, known):
-            _step(row, known)
-    if home_of(name) == work.unit:
-        _count(work, row)
-
-
-def _counts(work: Work, row: Engagement, fact: Fact) -> bool:
-    """Whether a fact is on the last offer or a newer one. An offer that is taken back concerns its provider alone."""
-    payload: Any = fact.payload
-    summary: pb.EngagementSummary = payload.engagement
-    for_another = isinstance(payload, told.EngagementOfferWithdrawn) and summary.provider != work.unit
-    return summary.offer >= row.offer and not for_another
-
-
-def _facts_on(work: Work, name: str) -> Iterator[Fact]:
-    """Yield what this unit has told of an engagement, and what it was told."""
-    for table in (SCHEMA.log.record, SCHEMA.inbox):
-        for content, sealed in work.session.execute(
-            select(table.c.event, table.c.sealed).where(table.c.resource == name)
-        ):
-            event = Event.FromString(content)
-            payload = payload_of(event)
-            if payload is not None and "engagement" in payload.DESCRIPTOR.fields_by_name:
-                yield Fact(event, payload, texts_of(sealed))
-
-
-def _step(row: Engagement, fact: Fact) -> None:
-    """Let a fact count: what its writer knew after it, and what its kind says."""
-    payload: Any = fact.payload
-    summary: pb.EngagementSummary = payload.engagement
-    row.state, row.provider, row.offer, row.desk = summary.state, summary.provider, summary.offer, summary.desk
-    row.peer = summary.peer
-    row.ticket_summary = summary.ticket.SerializeToString()
-    match payload:
-        case told.EngagementRequested():
-            row.title, row.description = fact.texts.get("title", ""), fact.texts.get("description", "")
-            row.reason = fact.texts.get("reason", "")
-        case told.EngagementOffered():
-            row.offer_final, row.accept_time, row.assignee = payload.final, None, ""
-            if summary.peer:
-                row.peers_asked = [*row.peers_asked, summary.provider]
-            row.offer_expire_time = instant(payload.expire_time) if payload.HasField("expire_time") else None
-        case told.EngagementAccepted():
-            row.accept_time, row.assignee = fact.occur_time, payload.assignee
-        case told.EngagementDelivered():
-            row.deliver_time, row.solution = fact.occur_time, fact.texts.get("text", "")
-        case told.EngagementReassignmentRequested() | told.EngagementReassigned():
-            row.release()
-        case told.EngagementConfirmed():
-            row.confirm_time = fact.occur_time
-
-
-def _count(work: Work, row: Engagement) -> None:
-    """Let the ticket know of its engagement, and take the texts from it that were shared."""
-    ticket = find_ticket(work, row.ticket)
-    if ticket is not None:
-        ticket.engagement_count = max(ticket.engagement_count, int(row.name.rsplit("/e", 1)[-1]))
-        ticket.title, ticket.description = ticket.title or row.title, ticket.description or row.description
 
 
 RESTORES: dict[type[Message], Callable[[Work, Fact], None]] = {

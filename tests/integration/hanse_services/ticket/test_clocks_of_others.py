@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+from google.protobuf.message import Message
 
 from hanse.times import instant
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
@@ -13,6 +14,7 @@ from tests.integration.hanse_services.ticket.engaged import Engaged, engaged_at
 from tests.integration.hanse_services.ticket.test_agreements import agree
 from tests.integration.hanse_services.ticket.test_clocks import resolution
 from tests.integration.hanse_services.ticket.test_repair import explain
+from tests.integration.hanse_services.ticket.test_restoring import lose_and_restore, without_texts
 
 HOUR = timedelta(hours=1)
 
@@ -82,3 +84,23 @@ async def test_a_provider_accepts_when_it_was_asked_for_and_not_before(agreed: D
     assert await held(agreed, name) == [(SHANGHAI, -24), (MUNICH, -12)]
     assert "SlaBreachWithdrawn" not in await agreed.told_types()
     assert await is_settled(agreed, engaged, "RUNNING")
+
+
+async def test_an_engagement_whose_provider_s_clock_is_behind_comes_back_as_it_was(agreed: Desk) -> None:
+    engaged = await engaged_at(agreed, pb.OFFERED)
+    for step in (engaged.accepted, engaged.delivered, None, engaged.delivered):
+        now = agreed.clock.advance(hours=3)
+        if step is None:
+            await agreed.engage("RejectEngagement", engaged.name)
+        else:
+            await agreed.is_told(step(at=now - 5 * HOUR))
+    before = [await engagement_of(agreed, engaged), await held(agreed, engaged.ticket)]
+    await lose_and_restore(agreed)
+    assert [await engagement_of(agreed, engaged), await held(agreed, engaged.ticket)] == before
+
+
+async def engagement_of(desk: Desk, engaged: Engaged) -> Message:
+    """Return an engagement without what is lost, and without the ticket as who told the last fact had it."""
+    engagement = await desk.engagement(engaged.name)
+    engagement.ClearField("ticket")
+    return without_texts(engagement)
