@@ -63,7 +63,7 @@ def find_ticket(work: Work, name: str) -> Ticket | None:
 def home_engagement(work: Work, name: str, etag: str = "") -> Engagement:
     """Load and lock an engagement that this unit asked for. Raises ResourceNotFound, EtagMismatch."""
     engagement = find_engagement(work, name) if home_of(name) == work.unit else None
-    return _checked(engagement, name, etag)
+    return _checked(work, engagement, name, etag)
 
 
 def provided_engagement(work: Work, name: str, etag: str = "") -> Engagement:
@@ -71,13 +71,15 @@ def provided_engagement(work: Work, name: str, etag: str = "") -> Engagement:
     engagement = find_engagement(work, name)
     if engagement is not None and engagement.provider != work.unit:
         engagement = None
-    return _checked(engagement, name, etag)
+    return _checked(work, engagement, name, etag)
 
 
-def _checked(engagement: Engagement | None, name: str, etag: str) -> Engagement:
+def _checked(work: Work, engagement: Engagement | None, name: str, etag: str) -> Engagement:
+    """Return an engagement that is here. Its time never goes back, as a ticket's does not."""
     if engagement is None:
         raise ResourceNotFound(resource=name)
     check_etag(engagement.name, etag_of(engagement), etag)
+    work.now = max(filter(None, (work.now, engagement.accept_time, engagement.deliver_time)))
     return engagement
 
 

@@ -8,6 +8,8 @@ import pytest
 from google.protobuf.message import Message
 
 from hanse.times import instant
+from hanse_protos.log.v1.log_pb2 import Event
+from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from tests.integration.hanse_services.ticket.desk import MONDAY, MUNICH, SHANGHAI, Desk
 from tests.integration.hanse_services.ticket.engaged import Engaged, engaged_at
@@ -84,6 +86,16 @@ async def test_a_provider_accepts_when_it_was_asked_for_and_not_before(agreed: D
     assert await held(agreed, name) == [(SHANGHAI, -24), (MUNICH, -12)]
     assert "SlaBreachWithdrawn" not in await agreed.told_types()
     assert await is_settled(agreed, engaged, "RUNNING")
+
+
+async def test_a_provider_tells_of_no_delivery_before_its_acceptance_though_its_own_clock_was_set_back(
+    munich: Desk,
+) -> None:
+    engaged = await engaged_at(munich, pb.ACCEPTED)
+    munich.clock.advance(hours=-1)
+    await munich.engage("DeliverEngagement", engaged.name)
+    fact = await munich.fact(told.EngagementDelivered)
+    assert instant(Event.FromString(fact.event).occur_time) == MONDAY
 
 
 async def test_an_engagement_whose_provider_s_clock_is_behind_comes_back_as_it_was(agreed: Desk) -> None:
