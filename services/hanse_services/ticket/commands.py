@@ -183,6 +183,8 @@ def pause_ticket(work: Work, request: rpc.PauseTicketRequest) -> pb.Ticket:
     ticket = own_ticket(work, request.name, request.etag)
     if request.supplier:
         _check_supplier(work, ticket, request)
+    if is_capped(work, ticket):
+        resume(work, ticket)
     ticket.move("PauseTicket")
     ticket.waiting_for, ticket.supplier, ticket.waiting_since = request.waiting_for, request.supplier, work.now
     whom, supplier = request.waiting_for, request.supplier

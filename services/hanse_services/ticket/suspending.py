@@ -34,7 +34,7 @@ def suspend_ticket(work: Work, request: rpc.SuspendTicketRequest) -> pb.Ticket:
     ticket = own_ticket(work, request.name, request.etag)
     ticket.move("SuspendTicket")
     standards = _standards(work, ticket)
-    cap_time = ticket.cap_time or _cap_time(standards, ticket, work.now)
+    cap_time = _cap_time(standards, ticket, work.now)
     review_time = _checked(standards, instant_in("review_time", request.review_time), work.now, cap_time)
     if ticket.suspend_time is None:
         end_wait(ticket, work.now)
@@ -65,8 +65,12 @@ def _standards(work: Work, ticket: Ticket) -> Standards:
 
 
 def _cap_time(standards: Standards, ticket: Ticket, now: datetime) -> datetime:
-    """Return when a suspension that begins now has to end. Raises IllegalTransition where nothing is left."""
-    left = standards.document.soft.cap.ToTimedelta() - ticket.suspended_duration
+    """Return when a suspension has to end that stands, or begins now. Raises IllegalTransition where nothing is left.
+
+    One that stands may be over its cap where nobody has noticed.
+    """
+    cap = standards.document.soft.cap.ToTimedelta()
+    left = ticket.cap_time - now if ticket.cap_time else cap - ticket.suspended_duration
     if left <= timedelta(0):
         raise IllegalTransition(
             f"{ticket.name} has been suspended for as long as the policy allows",

@@ -90,7 +90,7 @@ async def test_after_a_downtime_over_the_cap_the_clocks_have_run_since_it(desk: 
     assert (await explain(desk, name)).agrees
 
 
-@pytest.mark.parametrize("verb", ["ResumeTicket", "ResolveTicket"])
+@pytest.mark.parametrize("verb", ["ResumeTicket", "ResolveTicket", "PauseTicket"])
 async def test_whoever_goes_on_with_it_after_the_cap_has_had_the_time_since(desk: Desk, verb: str) -> None:
     name = (await suspended(desk, MONDAY + timedelta(days=7))).name
     desk.clock.now = MONDAY + CAP + 4 * HOUR
@@ -109,6 +109,14 @@ async def test_what_happened_after_a_cap_that_nobody_had_noticed_is_repaired(des
     assert [response(ticket).state for ticket in (answered, after)] == [pb.Clock.MET, pb.Clock.BREACHED]
     assert response(after).breach_time.ToDatetime(MONDAY.tzinfo) == MONDAY + CAP + HOUR
     assert (await explain(desk, name)).agrees
+
+
+async def test_nobody_suspends_it_further_after_a_cap_that_nobody_had_noticed(desk: Desk) -> None:
+    name = (await suspended(desk, MONDAY + timedelta(days=7))).name
+    desk.clock.now = MONDAY + CAP + HOUR
+    with refused() as refusal:
+        await desk.do("SuspendTicket", name, review_time=timestamp(desk.clock.now + HOUR))
+    assert refusal.reason == "ILLEGAL_TRANSITION"
 
 
 async def test_the_cap_counts_all_suspensions_of_a_ticket(desk: Desk) -> None:
