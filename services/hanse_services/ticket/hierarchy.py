@@ -8,9 +8,11 @@ the clock.
 What is told to headquarters goes there with the ticket's other events, and headquarters' acknowledgement comes back.
 """
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from hanse.errors import IllegalTransition, ResourceNotFound
 from hanse.log.events import Fact
@@ -150,6 +152,30 @@ def escalation_to_proto(row: Escalation) -> rpc.Escalation:
     put_time(message.acknowledge_due_time, row.acknowledge_due_time)
     put_time(message.acknowledge_time, row.acknowledge_time)
     return message
+
+
+def listed(session: Session, rows: Sequence[Escalation]) -> Iterator[rpc.Escalation]:
+    """Yield escalations as a list shows them: how long a level that has not answered still has, its clock says."""
+    query = select(Clock).where(Clock.ticket.in_({row.ticket for row in rows}))
+    clocks = {(clock.ticket, clock.kind, clock.number): clock for clock in session.scalars(query)}
+    for row in rows:
+        message = escalation_to_proto(row)
+        clock = clocks.get((row.ticket, row.kind, row.number))
+        if row.acknowledge_time is None and clock is not None:
+            message.ClearField("acknowledge_due_time")
+            put_time(message.acknowledge_due_time, _time_left_until(row, clock))
+        yield message
+
+
+def _time_left_until(row: Escalation, clock: Clock) -> datetime | None:
+    """Return until when a level has time, which the clock puts off when it goes on; None while it has stopped."""
+    if clock.stop_time is not None:
+        return None
+    above = _telling_above(row.level)
+    steps = [step for step in clock.open_steps() if step.fixed and (step.action, step.percent) == (above, row.percent)]
+    # Those before the last one are done: they told of a silence that has ended since.
+    due_time = steps[-1].due_time if steps else None
+    return datetime.fromisoformat(due_time) if due_time else row.acknowledge_due_time
 
 
 def restored(work: Work, ticket: Ticket, fact: Fact) -> None:

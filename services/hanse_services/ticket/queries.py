@@ -21,7 +21,7 @@ from hanse_services.ticket.agreed import engagement_clocks
 from hanse_services.ticket.clocks.rows import is_something_due, next_due_times
 from hanse_services.ticket.complaints.messages import complaints_about
 from hanse_services.ticket.customers import count_tickets
-from hanse_services.ticket.hierarchy import escalation_to_proto
+from hanse_services.ticket.hierarchy import listed
 from hanse_services.ticket.messages import (
     customer_to_proto,
     engagement_to_proto,
@@ -170,9 +170,7 @@ def list_escalations(
     if request.unacknowledged:
         query = query.where(Escalation.acknowledge_time.is_(None))
     rows, token = page_of(session, query, Escalation.raise_time, Escalation.name, request)
-    return escalation_rpc.ListEscalationsResponse(
-        escalations=(escalation_to_proto(row) for row in rows), next_page_token=token
-    )
+    return escalation_rpc.ListEscalationsResponse(escalations=listed(session, rows), next_page_token=token)
 
 
 def page_of(session: Session, query: Select[Any], time: Any, name: Any, request: Any) -> tuple[Sequence[Any], str]:

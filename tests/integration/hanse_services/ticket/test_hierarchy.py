@@ -158,6 +158,19 @@ async def test_nobody_has_to_answer_while_the_ticket_is_solved(led: Desk, *, is_
     assert await after(led, name, minutes=1) == [(LEAD, False), (MANAGER, True)]
 
 
+async def test_the_time_to_answer_is_put_off_while_the_ticket_is_solved(led: Desk) -> None:
+    name = (await led.open()).name
+    await after(led, name, hours=12)
+    led.clock.advance(minutes=10)
+    await led.do("ResolveTicket", name)
+    [solved] = await escalations(led)
+    led.clock.advance(days=3)
+    await led.do("ReopenTicket", name)
+    [reopened] = await escalations(led)
+    assert not solved.HasField("acknowledge_due_time")
+    assert instant(reopened.acknowledge_due_time) == led.clock.now + timedelta(minutes=20)
+
+
 async def test_a_step_is_for_its_kind_of_clock_and_its_tickets(led: Desk) -> None:
     urgent, other = await led.open(priority=pb.P1), await led.open()
     assert await after(led, urgent.name, minutes=30) == await after(led, other.name) == [(LEAD, False)]

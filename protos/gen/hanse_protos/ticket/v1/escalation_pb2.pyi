@@ -60,7 +60,9 @@ class Escalation(_message.Message):
 
     @_builtins.property
     def acknowledge_due_time(self) -> _timestamp_pb2.Timestamp:
-        """Until when it is to be acknowledged, before the next level is told; unset where none waits for it."""
+        """Until when it is to be acknowledged, before the next level is told; unset where none waits for it. In its unit, nobody does while the ticket is solved,
+        and the rest of the time begins where it is reopened; headquarters has it as it was told.
+        """
 
     @_builtins.property
     def acknowledge_time(self) -> _timestamp_pb2.Timestamp:
