@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hanse.policy.standards import TOP_TIER
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
-from hanse_services.ticket.model import TICKET_TRANSITIONS
+from hanse_services.ticket.model import OPEN, TICKET_TRANSITIONS
 from tests.integration.hanse_services.ticket.desk import Desk, FakeClock
 from tests.integration.hanse_services.ticket.engaged import Engaged
 from tests.integration.hanse_services.ticket.test_agreements import AGREED, agree
@@ -172,7 +172,8 @@ async def test_whatever_a_provider_s_clock_says_rows_and_history_say_the_same(
             await take_a_step(desk, ticket, choice, is_provided=state in WORKED_ON_ELSEWHERE)
         state = (await desk.engagement(engaged.name)).state if engaged else state
     ticket = await desk.get(name)
-    assert resolution(ticket).segments[-1].unit == ticket.holder
+    # What is solved in the instant in which it comes back has no segment for that instant.
+    assert ticket.state not in OPEN or resolution(ticket).segments[-1].unit == ticket.holder
     await check_rows_and_history(desk, name, NOBODY_IS_ASKED)
 
 
