@@ -58,7 +58,7 @@ fuzz: $(STAMP) ## Send hostile input to every rpc and to both ends of the link; 
 	HANSE_FUZZ_EXAMPLES=$(or $(EXAMPLES),500) $(BIN)/pytest tests/fuzz --timeout 3600
 
 faults: $(STAMP) ## Kill processes, cut lines, and check that nothing is lost; also a part of make test
-	$(BIN)/pytest tests/faults -s
+	$(BIN)/pytest tests/faults --numprocesses 2 --dist loadfile --no-loadscope-reorder -rP
 
 faults-full: $(STAMP) ## The promises on reliability with their full figures, for hours; goes on where it was stopped
 	$(BIN)/python -m tests.faults --results .hanse-faults

@@ -29,7 +29,7 @@ from tests.faults.writers import Habits, Writers, write_openings
 PATIENCE_SECONDS = 240.0
 """How long the correct product may take to come to rest on a busy machine."""
 BROKEN_PATIENCE_SECONDS = 15.0
-"""How long a broken one may take at least; it gets three times what the correct one took."""
+"""How long a broken one may take at least; it gets as long as the correct one took, where that was longer."""
 
 
 @dataclass
