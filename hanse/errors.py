@@ -289,7 +289,7 @@ class ResourceForeign(PermissionDenied):
 class ReviewerIsAuthor(PermissionDenied):
     reason = "REVIEWER_IS_AUTHOR"
     message = "Whoever wrote a text cannot be the one who reviews it."
-    hint = "Have somebody publish it who did not write on it."
+    hint = "Have somebody review it who did not write on it."
 
 
 # The request clashes with what is, or is not, there.
@@ -441,7 +441,7 @@ class PolicyVersionWaits(FailedPrecondition):
 
     reason = "POLICY_VERSION_WAITS"
     message = "A version that waits for its time would never be in force: the greatest version whose time has come is."
-    hint = "Name a later time than that version's, or say `supersede` and publish what it was to bring once more."
+    hint = "Name a later time than its own, or say supersede (--supersede), and publish anew what it was to bring."
 
 
 class PolicyOverrideInvalid(InvalidArgument):

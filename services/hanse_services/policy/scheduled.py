@@ -25,9 +25,11 @@ def check_supersedes_none(work: Work, effective_time: datetime | None) -> None:
         if (effective_time or work.now) <= instant(policy.effective_time)
     ]
     if superseded:
+        names, first = ", ".join(policy.name for policy in superseded), instant(superseded[0].effective_time)
         raise PolicyVersionWaits(
-            policies=", ".join(policy.name for policy in superseded),
-            effective_time=instant(superseded[0].effective_time).isoformat(),
+            f"{names} would never be in force: published, and waiting until {first:%Y-%m-%d %H:%M:%S} UTC",
+            policies=names,
+            effective_time=first.isoformat(),
         )
 
 
