@@ -28,7 +28,8 @@ from hanse.work import Cause, CommandExecutor, Work
 from hanse_protos.log.v1.log_pb2 import Event, LogRecord, SealedFields
 from hanse_protos.policy.v1.policy_pb2 import Policy
 
-TOKEN_LIFETIME = timedelta(hours=1)
+TOKEN_LIFETIME = timedelta(hours=12)
+"""Longer than any run: `make fuzz` calls with one token for more than an hour."""
 OCCUR_TIME = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 """When the facts of tests happened, unless they say: a Monday, in working hours in Europe."""
 
