@@ -9,7 +9,7 @@ import typer
 
 from hanse.cli import output
 from hanse.cli.connection import At, command, inside
-from hanse.enums import in_words, name_of
+from hanse.enums import in_words
 from hanse.names import HEADQUARTERS, home_of
 from hanse_protos.federation.v1 import group_pb2
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep
@@ -46,7 +46,7 @@ def list_escalations(
 def _row(escalation: rpc.Escalation) -> tuple[str, ...]:
     level = in_words(HierarchyStep.Level, escalation.level)
     due = output.when(escalation.acknowledge_due_time) if escalation.HasField("acknowledge_due_time") else ""
-    clock = f"{name_of(Clock.Kind, escalation.kind).lower()} at {escalation.percent} %"
+    clock = f"{in_words(Clock.Kind, escalation.kind)} at {escalation.percent} %"
     return escalation.name, level, clock, output.when(escalation.raise_time), due, _seen_by(escalation)
 
 
