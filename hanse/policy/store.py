@@ -16,7 +16,7 @@ from hanse.policy.unanswered import Noted, disregard
 from hanse.schema import ServiceSchema
 from hanse.session import Query
 from hanse.times import instant
-from hanse_protos.policy.v1.policy_pb2 import Policy
+from hanse_protos.policy.v1.policy_pb2 import Policy, PolicyDocument
 from hanse_protos.policy.v1.tuning_pb2 import PolicyOverride
 
 
@@ -28,7 +28,7 @@ class InForce(NamedTuple):
 
 
 class PolicyStore:
-    """Loads policies and keeps them compiled. A version never changes, so what is kept is never stale."""
+    """Loads one database's policies and keeps them compiled. A version never changes, so none is ever stale."""
 
     def __init__(self, schema: ServiceSchema, *, noted: bool = True) -> None:
         """Keep a service's copy. `noted` is whether conditions without an answer are counted and warned of."""
@@ -86,13 +86,15 @@ class PolicyStore:
             self._compiled[key] = self._compile(session, key)
         return self._compiled[key]
 
-    def _compile(self, session: Session, key: InForce) -> Standards:
-        content = session.scalar(select(self._table.c.policy).where(self._table.c.version == key.version))
+    def document(self, session: Session, version: int) -> PolicyDocument:
+        """Return the group's document of a version, as the database has it. Raises PolicyMissing."""
+        content = session.scalar(select(self._table.c.policy).where(self._table.c.version == version))
         if content is None:
-            raise PolicyMissing(
-                f"This unit has never had {policy_name(key.version)} in force.", version=str(key.version)
-            )
-        document = Policy.FromString(content).document
+            raise PolicyMissing(f"This unit has never had {policy_name(version)} in force.", version=str(version))
+        return Policy.FromString(content).document
+
+    def _compile(self, session: Session, key: InForce) -> Standards:
+        document = self.document(session, key.version)
         if key.override:
             laid = self.override(session, key.override)
             document = tuned(document, laid.document, laid.unit)

@@ -185,17 +185,21 @@ async def repair_all(folder: Path, unit: str, version: int) -> None:
         request = service_pb2.ListTicketsRequest(parent=unit, page_size=REPAIRED_AT_ONCE)
         while True:
             page = await desk.tickets.ListTickets(request)
-            names = [ticket.name for ticket in page.tickets]
+            left = {ticket.name for ticket in page.tickets}
 
-            async def repaired(names: list[str] = names) -> bool:
-                """Repair, once the desk has been told the policy that its unit acknowledged a moment earlier."""
+            async def repaired(left: set[str] = left) -> bool:
+                """Repair, once the desk has been told the policy that its unit acknowledged a moment earlier.
+
+                That may be in the middle of a request: its first tickets are refused then, and the others repaired.
+                """
                 found = await desk.repairs.RepairTickets(
                     repair_pb2.RepairTicketsRequest(
-                        parent=unit, names=names, policy_version=version, request_id=str(uuid4())
+                        parent=unit, names=left, policy_version=version, request_id=str(uuid4())
                     ),
                     timeout=REPAIR_TIMEOUT_SECONDS,
                 )
-                return [ticket.changed for ticket in found.tickets] == [True] * len(names)
+                left -= {ticket.name for ticket in found.tickets if ticket.changed}
+                return not left
 
             await eventually(repaired, "tickets are repaired", PATIENCE_SECONDS, ReplayFailed)
             if not page.next_page_token:

@@ -17,8 +17,6 @@ from hanse_protos.policy.v1.tuning_pb2 import PolicyOverride
 REMEMBERED_GROUPS = 64
 """Standards by home unit, of the last few states of all overrides; one is compiled in some milliseconds."""
 
-_policies = PolicyStore(SCHEMA)
-
 
 def newest_override(session: Session, unit: str) -> PolicyOverride | None:
     """Return what a unit has tuned last; None where it never did."""
@@ -36,7 +34,7 @@ def overrides_of(session: Session, unit: str) -> dict[int, PolicyOverride]:
 def with_dropped(session: Session, override: PolicyOverride, version: int) -> PolicyOverride:
     """Add the places of an override that a version of the policy drops, as far as headquarters has the version."""
     try:
-        document = _policies.version(session, version).document
+        document = PolicyStore(SCHEMA).document(session, version)
     except PolicyMissing:
         return override
     override.dropped.extend(dropped(document, override.document, override.unit))

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -117,12 +117,12 @@ class Agent:
             try:
                 frames = _checked(call)
                 # Before the hub says where its end is, never after: headquarters' own copy is the stream itself.
-                received = await self._database.read(read_head, LOG, self._downstream)
-                outgoing.put(await self._hello(received))
+                shown, received, hello = await self._database.read(self._hello)
+                outgoing.put(hello)
                 answer: HubFrame = await next_frame(frames, self._timing.welcome_seconds)
                 if answer.WhichOneof("frame") != "welcome":
                     raise ValidationFailed("headquarters did not begin with a Welcome")
-                link = await self._begin(answer.welcome, FederationServiceStub(channel), received, outgoing)
+                link = await self._begin(answer.welcome, FederationServiceStub(channel), shown, received, outgoing)
                 self._attempts = 0
                 await link.run(frames)
             finally:
@@ -130,9 +130,15 @@ class Agent:
                 outgoing.end()
                 call.cancel()
 
-    async def _hello(self, received: Head) -> UnitFrame:
-        heads = await self._database.read(read_heads, self._sources)
-        quarantined = await self._database.read(read_quarantines, self._streams)
+    def _hello(self, session: Session) -> tuple[State, Head, UnitFrame]:
+        """Return how the quarantines are, where the stream from headquarters ends here, and the frame that says both.
+
+        The quarantines are read first: where a person ends one meanwhile, it is seen that what was shown has ended.
+        """
+        shown = read_state(session, self._streams)
+        quarantined = read_quarantines(session, self._streams)
+        received = read_head(session, LOG, self._downstream)
+        heads = read_heads(session, self._sources)
         hello = Hello(
             protocol_version=PROTOCOL_VERSION,
             received=stream_head(self._downstream, received),
@@ -140,16 +146,15 @@ class Agent:
             heads=[stream_head(stream, head) for stream, head in heads.items()],
             quarantined=told(quarantined),
         )
-        return UnitFrame(unit=self.unit, hello=hello)
+        return shown, received, UnitFrame(unit=self.unit, hello=hello)
 
     async def _begin(
-        self, welcome: Welcome, stub: Any, received: Head, outgoing: Outgoing[UnitFrame]
+        self, welcome: Welcome, stub: Any, shown: State, received: Head, outgoing: Outgoing[UnitFrame]
     ) -> LinkEnd[UnitFrame]:
         """Take the streams up where headquarters has them, but for those that are in quarantine at either end."""
         there = heads_by_stream(welcome.received)
-        quarantined = await self._database.write(take_over, self._streams, welcome.quarantined, self._sources, there)
+        quarantined, begun = await self._database.write(self._meet, welcome, there, shown)
         await self._compare(quarantined, stub)
-        begun = await self._database.read(read_state, self._streams)
         sources = healthy(self._sources, quarantined)
         sender = Sender(self._database, sources, CreditWindow(welcome.credit), self._share)
         try:
@@ -173,6 +178,12 @@ class Agent:
             received={} if self._downstream in {row.stream for row in quarantined} else {self._downstream: received},
             outgoing=outgoing,
         )
+
+    def _meet(
+        self, session: Session, welcome: Welcome, there: Mapping[str, Head], shown: State
+    ) -> tuple[list[Quarantine], State]:
+        quarantined = take_over(session, self._streams, welcome.quarantined, self._sources, there, shown=shown)
+        return quarantined, read_state(session, self._streams)
 
     async def _compare(self, quarantined: Sequence[Quarantine], stub: Any) -> None:
         """Find out, once, up to where both logs of a stream in quarantine agree: what a person decides rests on it."""

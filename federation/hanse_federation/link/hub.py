@@ -1,7 +1,7 @@
 """Headquarters' end of the links: it takes every unit's, stores what comes, and sends what concerns the unit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -41,7 +41,7 @@ from hanse_federation.link.sending import CreditWindow, Sender, Source, everythi
 from hanse_federation.link.status import save_lost
 from hanse_federation.membership import servicer as enrolment_servicer
 from hanse_federation.membership.register import admitted, found, require_member
-from hanse_federation.model import LOG, SCHEMA, UPSTREAM_SERVICES, End
+from hanse_federation.model import LOG, SCHEMA, UPSTREAM_SERVICES, End, Quarantine
 from hanse_federation.recovery.quarantine import (
     Gaps,
     State,
@@ -244,10 +244,8 @@ class UnitLink:
 
     async def run(self, hello: Hello) -> None:
         """Answer the unit and be its link until it ends; the reason is raised."""
-        received = await self._database.read(self._received_heads)
         there = heads_by_stream([hello.received])
-        quarantined = await self._database.write(take_over, self._streams, hello.quarantined, [self._downstream], there)
-        begun = await self._database.read(read_state, self._streams)
+        quarantined, begun, received = await self._database.write(self._meet, hello, there)
         sources = healthy([self._downstream], quarantined)
         sender = Sender(self._database, sources, CreditWindow(hello.credit), everything)
         try:
@@ -278,6 +276,16 @@ class UnitLink:
             outgoing=self.outgoing,
         )
         await link.run(self._frames)
+
+    def _meet(
+        self, session: Session, hello: Hello, there: Mapping[str, Head]
+    ) -> tuple[list[Quarantine], State, dict[str, Head]]:
+        """Return what is in quarantine of the unit's streams, how that is, and where headquarters has the streams.
+
+        All three are of one moment: a person's decision comes before or after it.
+        """
+        quarantined = take_over(session, self._streams, hello.quarantined, [self._downstream], there)
+        return quarantined, read_state(session, self._streams), self._received_heads(session)
 
     @property
     def _streams(self) -> set[str]:

@@ -36,6 +36,8 @@ def compare_with_writer(
     session: Session, stream: str, request: pb.ComparePeerStreamRequest
 ) -> pb.ComparePeerStreamResponse:
     """Answer the writer of a stream which of its records are here too, and keep what it says of itself."""
+    # A person may be deciding about the stream right now: what is compared is what comes of that.
+    row = _locked(session, stream)
     probes = [Head(probe.epoch, probe.sequence, probe.hash) for probe in request.probes]
     agreed = [probe for probe in probes if holds(session, LOG, stream, probe)]
     common = max(agreed, key=lambda head: head.sequence, default=EMPTY_HEAD)
@@ -45,12 +47,16 @@ def compare_with_writer(
             problem = fork(stream, head.epoch, head.sequence, "is here and not in its writer's log")
             save_quarantine(session, stream, problem)
         save_common(session, stream, common)
-    row = session.get(Quarantine, stream, with_for_update=True, populate_existing=True)
+        row = _locked(session, stream)
     if row and request.new_epoch:
         row.new_epoch = request.new_epoch
     return pb.ComparePeerStreamResponse(
         common=stream_head(stream, common), head=stream_head(stream, head), quarantined=row is not None
     )
+
+
+def _locked(session: Session, stream: str) -> Quarantine | None:
+    return session.get(Quarantine, stream, with_for_update=True, populate_existing=True)
 
 
 async def refuse_quarantined(database: Database, source: Source, ask: AskPeer) -> None:

@@ -14,7 +14,7 @@ has ended its own. How a person ends one is in `decisions`.
 from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -62,7 +62,11 @@ def _place_of(metadata: Mapping[str, str]) -> tuple[int | None, int | None]:
 
 def read_quarantines(session: Session, streams: Iterable[str]) -> list[Quarantine]:
     """Return what is in quarantine of some streams."""
-    return list(session.scalars(select(Quarantine).where(Quarantine.stream.in_(list(streams)))))
+    return list(session.scalars(_of(streams)))
+
+
+def _of(streams: Iterable[str]) -> Select[Quarantine]:
+    return select(Quarantine).where(Quarantine.stream.in_(list(streams)))
 
 
 def read_state(session: Session, streams: Iterable[str]) -> State:
@@ -120,14 +124,20 @@ def take_over(
     others: Sequence[QuarantinedStream],
     sources: Sequence[Source],
     received: Mapping[str, Head],
+    *,
+    shown: State = frozenset(),
 ) -> list[Quarantine]:
     """Bring this end's quarantines into line with what the other end told at the beginning of a link; return them.
 
-    `sources` are the streams that this end sends, and `received` is where the other end has them.
+    `sources` are the streams that this end sends, `received` is where the other end has them, and `shown` is what this
+    end has told of its own quarantines before. The quarantines stay locked: no person decides about one meanwhile.
+
+    Raises Unavailable where a person has decided about one since it was shown.
     """
     allowed = set(streams)
     by_stream = {other.stream: other for other in others if other.stream in allowed}
-    here = {row.stream: row for row in read_quarantines(session, allowed)}
+    here = {row.stream: row for row in session.scalars(_of(allowed).with_for_update())}
+    refuse_ended(shown, read_state(session, allowed))
     for stream, other in by_stream.items():
         if stream not in here and other.found:
             place = {"epoch": other.place.epoch, "sequence": other.place.sequence} if other.HasField("place") else {}

@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 
+import pytest
 from sqlalchemy import text
 
+from hanse.errors import Unavailable
 from hanse.local.ports import LOOPBACK
 from hanse.rpc.server import RpcServer, Served, by_token
 from hanse.runtime import Runtime
 from hanse_federation.link.hub import SERVICE
 from hanse_federation.link.showing import list_alarms, list_links
+from hanse_federation.recovery.quarantine import take_over
 from hanse_protos.federation.v1 import group_pb2 as pb
 from hanse_protos.federation.v1 import link_pb2_grpc
-from hanse_protos.federation.v1.link_pb2 import Acknowledgement, HubFrame, UnitFrame, Welcome
+from hanse_protos.federation.v1.link_pb2 import Acknowledgement, HubFrame, QuarantinedStream, UnitFrame, Welcome
 from hanse_protos.knowledge.v1.knowledge_pb2 import ArticleDrafted
 from hanse_protos.log.v1.log_pb2 import StreamHead
 from tests.batches import last_hash
@@ -241,3 +244,13 @@ async def test_a_stream_in_quarantine_shows_on_its_link(munich: Unit) -> None:
     health = {stream.stream: stream.health for stream in link.streams}
     assert (link.health, health[TICKETS]) == (pb.QUARANTINED, pb.QUARANTINED)
     assert health["units/munich/streams/knowledge"] != pb.QUARANTINED
+
+
+async def test_a_link_begins_anew_where_a_person_has_decided_since_the_unit_said_how_its_quarantines_are(
+    munich: Unit,
+) -> None:
+    shown = frozenset({(TICKETS, True, 0)})
+    others = [QuarantinedStream(stream=TICKETS, found=True, reason="LOG_FORK", problem="as it was a moment ago")]
+    with pytest.raises(Unavailable):
+        await munich.runtime.database.write(take_over, {TICKETS}, others, [], {}, shown=shown)
+    assert await alarms(munich.runtime) == {}

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+from sqlalchemy.util import await_only
 
-from hanse.log.append import append
+from hanse.log.append import Head, append
 from hanse.log.verify import verify
 from hanse.runtime import Runtime
+from hanse.work import Work
+from hanse_federation.link.frames import stream_head
 from hanse_federation.link.showing import list_links
 from hanse_federation.model import LOG
+from hanse_federation.peers.healing import compare_with_writer
 from hanse_federation.peers.line import PeerLine
 from hanse_federation.recovery import decisions as recovery
 from hanse_protos.federation.v1 import group_pb2 as pb
-from hanse_protos.federation.v1 import recovery_pb2
+from hanse_protos.federation.v1 import peer_pb2, recovery_pb2
 from tests.integration.hanse_federation.group import eventually
 from tests.integration.hanse_federation.peers.pair import MUNICH, STREAM, fact, head, running
 from tests.integration.hanse_federation.test_metrics import measure
@@ -81,6 +88,54 @@ async def test_a_writer_that_lost_its_last_records_goes_on_in_an_epoch_that_its_
     assert (await alarms(munich), await alarms(shanghai)) == ({}, {})
     assert [(await runtime.database.read(verify, LOG, STREAM)).intact for runtime in (munich, shanghai)] == [True] * 2
     assert await head(munich) == await head(shanghai)
+
+
+async def test_a_comparison_that_comes_while_a_person_decides_is_of_what_comes_of_that(
+    line: PeerLine,
+    munich: Runtime,
+    shanghai: Runtime,
+) -> None:
+    await lose_last_two(shanghai)
+    await compared(munich, STREAM)
+    await start_epoch(shanghai, STREAM)
+    await proposed(munich, STREAM)
+    beginning = stream_head(STREAM, await shanghai.database.read(first_head))
+    question = peer_pb2.ComparePeerStreamRequest(probes=[beginning], final=True)
+    asked = None
+
+    def accept_slowly(work: Work, request: recovery_pb2.AcceptEpochRequest) -> recovery_pb2.AcceptEpochResponse:
+        nonlocal asked
+        accepted = recovery.accept(work, request)
+        asked = asyncio.ensure_future(munich.database.write(compare_with_writer, STREAM, question))
+        await_only(until_somebody_waits(munich))
+        return accepted
+
+    request = recovery_pb2.AcceptEpochRequest(stream=STREAM)
+    await decide(munich, accept_slowly, request, recovery_pb2.AcceptEpochResponse)
+    assert asked is not None
+    answer = await asked
+    assert (answer.head.sequence, answer.quarantined) == (1, False)
+    await eventually(lambda: both_have(munich, shanghai, line))
+    assert (await alarms(munich), await alarms(shanghai)) == ({}, {})
+
+
+def first_head(session: Session) -> Head:
+    columns = LOG.record.c
+    query = select(columns.epoch, columns.sequence, columns.hash)
+    [row] = session.execute(query.where(columns.stream == STREAM, columns.sequence == 1))
+    return Head(*row)
+
+
+async def until_somebody_waits(runtime: Runtime) -> None:
+    """Wait until a transaction waits for a lock of another."""
+
+    async def waits() -> bool:
+        return await runtime.database.read(lambda session: session.scalar(WAITING) or 0) > 0
+
+    await eventually(waits)
+
+
+WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 
 
 async def test_a_quarantine_whose_cause_is_gone_is_released_by_the_peer_that_keeps_the_copy(
