@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 from hanse.config import Settings
 from hanse.identity import CertificateAuthority, create_signing_key
+from hanse.local import ports
 from hanse.local.ports import LOOPBACK, free_port
 from hanse.local.postgres import EmbeddedPostgres
 from hanse.migrations import migrate
@@ -32,8 +35,20 @@ from tests.support import (
     serving,
 )
 
+PORT_SHARES = 4
+"""Among how many of pytest's processes the ports are shared out."""
+
+# The same inputs each time, so that CI fails over a change and not over its luck; and a machine may stall.
+settings.register_profile("tests", deadline=None, derandomize=True)
+settings.load_profile("tests")
+
 # What a shell runs in the background ignores Ctrl-C, and so do its children: tests that press it would wait in vain.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A group picks its ports some seconds before its servers take them, and in one process no port is given twice: so each
+# of pytest's processes has ports of its own. What a test starts as a command of its own picks from all of them.
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+ports.PORTS = ports.PORTS[_worker % PORT_SHARES :: PORT_SHARES]
 
 UNUSED_ADDRESS = f"{LOOPBACK}:1"
 """Where nothing answers: of a part that the test at hand does without."""

@@ -11,7 +11,7 @@ LOOPBACK = "127.0.0.1"
 
 # Below Linux's ephemeral range (from 32,768). A port from that range may be taken by any outgoing connection between
 # our look and the server's bind; one from here only by another server.
-_PORTS = range(20_000, 32_000)
+PORTS = range(20_000, 32_000)
 
 # With a few dozen servers on a machine, a random port is free at the first try; this many misses mean something else.
 _MAXIMUM_TRIES = 200
@@ -36,7 +36,7 @@ def is_port_free(port: int) -> bool:
 def free_port() -> int:
     """Return a free loopback port, and never the same one twice."""
     for _ in range(_MAXIMUM_TRIES):
-        port = random.choice(_PORTS)  # noqa: S311 - a port is no secret
+        port = random.choice(PORTS)  # noqa: S311 - a port is no secret
         if port not in _given and is_port_free(port):
             _given.add(port)
             return port

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-BROKEN_PAUSE_SECONDS = 0.05
-"""How long the broken executor takes between its answer and its COMMIT: a busy disk takes as long."""
+BROKEN_PAUSE_SECONDS = 0.25
+"""How long the broken executor takes between its answer and its COMMIT: a busy disk takes as long, and whoever kills
+it in between has the time to."""
 
 
 def naive_cursor() -> None:

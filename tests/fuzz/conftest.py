@@ -6,29 +6,11 @@ import os
 from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 
 from hanse.local.postgres import EmbeddedPostgres
+from tests.fuzz.effort import EXAMPLES_VARIABLE
 from tests.fuzz.target import Target, answers, target_on
 from tests.support import MakeUnitFolder
-
-EXAMPLES_VARIABLE = "HANSE_FUZZ_EXAMPLES"
-CI_EXAMPLES = 8
-"""How many inputs of each kind an rpc gets in CI, always the same: enough to reach every rpc's own code."""
-
-_asked = os.environ.get(EXAMPLES_VARIABLE)
-settings.register_profile(
-    "fuzz",
-    max_examples=int(_asked or CI_EXAMPLES),
-    derandomize=_asked is None,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    # The servers keep what an input did: to make a failing one smaller would be another story each time.
-    phases=[Phase.generate],
-    print_blob=False,
-)
-settings.load_profile("fuzz")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
@@ -36,6 +36,7 @@ from hanse_protos.federation.v1.link_pb2 import HubFrame, UnitFrame
 from hanse_protos.log.v1.log_pb2 import Event, LogRecord
 from hanse_protos.ticket.v1 import events_pb2 as told
 from tests.batches import chained, last_hash
+from tests.fuzz.effort import FEWER
 from tests.fuzz.strategies import Known, mutated, requests
 from tests.fuzz.target import Target, rpcs
 from tests.integration.hanse_federation.group import hello, summary
@@ -62,8 +63,6 @@ READERS = {
     and (method.name.startswith("List") or method.name in {"GetGroupAttainment", "GetTrafficReport"})
 }
 """What reads what is made of facts, with the classes of the requests."""
-FEWER = settings(max_examples=-(-settings.default.max_examples // 4))  # type: ignore[union-attr]
-"""Each input here holds a fact of every type."""
 MAX_ROUNDS = 50
 """How often a reaction may sleep over one message: it sleeps between its five tries, and where it waits for ever."""
 

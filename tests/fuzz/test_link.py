@@ -26,6 +26,7 @@ from hanse_federation.link.agent import EXCHANGE, Agent
 from hanse_protos.federation.v1.link_pb2 import HubFrame, RecordBatch, UnitFrame, Welcome
 from hanse_protos.log.v1.log_pb2 import SealedField
 from tests.batches import altered, chained
+from tests.fuzz.effort import FUZZED
 from tests.fuzz.strategies import Known, mutated, requests
 from tests.fuzz.target import ANSWER_SECONDS, QUICK, Target, answers, checked
 from tests.integration.hanse_federation.group import batch_of, hello
@@ -120,6 +121,7 @@ def test_the_hub_ends_a_link_for_a_typed_reason_whatever_a_unit_sends(target: Ta
     def wrap(batch: RecordBatch) -> bytes:
         return UnitFrame(unit=MUNICH, batch=batch).SerializeToString()
 
+    @FUZZED
     @given(conversations(UnitFrame, hello(MUNICH).SerializeToString(), wrap, batch_of(MUNICH, 3)))
     def send(frames: list[bytes]) -> None:
         target.run(converse(target, frames))
@@ -203,6 +205,7 @@ def test_the_agent_ends_a_link_for_a_typed_reason_whatever_headquarters_sends(ag
     sound = chained(DOWNSTREAM, batch_of(MUNICH, 3).events)
     welcome = HubFrame(welcome=Welcome(credit=100, downstream=DOWNSTREAM)).SerializeToString()
 
+    @FUZZED
     @given(conversations(HubFrame, welcome, wrap, sound))
     def send(frames: list[bytes]) -> None:
         agent.run(agent.hear(frames))

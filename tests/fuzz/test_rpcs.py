@@ -8,6 +8,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fuzz.effort import FUZZED
 from tests.fuzz.strategies import mutated, requests
 from tests.fuzz.target import Target, rpcs
 
@@ -21,6 +22,7 @@ def request_class(rpc: str) -> type[Message]:
 
 @pytest.mark.parametrize("rpc", RPCS)
 def test_a_request_by_the_contract_or_against_it_is_answered_or_refused(target: Target, rpc: str) -> None:
+    @FUZZED
     @given(requests(request_class(rpc), target.known))
     def send(request: Message) -> None:
         target.run(target.call(rpc, request.SerializeToString()))
@@ -31,6 +33,7 @@ def test_a_request_by_the_contract_or_against_it_is_answered_or_refused(target: 
 
 @pytest.mark.parametrize("rpc", RPCS)
 def test_mutated_bytes_are_answered_or_refused(target: Target, rpc: str) -> None:
+    @FUZZED
     @given(st.data())
     def send(data: st.DataObject) -> None:
         content = data.draw(mutated(request_class(rpc), target.known))

@@ -97,6 +97,7 @@ async def test_a_comparison_that_comes_while_a_person_decides_is_of_what_comes_o
 ) -> None:
     await lose_last_two(shanghai)
     await compared(munich, STREAM)
+    await compared(shanghai, STREAM)
     await start_epoch(shanghai, STREAM)
     await proposed(munich, STREAM)
     beginning = stream_head(STREAM, await shanghai.database.read(first_head))

@@ -245,10 +245,16 @@ async def test_a_version_for_a_time_to_come_is_there_and_not_yet_in_force(serve_
 async def test_a_version_whose_time_has_come_is_in_force(serve_policy: ServePolicy) -> None:
     runtime, _ = await serve_policy(SHANGHAI)
     soon = Policy(name="policies/1", version=1, document=small_policy().document)
-    soon.effective_time.FromDatetime(utc_now() + timedelta(seconds=1))
+    soon.effective_time.FromDatetime(utc_now() + timedelta(hours=1))
     await receive(runtime, soon)
     assert await runtime.database.read(PolicyStore(SCHEMA).current_version) == 0
-    await asyncio.sleep(1.1)
+
+    def an_hour_passes(session: Session) -> None:
+        columns, hour = SCHEMA.policy.c, timedelta(hours=1)
+        times = {each: each - hour for each in (columns.enact_time, columns.effective_time)}
+        session.execute(SCHEMA.policy.update().values(times))
+
+    await runtime.database.write(an_hour_passes)
     assert await runtime.database.read(PolicyStore(SCHEMA).current_version) == 1
 
 
