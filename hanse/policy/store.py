@@ -4,7 +4,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Table, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, Table, func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -151,6 +151,13 @@ class PolicyStore:
             raise TypeError(f"the schema {self._table.schema} keeps no overrides")
         statement = upsert(self._overrides).values(version=override.version, override=override.SerializeToString())
         session.execute(statement.on_conflict_do_nothing())
+        session.info.pop(self._key, None)
+
+    def hold(self, session: Session) -> None:
+        """Let nobody else change what is in force until the transaction ends, and ask anew what that is."""
+        if self._overrides is None:
+            raise TypeError(f"the schema {self._table.schema} keeps no overrides")
+        session.execute(text(f"LOCK TABLE {self._overrides.fullname} IN SHARE ROW EXCLUSIVE MODE"))
         session.info.pop(self._key, None)
 
     @property

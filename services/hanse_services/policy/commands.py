@@ -160,6 +160,8 @@ def policy_published(work: Work, fact: Fact) -> None:
 
 
 def _enact(work: Work, policy: Policy) -> None:
+    """Put a version in force, and tell what it drops of the override: of the newest, also if it comes right now."""
+    work.policies.hold(work.session)
     if work.policies.enact(work.session, policy):
         work.tell(policy.name, PolicyAcknowledged(policy=policy))
         tell_curtailed(work, policy)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import cast
 
 from google.protobuf.message import Message
-from sqlalchemy import text
 
 from hanse.errors import PolicyOverrideInvalid
 from hanse.log.events import Fact
@@ -22,13 +21,14 @@ def tune_policy(work: Work, request: pb.TunePolicyRequest) -> pb.PolicyOverride:
     Tells too which of its places a version drops that is here already, and whose time has yet to come.
     Raises PolicyOverrideInvalid, which names every place that does not hold; PolicyMissing before the first policy.
     """
+    work.policies.hold(work.session)
     version = work.policies.current_version(work.session)
     document = work.standards_of(version).document
     if problems := override_problems(document, request.document, work.unit):
         raise PolicyOverrideInvalid(
             f"the override does not hold: {quoted(problems)}", policy=policy_name(version), **named(problems)
         )
-    number = _newest_version(work) + 1
+    number = work.policies.newest_override(work.session) + 1
     override = pb.PolicyOverride(
         name=override_name(work.unit, number),
         unit=work.unit,
@@ -43,12 +43,6 @@ def tune_policy(work: Work, request: pb.TunePolicyRequest) -> pb.PolicyOverride:
     for to_come in work.policies.list_to_come(work.session):
         tell_curtailed(work, to_come)
     return override
-
-
-def _newest_version(work: Work) -> int:
-    """Return the newest override's version. The lock, held to COMMIT, keeps the next one from being given twice."""
-    work.session.execute(text("LOCK TABLE policy.policy_override IN SHARE ROW EXCLUSIVE MODE"))
-    return work.policies.newest_override(work.session)
 
 
 def tell_curtailed(work: Work, policy: Policy) -> None:

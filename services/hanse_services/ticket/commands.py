@@ -98,12 +98,15 @@ def _values(work: Work, name: str, asked: pb.Ticket, partner: str, customer: Cus
 
 
 def _customer_of(work: Work, request: rpc.CreateTicketRequest) -> Customer | None:
-    """Return the customer: an earlier one with the same reference, or a new one; None without a contact."""
+    """Return the customer: an earlier one with the same reference, or a new one; None without a contact.
+
+    An earlier one is locked: who is being erased right now has no reference any more when that is over.
+    """
     if not request.HasField("contact"):
         return None
     contact = request.contact
     reference = f"{request.partner}:{contact.reference}" if contact.reference else None
-    customer = work.session.scalar(select(Customer).where(Customer.reference == reference)) if reference else None
+    customer = _known_as(work, reference) if reference else None
     if customer is None:
         customer = Customer(
             name=f"{work.unit}/customers/{new_id()}",
@@ -122,6 +125,11 @@ def _customer_of(work: Work, request: rpc.CreateTicketRequest) -> Customer | Non
     # The ticket refers to it, and the two have no ORM relationship that would order the inserts.
     work.session.flush()
     return customer
+
+
+def _known_as(work: Work, reference: str) -> Customer | None:
+    query = select(Customer).where(Customer.reference == reference).with_for_update()
+    return work.session.scalar(query.execution_options(populate_existing=True))
 
 
 def comment_ticket(work: Work, request: rpc.CommentTicketRequest) -> pb.Ticket:

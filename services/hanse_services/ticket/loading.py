@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import select
 
-from hanse.errors import ResourceNotFound, ValidationFailed
+from hanse.erasing import erased_among
+from hanse.errors import IllegalTransition, ResourceNotFound, ValidationFailed
 from hanse.etags import check_etag
 from hanse.names import home_of, ticket_of
 from hanse.times import instant
@@ -14,7 +15,7 @@ from hanse.work import Work
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_services.ticket.holding import settle_clocks
 from hanse_services.ticket.messages import engagement_to_proto, ticket_to_proto
-from hanse_services.ticket.model import Engagement, Ticket, etag_of
+from hanse_services.ticket.model import SCHEMA, Engagement, Ticket, etag_of
 
 AGENT_NAME = re.compile(r"units/[a-z][a-z0-9-]{0,38}/agents/[a-z0-9][a-z0-9._-]{0,62}")
 """The name of a unit's agent. It travels with events, so nothing else may be written there."""
@@ -67,11 +68,22 @@ def home_engagement(work: Work, name: str, etag: str = "") -> Engagement:
 
 
 def provided_engagement(work: Work, name: str, etag: str = "") -> Engagement:
-    """Load and lock an engagement that is offered to this unit, or was. Raises ResourceNotFound, EtagMismatch."""
+    """Load and lock an engagement that is offered to this unit, or was.
+
+    Raises ResourceNotFound; EtagMismatch; IllegalTransition where the ticket was erased: it is over at home, which this
+    unit may not have heard yet, and whatever was written about it now would stay.
+    """
     engagement = find_engagement(work, name)
     if engagement is not None and engagement.provider != work.unit:
         engagement = None
-    return _checked(work, engagement, name, etag)
+    checked = _checked(work, engagement, name, etag)
+    if erased_among(work.session, SCHEMA, [checked.ticket]):
+        raise IllegalTransition(
+            f"the texts of {checked.ticket} were erased: there is nothing left to work on",
+            hint="Leave it: its home unit has closed the ticket, and the withdrawal is on its way.",
+            resource=checked.name,
+        )
+    return checked
 
 
 def _checked(work: Work, engagement: Engagement | None, name: str, etag: str) -> Engagement:

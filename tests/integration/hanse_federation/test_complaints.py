@@ -7,11 +7,15 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy.orm import Session
 
 from hanse.errors import ComplaintHandlerInvolved, IllegalTransition
 from hanse.log.sealing import texts_of
+from hanse.names import HEADQUARTERS
 from hanse.policy import load_yaml
+from hanse.policy.store import PolicyStore
 from hanse.times import timestamp
+from hanse.work import Cause, Work
 from hanse_federation.headquarters.complaints import (
     acknowledge_group_complaint,
     answer_group_complaint,
@@ -19,6 +23,7 @@ from hanse_federation.headquarters.complaints import (
     get_group_complaint_attainment,
     list_group_complaints,
 )
+from hanse_federation.model import SCHEMA
 from hanse_protos.federation.v1 import complaints_pb2 as group_pb
 from hanse_protos.policy.v1.policy_pb2 import HierarchyStep, Policy
 from hanse_protos.ticket.v1 import complaint_pb2 as pb
@@ -26,6 +31,7 @@ from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import ticket_pb2 as ticket
 from hanse_protos.ticket.v1.ticket_pb2 import Clock
 from tests.integration.hanse_federation.group import Group, Unit, summary
+from tests.interleaving import interleaved
 from tests.support import OCCUR_TIME, POLICY_YAML
 
 TICKET = "units/shanghai/tickets/t1"
@@ -221,3 +227,22 @@ async def test_a_level_that_there_is_not_stops_nothing(group: Group, shanghai: U
     await shanghai.caught_up()
     request = group_pb.GetGroupComplaintAttainmentRequest(parent="units/-")
     assert not (await group.hq.database.read(get_group_complaint_attainment, request)).rows
+
+
+async def test_a_step_of_headquarters_stays_while_an_older_word_of_the_home_comes_in(
+    group: Group, shanghai: Unit
+) -> None:
+    await escalated(shanghai)
+    await shanghai.caught_up()
+    await take_up(group)
+
+    def decide(session: Session) -> None:
+        work = Work(session, HEADQUARTERS, Cause(ACTOR, "r"), group.now, PolicyStore(SCHEMA))
+        answer_group_complaint(work, group_pb.AnswerGroupComplaintRequest(name=NAME, outcome=pb.UPHELD))
+
+    async def hear() -> None:
+        await shanghai.tell((NAME, told.ComplaintAcknowledged(complaint=complaint(pb.COMPLAINT_ACKNOWLEDGED))))
+        await shanghai.caught_up()
+
+    await interleaved(group.hq.database, decide, hear)
+    assert [each.state for each in await shown(group, states=[pb.COMPLAINT_ANSWERED])] == [pb.COMPLAINT_ANSWERED]

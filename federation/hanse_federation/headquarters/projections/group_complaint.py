@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -31,8 +31,14 @@ PAYLOADS = frozenset(
 
 
 def project(session: Session, facts: Sequence[Arrival]) -> None:
-    """Store the complaints after the last fact on each."""
-    for summary in {each.name: each for each in _summaries(facts)}.values():
+    """Store the complaints after the last fact on each.
+
+    They are locked before it is asked what headquarters has done with them: a step that it takes right now counts.
+    """
+    last = {each.name: each for each in _summaries(facts)}
+    known_here = select(GroupComplaint.name).where(GroupComplaint.name.in_(last)).order_by(GroupComplaint.name)
+    session.execute(known_here.with_for_update())
+    for summary in last.values():
         known = laid_together(summary, session.get(ComplaintDecision, summary.name))
         values = {
             "home": home_of(summary.name),

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
-from sqlalchemy.util import await_only
 
 from hanse.log.append import Head, append
 from hanse.log.verify import verify
+from hanse.policy.store import PolicyStore
 from hanse.runtime import Runtime
-from hanse.work import Work
+from hanse.work import Cause, Work
 from hanse_federation.link.frames import stream_head
 from hanse_federation.link.showing import list_links
-from hanse_federation.model import LOG
+from hanse_federation.model import LOG, SCHEMA
 from hanse_federation.peers.healing import compare_with_writer
 from hanse_federation.peers.line import PeerLine
 from hanse_federation.recovery import decisions as recovery
@@ -27,6 +27,8 @@ from tests.integration.hanse_federation.peers.pair import MUNICH, STREAM, fact, 
 from tests.integration.hanse_federation.test_metrics import measure
 from tests.integration.hanse_federation.test_quarantine import alarms, change
 from tests.integration.hanse_federation.test_recovery import accept_epoch, compared, decide, proposed, start_epoch
+from tests.interleaving import interleaved
+from tests.support import OCCUR_TIME
 
 
 @pytest.fixture
@@ -102,19 +104,13 @@ async def test_a_comparison_that_comes_while_a_person_decides_is_of_what_comes_o
     await proposed(munich, STREAM)
     beginning = stream_head(STREAM, await shanghai.database.read(first_head))
     question = peer_pb2.ComparePeerStreamRequest(probes=[beginning], final=True)
-    asked = None
 
-    def accept_slowly(work: Work, request: recovery_pb2.AcceptEpochRequest) -> recovery_pb2.AcceptEpochResponse:
-        nonlocal asked
-        accepted = recovery.accept(work, request)
-        asked = asyncio.ensure_future(munich.database.write(compare_with_writer, STREAM, question))
-        await_only(until_somebody_waits(munich))
-        return accepted
+    def accept_now(session: Session) -> None:
+        work = Work(session, MUNICH, Cause(f"{MUNICH}/agents/huber", "r"), OCCUR_TIME, PolicyStore(SCHEMA))
+        recovery.accept(work, recovery_pb2.AcceptEpochRequest(stream=STREAM))
 
-    request = recovery_pb2.AcceptEpochRequest(stream=STREAM)
-    await decide(munich, accept_slowly, request, recovery_pb2.AcceptEpochResponse)
-    assert asked is not None
-    answer = await asked
+    compare = partial(munich.database.write, compare_with_writer, STREAM, question)
+    _, answer = await interleaved(munich.database, accept_now, compare)
     assert (answer.head.sequence, answer.quarantined) == (1, False)
     await eventually(lambda: both_have(munich, shanghai, line))
     assert (await alarms(munich), await alarms(shanghai)) == ({}, {})
@@ -125,18 +121,6 @@ def first_head(session: Session) -> Head:
     query = select(columns.epoch, columns.sequence, columns.hash)
     [row] = session.execute(query.where(columns.stream == STREAM, columns.sequence == 1))
     return Head(*row)
-
-
-async def until_somebody_waits(runtime: Runtime) -> None:
-    """Wait until a transaction waits for a lock of another."""
-
-    async def waits() -> bool:
-        return await runtime.database.read(lambda session: session.scalar(WAITING) or 0) > 0
-
-    await eventually(waits)
-
-
-WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 
 
 async def test_a_quarantine_whose_cause_is_gone_is_released_by_the_peer_that_keeps_the_copy(

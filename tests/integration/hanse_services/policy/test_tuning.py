@@ -5,23 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from sqlalchemy.orm import Session
 
+from hanse.clock import utc_now
 from hanse.identity import Role
 from hanse.migrations import service_migrations
 from hanse.policy import load_override_yaml, load_yaml
+from hanse.policy.store import PolicyStore
 from hanse.rpc.client import RemoteError, remote_errors
 from hanse.runtime import Runtime
+from hanse.telling.inbox import Inbox
 from hanse.times import put_time
+from hanse.work import Cause, Work
 from hanse_protos.policy.v1 import tuning_pb2 as pb
 from hanse_protos.policy.v1.policy_pb2 import Policy, PolicyPublished
 from hanse_protos.policy.v1.tuning_pb2_grpc import PolicyTuningServiceStub
 from hanse_services.policy.commands import EFFECTS
 from hanse_services.policy.model import SCHEMA
 from hanse_services.policy.servicer import served
+from hanse_services.policy.tuning import tune_policy
+from tests.interleaving import interleaved
 from tests.support import POLICY_YAML, Caller, MakeExecutor, MakeRuntime, Serve, apply, record_of, told
 
 if TYPE_CHECKING:
@@ -116,3 +124,36 @@ async def test_what_a_version_to_come_drops_of_a_later_override_is_told_with_the
     assert isinstance(tuned, pb.PolicyTuned) and isinstance(curtailed, pb.TuningCurtailed)
     assert (curtailed.override, curtailed.policy) == (override.name, "policies/2")
     assert [problem.path for problem in curtailed.dropped] == ["offer_timeout"]
+
+
+async def test_a_version_that_comes_while_an_override_is_put_in_force_tells_what_it_drops_of_that(
+    start_unit: StartUnit,
+) -> None:
+    runtime, _ = await start_unit()
+
+    def tune(session: Session) -> pb.PolicyOverride:
+        cause = Cause(f"{SHANGHAI}/agents/wang", "r")
+        return tune_policy(Work(session, SHANGHAI, cause, utc_now(), PolicyStore(SCHEMA)), tuning("offer_timeout: 1h"))
+
+    override, _ = await interleaved(runtime.database, tune, partial(enact, runtime, 2, "30m"))
+    _, payload = (await told(runtime, SCHEMA))[-1]
+    assert isinstance(payload, pb.TuningCurtailed)
+    assert (payload.override, payload.policy) == (override.name, "policies/2")
+
+
+async def test_an_override_that_comes_while_a_version_is_put_in_force_is_judged_by_that(start_unit: StartUnit) -> None:
+    runtime, service = await start_unit()
+
+    def enact_now(session: Session) -> None:
+        document = load_yaml(POLICY_YAML + TUNABLE % "30m")
+        policy = Policy(name="policies/2", version=2, document=document)
+        record = record_of(PolicyPublished(policy=policy), policy.name, unit="units/hq", service="policy")
+        Inbox(SCHEMA, SHANGHAI).apply(session, record, lambda work, fact: EFFECTS[type(fact.payload)](work, fact))
+
+    async def tune() -> str:
+        with pytest.raises(RemoteError) as caught, remote_errors():
+            await service.TunePolicy(tuning("offer_timeout: 1h"))
+        return caught.value.reason
+
+    _, reason = await interleaved(runtime.database, enact_now, tune)
+    assert reason == "POLICY_OVERRIDE_INVALID"

@@ -1,24 +1,31 @@
 """A person is erased: nothing of it is left in the desk's tables, and what was said about its tickets neither."""
 
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from hanse.erasing import ERASED
 from hanse.identity import Role
 from hanse.log.verify import verify
 from hanse.names import stream_name
+from hanse.policy.store import PolicyStore
+from hanse.work import Cause, Work
 from hanse_protos.ticket.v1 import events_pb2 as told
 from hanse_protos.ticket.v1 import service_pb2 as rpc
 from hanse_protos.ticket.v1 import service_pb2_grpc as stubs
 from hanse_protos.ticket.v1 import ticket_pb2 as pb
 from hanse_protos.ticket.v1.repair_pb2 import MissedStep
-from hanse_services.ticket.model import SCHEMA
+from hanse_services.ticket.erasing import erase_customer
+from hanse_services.ticket.model import SCHEMA, Customer
 from tests.integration.hanse_services.ticket.desk import MONDAY, MUNICH, SHANGHAI, TEXTS, Desk, new_request_id, refused
 from tests.integration.hanse_services.ticket.engaged import Engaged, engaged_at
 from tests.integration.hanse_services.ticket.test_repair import REASON, correct, missed
+from tests.interleaving import interleaved
 from tests.support import record_of
 
 CONTACT = pb.Contact(reference="C-1001", display_name="Frau Chen", email="chen@example.cn", phone="+86 21 5555")
@@ -115,6 +122,24 @@ async def test_the_partners_next_ticket_for_the_person_is_a_new_customers(desk: 
     assert (await desk.open(contact=CONTACT, partner="partners/acme")).customer != ticket.customer
 
 
+async def test_a_ticket_that_is_opened_while_the_person_is_erased_is_a_new_customers(desk: Desk) -> None:
+    ticket = await closed(desk)
+
+    def erase_now(session: Session) -> None:
+        work = Work(session, desk.unit, Cause(f"{desk.unit}/agents/wang", "r"), desk.clock(), PolicyStore(SCHEMA))
+        erase_customer(work, erasure(ticket.customer))
+
+    open_another = partial(desk.open, contact=CONTACT, partner="partners/acme")
+    _, another = await interleaved(desk.runtime.database, erase_now, open_another)
+    assert another.customer != ticket.customer
+    assert {row.name for row in await named(desk, "Frau Chen")} == {another.customer}
+
+
+async def named(desk: Desk, display_name: str) -> list[Customer]:
+    query = select(Customer).where(Customer.display_name == display_name)
+    return await desk.runtime.database.read(lambda session: list(session.scalars(query)))
+
+
 async def test_another_customers_texts_stay(desk: Desk) -> None:
     ticket, other = await closed(desk), await desk.open(title="Something else", contact=pb.Contact(reference="C-2"))
     await erase(desk, ticket.customer)
@@ -183,6 +208,16 @@ async def test_text_that_comes_after_the_erasure_is_not_kept(munich: Desk) -> No
     await munich.is_told(engaged.requested())
     assert (await munich.engagement(engaged.name)).title == ""
     assert found(munich, "Screen is dark") == set()
+
+
+async def test_a_provider_writes_nothing_about_an_erased_ticket(munich: Desk) -> None:
+    engaged = await engaged_at(munich, pb.ACCEPTED)
+    await munich.is_told(erased(engaged))
+    with refused() as refusal:
+        await munich.engage("DeliverEngagement", engaged.name)
+    assert refusal.reason == "ILLEGAL_TRANSITION"
+    assert "erased" in str(refusal.error)
+    assert found(munich, TEXTS["DeliverEngagement"]["solution"]) == set()
 
 
 async def test_nobody_erases_another_units_ticket(munich: Desk) -> None:
