@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,11 @@ class Line:
         return await self._commands.run("workflow", *arguments, "--unit", HEADQUARTERS, "--as", "wei")
 
 
+def at_a_full_second(seconds: float) -> datetime:
+    """Return a time in so many seconds. A process begins a moment after it, which is still in the same second."""
+    return in_seconds(seconds).replace(microsecond=0)
+
+
 @pytest.fixture
 def line(unit: Unit, tmp_path: Path) -> Line:
     return Line(CommandLine(unit.runtime, tmp_path))
@@ -43,7 +49,7 @@ async def test_a_pause_shows_in_the_list_with_who_and_why(unit: Unit, line: Line
 
 
 async def test_a_resumed_process_says_when_it_begins_and_is_not_resumed_again(unit: Unit, line: Line) -> None:
-    breach_time = in_seconds(3600)
+    breach_time = at_a_full_second(3600)
     unit.tickets.tickets[TICKET] = FakeTicket({"breach": breach_time})
     await line.run("pause", "t1", "--reason", REASON)
     async with unit.waiting():
@@ -58,7 +64,7 @@ async def test_a_resumed_process_says_when_it_begins_and_is_not_resumed_again(un
 
 
 async def test_after_a_skip_it_says_what_was_skipped_and_when_something_is_due_next(unit: Unit, line: Line) -> None:
-    breach_time = in_seconds(7200)
+    breach_time = at_a_full_second(7200)
     unit.tickets.tickets[TICKET] = FakeTicket({"WARN on RESOLUTION at 50 %": in_seconds(3600), "breach": breach_time})
     async with unit.waiting():
         await unit.tell(opened(), TICKET)
