@@ -26,6 +26,7 @@ from tests.workflows.fakes import FakeEngagement, FakeTicket, eventually
 from tests.workflows.unit import (
     COMPLAINT,
     ENGAGEMENT,
+    FAR_SECONDS,
     FEDERATION_SCHEMA,
     TICKET,
     Unit,
@@ -33,6 +34,7 @@ from tests.workflows.unit import (
     complained,
     in_seconds,
     opened,
+    passed,
     requested,
 )
 
@@ -78,12 +80,13 @@ async def watched(unit: Unit, ticket: FakeTicket) -> FakeTicket:
 async def test_a_paused_process_does_nothing_until_it_is_resumed(unit: Unit) -> None:
     processes = processes_at(unit)
     async with unit.waiting():
-        ticket = await watched(unit, FakeTicket({"breach": in_seconds(4)}))
+        due_time = in_seconds(FAR_SECONDS)
+        ticket = await watched(unit, FakeTicket({"breach": due_time}))
         shown = await processes.PauseProcess(pause())
         assert (shown.state, shown.interventions[0].reason, shown.interventions[0].actor) == (pb.PAUSED, REASON, LEAD)
         # Neither an event nor the reconciler, which compares every second, starts it again.
         await unit.tell(commented(), TICKET)
-        await asyncio.sleep(5)
+        await passed(due_time)
         assert ticket.done == []
         listed = await processes.ListProcesses(pb.ListProcessesRequest(parent="units/hq"))
         assert [(one.id, one.state) for one in listed.processes] == [(SLA_ID, pb.PAUSED)]
@@ -106,11 +109,13 @@ async def test_no_activity_of_a_paused_process_begins_even_where_the_process_run
 
 async def test_a_pause_is_known_after_temporals_store_is_lost(unit: Unit) -> None:
     async with unit.waiting():
-        ticket = await watched(unit, FakeTicket({"breach": in_seconds(4)}))
+        due_time = in_seconds(FAR_SECONDS)
+        ticket = await watched(unit, FakeTicket({"breach": due_time}))
         await processes_at(unit).PauseProcess(pause())
     await unit.lose_store()
     async with unit.waiting():
-        await asyncio.sleep(5)
+        await unit.sees_it_work()
+        await passed(due_time)
         assert ticket.done == []
 
 

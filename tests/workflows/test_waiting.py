@@ -25,6 +25,7 @@ from tests.workflows.fakes import FakeEngagement, FakeTicket, eventually
 from tests.workflows.unit import (
     COMPLAINT,
     ENGAGEMENT,
+    FAR_SECONDS,
     FEDERATION_SCHEMA,
     PATIENCE_SECONDS,
     TICKET,
@@ -35,6 +36,7 @@ from tests.workflows.unit import (
     complained,
     in_seconds,
     opened,
+    passed,
     requested,
 )
 
@@ -188,13 +190,16 @@ async def test_a_ticket_whose_whole_life_is_in_the_log_starts_nothing(unit: Unit
 
 
 async def test_events_told_again_start_no_second_process(unit: Unit) -> None:
-    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(4)})
+    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(3600)})
     for _ in range(2):
-        async with unit.waiting():
+        async with unit.waiting(reconcile_interval_seconds=NEVER_SECONDS):
             await unit.tell(opened(), TICKET)
-            await unit.begin_time_of(sla_of(TICKET))
-            await unit.runtime.database.write(_forget_cursor)
-    async with unit.waiting():
+            await unit.sees_all_told()
+        await unit.runtime.database.write(_forget_cursor)
+    async with unit.waiting(reconcile_interval_seconds=NEVER_SECONDS):
+        await unit.sees_all_told()
+        ticket.deadlines = {"breach": in_seconds(1)}
+        await unit.tell(commented(), TICKET)
         await eventually(lambda: ticket.done)
         await unit.result_of(sla_of(TICKET))
     assert [done.what for done in ticket.done] == ["breach"]
@@ -277,7 +282,7 @@ async def test_one_that_is_refused_keeps_no_other_from_being_done(unit: Unit) ->
 
 
 async def test_a_restarted_worker_goes_on_at_once(unit: Unit) -> None:
-    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(3)})
+    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(FAR_SECONDS)})
     async with unit.waiting():
         await unit.tell(opened(), TICKET)
         await unit.begin_time_of(sla_of(TICKET))
@@ -292,11 +297,12 @@ async def test_a_killed_worker_does_what_became_due_once_within_five_seconds_of_
     async with worker_process(unit) as first:
         await unit.tell(opened(), TICKET)
         await eventually(lambda: ticket.done, seconds=PATIENCE_SECONDS)
-        ticket.ended, ticket.deadlines = False, {"warn": in_seconds(2), "breach": in_seconds(3)}
+        breach_time = in_seconds(FAR_SECONDS)
+        ticket.ended, ticket.deadlines = False, {"warn": breach_time - timedelta(seconds=1), "breach": breach_time}
         await unit.tell(commented(), TICKET)
         await unit.begin_time_of(sla_of(TICKET))
         first.kill()
-        await asyncio.sleep(3)
+        await passed(breach_time)
     assert [done.what for done in ticket.done] == ["notice"]
     async with worker_process(unit):
         return_time = datetime.now(UTC)
@@ -308,7 +314,8 @@ async def test_a_killed_worker_does_what_became_due_once_within_five_seconds_of_
 async def test_a_worker_that_was_killed_while_it_asked_asks_the_same_again(unit: Unit) -> None:
     unit.tickets.gate.clear()
     async with worker_process(unit) as first:
-        # Not before it works: what is due then is done without a process.
+        # What is due before it works is done without a process.
+        await unit.sees_it_work()
         ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(2)})
         await unit.tell(opened(), TICKET)
         await eventually(lambda: unit.tickets.request_ids, seconds=PATIENCE_SECONDS)
@@ -321,17 +328,16 @@ async def test_a_worker_that_was_killed_while_it_asked_asks_the_same_again(unit:
 
 
 async def test_a_lost_store_is_rebuilt_with_the_original_deadlines(unit: Unit) -> None:
-    due_time = in_seconds(6)
     names = [f"units/hq/tickets/t{number}" for number in range(5)]
-    for name in names:
-        unit.tickets.tickets[name] = FakeTicket({"breach": due_time})
     engagement = unit.routing.engagements[ENGAGEMENT] = FakeEngagement(["units/munich", HEADQUARTERS])
     # That it is another store is noticed, and not only at the next comparison.
     async with unit.waiting(reconcile_interval_seconds=NEVER_SECONDS):
+        await eventually(lambda: engagement.open_offer)
+        due_time = in_seconds(FAR_SECONDS)
         for name in names:
+            unit.tickets.tickets[name] = FakeTicket({"breach": due_time})
             await unit.tell(opened(name=name), name)
             await unit.begin_time_of(sla_of(name))
-        await eventually(lambda: engagement.open_offer)
         await unit.lose_store()
         await eventually(lambda: all(unit.tickets.tickets[name].done for name in names), seconds=PATIENCE_SECONDS)
         engagement.answer(group_pb2.ACCEPTED)
@@ -340,11 +346,12 @@ async def test_a_lost_store_is_rebuilt_with_the_original_deadlines(unit: Unit) -
 
 
 async def test_a_store_that_is_lost_while_nobody_works_is_rebuilt_at_the_start_with_the_traces(unit: Unit) -> None:
-    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(4)})
+    ticket = unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(3600)})
     async with unit.waiting():
         await unit.tell(opened(), TICKET)
         await unit.begin_time_of(sla_of(TICKET))
     await unit.lose_store()
+    ticket.deadlines = {"breach": in_seconds(3)}
     async with unit.waiting():
         await eventually(lambda: ticket.done)
     assert len(ticket.done) == 1

@@ -19,26 +19,30 @@ from hanse.database import with_driver
 from hanse.local.temporal import EmbeddedTemporal
 from hanse.log.append import Entry, append
 from hanse.log.events import Origin, new_event
+from hanse.log.follow import read_cursor, read_head
 from hanse.names import HEADQUARTERS, stream_name
 from hanse.runtime import Runtime
 from hanse.schema import ServiceSchema
 from hanse_protos.ticket.v1 import complaint_pb2, events_pb2, ticket_pb2
 from hanse_workflows.model import SCHEMA as WAITING_SCHEMA
-from hanse_workflows.processes import Process
+from hanse_workflows.processes import Process, sla_of
+from hanse_workflows.starter import FOLLOWER
 from hanse_workflows.worker import Waiting
 from tests.support import Caller
 from tests.workflows.fake_complaints import FakeComplaints
 from tests.workflows.fake_teams import FakeTeams
-from tests.workflows.fakes import FakeRouting, FakeTickets
+from tests.workflows.fakes import FakeRouting, FakeTicket, FakeTickets
 
 NAMESPACE = "units-hq"
 TICKET_SCHEMA, FEDERATION_SCHEMA = ServiceSchema("ticket"), ServiceSchema("federation")
-TICKET = "units/hq/tickets/t1"
+FIRST_TICKET, TICKET = "units/hq/tickets/t0", "units/hq/tickets/t1"
 SHANGHAI_TICKET = "units/shanghai/tickets/t1"
 ENGAGEMENT = f"{SHANGHAI_TICKET}/engagements/e1"
 COMPLAINT = f"{TICKET}/complaints/c1"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 PATIENCE_SECONDS = 20.0
+FAR_SECONDS = 8.0
+"""How far off a deadline is that has to outlast a start on a busy machine, and then to pass."""
 
 
 @dataclass
@@ -107,6 +111,18 @@ class Unit:
                         return execution.execution_time
                 await asyncio.sleep(0.05)
 
+    async def sees_it_work(self) -> None:
+        """Return once the waiting starts processes: it has connected, and what was overdue before is done."""
+        self.tickets.tickets[FIRST_TICKET] = FakeTicket({"breach": in_seconds(3600)})
+        await self.tell(opened(name=FIRST_TICKET), FIRST_TICKET)
+        await self.begin_time_of(sla_of(FIRST_TICKET))
+
+    async def sees_all_told(self) -> None:
+        """Return once the starter has told the processes of all that is in the unit's ticket log."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await self.runtime.database.read(_is_all_told):  # noqa: ASYNC110 - the log says it to nobody
+                await asyncio.sleep(0.05)
+
     async def runs_of(self, process: Process) -> list[WorkflowExecutionStatus | None]:
         """Return the states of all runs of a process, once Temporal's index has caught up."""
         await asyncio.sleep(0.5)
@@ -124,6 +140,13 @@ def _append(session: Session, schema: ServiceSchema, stream: str, entry: Entry) 
     append(session, schema.log, stream, [entry])
 
 
+def _is_all_told(session: Session) -> bool:
+    stream = stream_name(HEADQUARTERS, "ticket")
+    told = read_cursor(session, TICKET_SCHEMA.log, FOLLOWER, stream)
+    head = read_head(session, TICKET_SCHEMA.log, stream)
+    return (told.epoch, told.sequence) == (head.epoch, head.sequence)
+
+
 def create_schemas(url: str) -> None:
     engine = create_engine(with_driver(url, "psycopg"))
     with engine.begin() as connection:
@@ -135,6 +158,11 @@ def create_schemas(url: str) -> None:
 
 def in_seconds(seconds: float) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+async def passed(due_time: datetime) -> None:
+    """Return a second after a time."""
+    await asyncio.sleep((due_time - datetime.now(UTC)).total_seconds() + 1)
 
 
 def opened(state: ticket_pb2.TicketState.ValueType = ticket_pb2.NEW, name: str = TICKET) -> events_pb2.TicketOpened:
