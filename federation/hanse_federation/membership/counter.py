@@ -27,6 +27,7 @@ from hanse_federation.link.frames import heads_by_stream
 from hanse_federation.membership.invitations import digest_of
 from hanse_federation.membership.register import (
     changing,
+    hold_state,
     member_to_proto,
     move,
     require_member,
@@ -133,6 +134,7 @@ def renewing(
 
     def renew_certificate(work: Work, request: pb.RenewCertificateRequest) -> pb.IssuedCertificate:
         """Sign a member's next certificate; the one before stays good. Raises what `require_member` raises."""
+        hold_state(work.session, certificate.unit)
         require_member(work.session, certificate)
         return _issue(work, signing.sign(certificate.unit, request.certificate_request))
 

@@ -129,6 +129,14 @@ def require_member(session: Session, certificate: UnitCertificate) -> None:
         raise CertificateExpired(unit=unit, expire_time=certificate.expire_time.isoformat())
 
 
+def hold_state(session: Session, unit: str) -> None:
+    """Keep a unit's state as it is until the transaction ends: asked before the unit gets or shows a new certificate.
+
+    Whoever shuts the unit out at the same time waits, and then finds the certificate and makes it void.
+    """
+    session.execute(select(Member.state).where(Member.unit == unit).with_for_update(read=True))
+
+
 def refuse_outsider(unit: str, state: int | None) -> None:
     """Raise UnitRevoked, UnitRetired or UnitNotAdmitted unless a unit's state is a member's; None is unknown."""
     if state != pb.ACTIVE:
@@ -148,6 +156,7 @@ def save_certificate(session: Session, certificate: UnitCertificate) -> None:
 
 def admitted(session: Session, certificate: UnitCertificate) -> None:
     """Let a member in, and keep its certificate. Raises what `require_member` raises."""
+    hold_state(session, certificate.unit)
     # Kept first: a list that comes in the meantime finds it, or is here by the time that it is looked at.
     save_certificate(session, certificate)
     require_member(session, certificate)
