@@ -25,7 +25,7 @@ from hanse.work import Work
 from hanse_federation.headquarters.engagements import offers_of, release, request_of, summary_of
 from hanse_federation.headquarters.messages import offer_to_proto
 from hanse_federation.headquarters.overrides import routing_standards
-from hanse_federation.membership.register import units_that_left
+from hanse_federation.membership.register import hold_members, units_that_left
 from hanse_federation.model import GroupEngagement, GroupTicket, HandOver, Offer
 from hanse_protos.federation.v1 import group_pb2 as group
 from hanse_protos.ticket.v1 import events_pb2 as told
@@ -38,6 +38,7 @@ def offer_engagement(work: Work, request: group.OfferEngagementRequest) -> group
 
     Raises ResourceNotFound; PolicyMissing before the first policy; what `next_candidate` raises.
     """
+    hold_members(work.session)
     engagement = _locked(work.session, request.name)
     if engagement.state not in SEEKING:
         return group.OfferEngagementResponse(settled=True)
@@ -159,6 +160,7 @@ def reassign_engagement(work: Work, request: group.ReassignEngagementRequest) ->
     Raises ResourceNotFound; IllegalTransition where nobody works on it, where a peer of the home unit does, since that
     is the home unit's own offer, and where the final owner does, since there is nobody else.
     """
+    hold_members(work.session)
     row = _locked(work.session, request.name)
     offer = work.session.get(Offer, (row.name, row.offer))
     if row.state != ticket.ACCEPTED or offer is None or offer.state != group.ACCEPTED:

@@ -163,13 +163,22 @@ def admitted(session: Session, certificate: UnitCertificate) -> None:
     refuse_revoked(session, certificate)
 
 
+def hold_members(session: Session) -> None:
+    """Keep the register as it is until the transaction ends.
+
+    Who asks units for something does so before it locks an engagement, as a retirement does: that waits then, and finds
+    what the unit was asked for; or it was first, and the unit is asked no more.
+    """
+    session.execute(text(f'LOCK TABLE "{SCHEMA.name}".member IN SHARE MODE'))
+
+
 def active_units(session: Session) -> set[str]:
     """Return the members and headquarters, and keep them so until the transaction ends.
 
     Without the lock a unit that is admitted at the same time might miss what the transaction sends to all: it would
     neither be among those it goes to, nor find it among what it is told at admission.
     """
-    session.execute(text(f'LOCK TABLE "{SCHEMA.name}".member IN SHARE MODE'))
+    hold_members(session)
     return {HEADQUARTERS, *session.scalars(select(Member.unit).where(Member.state == pb.ACTIVE))}
 
 

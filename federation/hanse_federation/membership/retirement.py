@@ -3,7 +3,9 @@
 In one transaction headquarters takes it out of the register, so that its link is refused from then on and routing asks
 it no more; makes its certificates void; takes back what it worked on, tells the homes so and asks the next candidates;
 calls off what it had asked others for; and lists its own open tickets, which nobody works on any more: the group has to
-see to them. What a home gave it directly, as to a peer, that home takes back as soon as it hears of this.
+see to them. What it is asked for in the same moment is taken back too: a retirement waits for the offers that are being
+made (`register.hold_members`). What a home gave it directly, as to a peer, that home takes back as soon as it hears of
+this.
 
 A delivered solution stays delivered: its home may still confirm it. If it rejects it, another provider is asked, since
 this one can't mend it. What the unit has told stays at headquarters, where it can be read and verified.

@@ -12,14 +12,20 @@ from sqlalchemy.orm import Session
 from hanse.config import tls_files
 from hanse.identity import UnitCertificate, read_certificate
 from hanse.identity.unit_files import next_request
+from hanse.names import HEADQUARTERS
 from hanse.policy.store import PolicyStore
 from hanse.work import Cause, Work
+from hanse_federation.headquarters.routing import offer_engagement
 from hanse_federation.membership.counter import Signing, renewing
 from hanse_federation.membership.register import admitted
-from hanse_federation.model import SCHEMA, Certificate
-from hanse_protos.federation.v1 import enrolment_pb2
-from tests.integration.hanse_federation.group import Group
+from hanse_federation.model import SCHEMA, Certificate, GroupEngagement
+from hanse_protos.federation.v1 import enrolment_pb2, group_pb2
+from hanse_protos.ticket.v1 import events_pb2 as told
+from hanse_protos.ticket.v1 import ticket_pb2 as ticket
+from tests.integration.hanse_federation.group import Group, Unit, engagement_summary
 from tests.integration.hanse_federation.test_membership import MUNICH, revoke
+from tests.integration.hanse_federation.test_retirement import retire
+from tests.integration.hanse_federation.test_routing import NAME, sharing_policy
 from tests.interleaving import interleaved
 from tests.support import MakeUnitFolder
 
@@ -62,3 +68,20 @@ async def test_a_certificate_that_is_first_shown_while_its_unit_is_shut_out_is_v
 
     await interleaved(group.hq.database, let_in, partial(revoke, group, MUNICH))
     assert await standing(group) == []
+
+
+async def test_what_is_offered_to_a_unit_while_it_is_retired_is_offered_to_another(
+    group: Group, shanghai: Unit, munich: Unit
+) -> None:
+    await group.enact(sharing_policy())
+    await shanghai.tell((NAME, told.EngagementRequested(engagement=engagement_summary(NAME))))
+    await shanghai.caught_up()
+
+    def offer(session: Session) -> str:
+        work = work_in(session, group, f"{HEADQUARTERS}/services/escalation")
+        return offer_engagement(work, group_pb2.OfferEngagementRequest(name=NAME)).offer.provider
+
+    provider, retired = await interleaved(group.hq.database, offer, partial(retire, group))
+    assert (provider, list(retired.reassigned_engagements)) == (MUNICH, [NAME])
+    row = await group.hq.database.read(lambda session: session.get_one(GroupEngagement, NAME))
+    assert (row.state, row.provider, row.offer) == (ticket.OFFERED, HEADQUARTERS, 2)
