@@ -87,6 +87,8 @@ class FakeTickets(TicketServiceServicer):
         self.failures: list[HanseError] = []
         self.request_ids: list[str] = []
         self.traceparents: list[str] = []
+        self.listings = 0
+        """How often it was asked for all that is open, a page at a time."""
         self.gate = asyncio.Event()
         """An evaluation that is done holds its answer back until this is set."""
         self.gate.set()
@@ -114,6 +116,7 @@ class FakeTickets(TicketServiceServicer):
 
     async def ListOpenClocks(self, request: service_pb2.ListOpenClocksRequest, _context: Any) -> Any:  # noqa: N802
         """List in pages of two, so that there is more than one."""
+        self.listings += not request.names
         asked = set(request.names) or self.tickets.keys()
         names = sorted(name for name, ticket in self.tickets.items() if name in asked and not ticket.ended)
         start, size = int(request.page_token or 0), len(asked) if request.names else 2

@@ -27,6 +27,7 @@ from tests.workflows.unit import (
     ENGAGEMENT,
     FAR_SECONDS,
     FEDERATION_SCHEMA,
+    NEVER_SECONDS,
     PATIENCE_SECONDS,
     TICKET,
     TICKET_SCHEMA,
@@ -41,8 +42,6 @@ from tests.workflows.unit import (
 )
 
 PUNCTUAL = timedelta(seconds=1)
-NEVER_SECONDS = 600.0
-"""Between two comparisons, for what must not need one."""
 OTHER_TRACE = "00-11111111111111111111111111111111-b7ad6b7169203331-01"
 WAITING_PROCESS = str(Path(__file__).with_name("waiting_process.py"))
 
@@ -161,10 +160,9 @@ async def test_a_ticket_that_ends_before_something_is_due_was_never_asked_about(
 
 
 async def test_the_calls_carry_the_trace_of_the_event(unit: Unit) -> None:
-    async with unit.waiting():
-        # The reconciler, which would do it before there is an event to take the trace from, has compared by now.
-        await unit.tell(opened(name="units/hq/tickets/t0"), "units/hq/tickets/t0")
-        await asyncio.sleep(0.5)
+    async with unit.waiting(reconcile_interval_seconds=NEVER_SECONDS):
+        # The reconciler would do it before there is an event to take the trace from: it asks three times, at the start.
+        await eventually(lambda: unit.tickets.listings >= 3)
         unit.tickets.tickets[TICKET] = FakeTicket({"breach": in_seconds(0)})
         await unit.tell(opened(), TICKET)
         await eventually(lambda: unit.tickets.request_ids)

@@ -41,6 +41,8 @@ ENGAGEMENT = f"{SHANGHAI_TICKET}/engagements/e1"
 COMPLAINT = f"{TICKET}/complaints/c1"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 PATIENCE_SECONDS = 20.0
+NEVER_SECONDS = 600.0
+"""Between two comparisons, for what must not need one."""
 FAR_SECONDS = 8.0
 """How far off a deadline is that has to outlast a start on a busy machine, and then to pass."""
 
