@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import grpc
 
@@ -27,6 +27,7 @@ from hanse_protos.ticket.v1 import service_pb2
 from hanse_protos.ticket.v1.service_pb2_grpc import TicketServiceServicer, add_TicketServiceServicer_to_server
 
 Now = Callable[[], Awaitable[datetime]]
+State = TypeVar("State")
 
 
 async def system_now() -> datetime:
@@ -262,3 +263,11 @@ async def eventually(condition: Callable[[], object], *, seconds: float = 20.0) 
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - any condition, of any side
             await asyncio.sleep(0.02)
+
+
+async def settled(ask: Callable[[], Awaitable[State]], is_there: Callable[[State], object]) -> State:
+    """Return the state of a process once what it was asked for is there: its answer may be on its way to it."""
+    async with asyncio.timeout(20.0):
+        while not is_there(state := await ask()):  # noqa: ASYNC110 - it happens in another process.
+            await asyncio.sleep(0.05)
+    return state

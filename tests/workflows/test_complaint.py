@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from hanse_workflows.complaint.workflow import ComplaintWorkflow
 from hanse_workflows.processes import complaint_of
 from tests.workflows.conftest import Stage
 from tests.workflows.fake_complaints import FakeComplaint
-from tests.workflows.fakes import eventually
+from tests.workflows.fakes import eventually, settled
 
 PUNCTUAL = timedelta(seconds=1)
 DAY_SECONDS = 86_400.0
@@ -43,7 +44,6 @@ async def test_people_can_ask_where_it_is(stage: Stage) -> None:
     async with stage.working():
         await stage.processes.start(process)
         await eventually(lambda: stage.complaints.request_ids)
-        await stage.environment.sleep(PUNCTUAL)
-        state = await stage.handle(process).query(ComplaintWorkflow.state)
+        state = await settled(partial(stage.handle(process).query, ComplaintWorkflow.state), lambda state: state.last)
     assert state.last is not None
     assert (state.complaint, state.last.next_due_time) == (stage.complaint, due_time)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from temporalio.client import WorkflowFailureError
@@ -14,7 +15,7 @@ from hanse_workflows.escalation.types import EscalationState
 from hanse_workflows.escalation.workflow import EscalationWorkflow
 from hanse_workflows.processes import escalation_of
 from tests.workflows.conftest import Stage
-from tests.workflows.fakes import FakeEngagement, eventually
+from tests.workflows.fakes import FakeEngagement, eventually, settled
 
 PUNCTUAL = timedelta(seconds=1)
 CANDIDATES = ["units/munich", "units/porto", "units/hq"]
@@ -118,8 +119,7 @@ async def test_people_can_ask_whom_it_waits_for(stage: Stage, engagement: FakeEn
     async with stage.working():
         await stage.processes.start(escalation_of(stage.engagement))
         await offers(engagement, 1)
-        await stage.environment.sleep(PUNCTUAL)
-        state = await state_of(stage)
+        state = await settled(partial(state_of, stage), lambda state: state.offer)
     assert state.engagement == stage.engagement
     assert state.offer is not None
     assert state.offer.provider == "units/munich"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from temporalio.client import WorkflowFailureError
@@ -13,7 +14,7 @@ from hanse_workflows.processes import sla_of
 from hanse_workflows.sla.types import SlaState
 from hanse_workflows.sla.workflow import SlaWorkflow
 from tests.workflows.conftest import Stage
-from tests.workflows.fakes import FakeTicket, eventually
+from tests.workflows.fakes import FakeTicket, eventually, settled
 
 PUNCTUAL = timedelta(seconds=1)
 
@@ -102,8 +103,7 @@ async def test_people_can_ask_where_it_is(stage: Stage) -> None:
     async with stage.working():
         await stage.processes.start(sla_of(stage.ticket))
         await evaluations(stage, 1)
-        await stage.environment.sleep(PUNCTUAL)
-        state = await state_of(stage)
+        state = await settled(partial(state_of, stage), lambda state: state.last)
     assert state.ticket == stage.ticket
     assert state.last is not None
     assert state.last.next_due_time == due_time

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +45,10 @@ SERVICE = pb.DESCRIPTOR.services_by_name["ProcessService"].full_name
 
 NO_PROCESS = "There is a process only while something is due. `hanse workflow list` shows those that there are."
 
+TEMPORAL_SECONDS = 8.0
+"""How long Temporal may take for what a call wants of it: it has to be known before the caller's own ten seconds end
+(`hanse.rpc.client`). Temporal's client tries again by itself for as long as that while nobody answers."""
+
 _PASSED_ON: dict[str, type[HanseError]] = {error.reason: error for error in (NothingToSkip, ResourceNotFound)}
 """What a service refuses that the caller can act on."""
 
@@ -62,7 +67,7 @@ class ProcessServicer(stubs.ProcessServiceServicer):
             raise ResourceNotFound(resource=request.parent)
         kinds = [split_id(f"{request.kind}:")[0]] if request.kind else list(KINDS)
         paused = await self._runtime.database.read(interventions.all_paused)
-        with _temporal_errors():
+        async with _temporal_errors():
             client = await self._temporal()
             running, token = await list_running(
                 client, kinds, page_size(request.page_size), _decoded(request.page_token)
@@ -83,7 +88,7 @@ class ProcessServicer(stubs.ProcessServiceServicer):
         if not await self._is_paused(request.id):
             await _needed(kind, process)
         await self._note(interventions.pause, request)
-        with _temporal_errors():
+        async with _temporal_errors():
             await Processes(await self._temporal(), self._runtime.unit).end(process, "paused")
         return await self._shown(request.id)
 
@@ -93,7 +98,7 @@ class ProcessServicer(stubs.ProcessServiceServicer):
         with _service_errors():
             needed = await kind.needed(process)
         if needed:
-            with _temporal_errors():
+            async with _temporal_errors():
                 await Processes(await self._temporal(), self._runtime.unit).replace(process, needed.begin_time)
         return await self._shown(request.id)
 
@@ -106,7 +111,7 @@ class ProcessServicer(stubs.ProcessServiceServicer):
             needed = await kind.needed(process)
         # Whoever follows the service's log moves the process too, a moment later.
         if needed and not await self._is_paused(request.id):
-            with _temporal_errors():
+            async with _temporal_errors():
                 await Processes(await self._temporal(), self._runtime.unit).wake(process, needed.begin_time)
         return await self._shown(request.id)
 
@@ -114,7 +119,7 @@ class ProcessServicer(stubs.ProcessServiceServicer):
         kind, process = self._found(request.id)
         await _needed(kind, process)
         await self._note(interventions.retry, request)
-        with _temporal_errors():
+        async with _temporal_errors():
             await Processes(await self._temporal(), self._runtime.unit).replace(process)
         return await self._shown(request.id)
 
@@ -146,7 +151,7 @@ class ProcessServicer(stubs.ProcessServiceServicer):
         return _named(process)
 
     async def _seen(self, process_id: str, *, was_handled: bool) -> pb.Process:
-        with _temporal_errors():
+        async with _temporal_errors():
             try:
                 return await look_at(await self._temporal(), process_id)
             except RPCError as error:
@@ -199,12 +204,13 @@ def _decoded(page_token: str) -> bytes:
         raise PageTokenInvalid from error
 
 
-@contextmanager
-def _temporal_errors() -> Iterator[None]:
-    """Turn what Temporal's client raises into an error of ours."""
+@asynccontextmanager
+async def _temporal_errors() -> AsyncIterator[None]:
+    """Turn what Temporal's client raises into an error of ours, and give it no longer than a caller waits."""
     try:
-        yield
-    except (RPCError, RuntimeError) as error:
+        async with asyncio.timeout(TEMPORAL_SECONDS):
+            yield
+    except (RPCError, RuntimeError, TimeoutError) as error:
         # Temporal's client reports a refused connection as a plain RuntimeError.
         if isinstance(error, RPCError) and error.status == RPCStatusCode.INVALID_ARGUMENT:
             raise PageTokenInvalid from error
