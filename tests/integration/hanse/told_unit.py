@@ -71,6 +71,7 @@ class Broker:
         """Have it accept connections and answer nothing."""
         assert self.server.pid is not None
         os.kill(self.server.pid, signal.SIGSTOP)
+        await _until_still(self.server.pid)
         try:
             yield
         finally:
@@ -95,6 +96,22 @@ class Broker:
                 queue.delete()
             for source in STREAMS:
                 event_exchange(source)(connection.default_channel).delete()
+
+
+async def _until_still(pid: int) -> None:
+    """Wait until every thread of a stopped process stands still: the signal is only on its way when it was sent."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not all(_state_of(thread) == "T" for thread in Path(f"/proc/{pid}/task").iterdir()):  # noqa: ASYNC110, ASYNC240
+            await asyncio.sleep(0.01)
+
+
+def _state_of(thread: Path) -> str:
+    """Return the letter of a thread's state, as in proc(5), or nothing where it has ended just now."""
+    try:
+        # The name before it may hold anything.
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @dataclass
