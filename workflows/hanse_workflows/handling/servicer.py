@@ -47,7 +47,7 @@ NO_PROCESS = "There is a process only while something is due. `hanse workflow li
 
 TEMPORAL_SECONDS = 8.0
 """How long Temporal may take for what a call wants of it: it has to be known before the caller's own ten seconds end
-(`hanse.rpc.client`). Temporal's client tries again by itself for as long as that while nobody answers."""
+(`hanse.rpc.client`). Temporal's client would try again for up to ten seconds by itself while nobody answers."""
 
 _PASSED_ON: dict[str, type[HanseError]] = {error.reason: error for error in (NothingToSkip, ResourceNotFound)}
 """What a service refuses that the caller can act on."""
